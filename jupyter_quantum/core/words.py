@@ -1,0 +1,80 @@
+"""Numbers as people read them: one format in Lab, hub page, command line and representations (UX guide, *Numbers*).
+
+Amounts are micro-credits, durations seconds. Prices round up and what is left rounds down, so that no screen promises
+more than the ledger holds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from jupyter_quantum.core.money import CREDIT
+
+__all__ = ["left", "moment", "number", "plural", "price", "seconds", "shots", "with_range"]
+
+_THIN = "\u202f"
+
+
+def _two(micro: int, rounding: str) -> str:
+    return f"{(Decimal(micro) / CREDIT).quantize(Decimal('0.01'), rounding):,.2f}".replace(",", _THIN)
+
+
+def price(micro: int | None) -> str:
+    """``free``, ``<0.01``, ``6.10``; rounded up; ``–`` where unknown."""
+    if micro is None:
+        return "–"
+    if micro == 0:
+        return "free"
+    return "<0.01" if 0 < micro < CREDIT // 100 else _two(micro, ROUND_CEILING)
+
+
+def left(micro: int | None) -> str:
+    """What is left: ``12.40``, rounded down; ``–`` where unknown."""
+    return "–" if micro is None else _two(micro, ROUND_FLOOR)
+
+
+def number(value: int) -> str:
+    """``10 000`` with a narrow no-break space."""
+    return f"{value:,}".replace(",", _THIN)
+
+
+def plural(value: int, noun: str) -> str:
+    """``1 shot``, ``10 000 shots``."""
+    return f"{number(value)} {noun}" if value == 1 else f"{number(value)} {noun}s"
+
+
+def shots(value: int | None) -> str:
+    """Shots with their word; ``–`` where unknown."""
+    return "–" if value is None else plural(value, "shot")
+
+
+def seconds(value: float | None) -> str:
+    """``<1 s``, ``45 s``, ``3 min``, ``1 h 20 min``, ``2 d 3 h``; ``–`` where unknown."""
+    if value is None:
+        return "–"
+    if value < 1:
+        return "<1 s"
+    if value < 60:
+        return f"{value:.0f} s"
+    minutes = round(value / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def with_range(value: float, low: float, high: float, digits: int = 2) -> str:
+    """``0.94 (0.92–0.96)``."""
+    return f"{value:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def moment(when: datetime, now: datetime) -> str:
+    """``14:32 CEST``, or ``Tue 12 May 14:32 CEST`` on another day; both must carry the reader's time zone."""
+    clock = f"{when:%H:%M} {when.tzname()}"
+    if when.date() == now.date():
+        return clock
+    return f"{when:%a} {when.day} {when:%b} {clock}"

@@ -1,0 +1,362 @@
+"""What a user asks for and what comes back: reports, jobs, quota, devices, approvals, events."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from jupyter_quantum.core.jobs import DeviceKind, JobKind, JobState
+from jupyter_quantum.wire.base import Answer, CircuitBundle, Credits, Digest, Request, Time
+
+__all__ = [
+    "ApprovalDecision",
+    "ApprovalView",
+    "Approvals",
+    "CalibrationRef",
+    "DecisionView",
+    "DeviceAction",
+    "DeviceView",
+    "Devices",
+    "DryRun",
+    "EventView",
+    "Interval",
+    "JobRequest",
+    "JobView",
+    "Jobs",
+    "Me",
+    "Meter",
+    "Paulis",
+    "PriceView",
+    "Provenance",
+    "Pub",
+    "QuotaView",
+    "ReportRequest",
+    "ReportRow",
+    "ReportView",
+    "Wait",
+]
+
+Paulis = dict[str, float]
+"""One observable: Pauli labels (Qiskit's order, qubit 0 last) to real coefficients."""
+
+
+class Pub(Request):
+    """One primitive unified bloc: which circuit, and what to bind, measure and how often.
+
+    ``parameters`` is a nested list whose last axis runs over the circuit's parameters in the circuit's order and whose
+    leading axes are the shape of the bindings; ``observables`` is a nested list of :data:`Paulis` (estimator only).
+    """
+
+    circuit: Annotated[int, Field(ge=0, description="index into the bundle")]
+    parameters: Any = None
+    observables: Any = None
+    shots: Annotated[int | None, Field(ge=1)] = None
+    precision: Annotated[float | None, Field(gt=0)] = None
+
+
+class _Work(Request):
+    kind: JobKind = JobKind.RUN
+    circuits: CircuitBundle | None = None
+    pubs: Annotated[list[Pub], Field(max_length=10_000)] = Field(
+        default_factory=list, description="empty for kind run: every circuit of the bundle once"
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="flat names as the device's option schema publishes them: shots, seed_simulator, memory, …",
+    )
+    transpile: Literal["auto", "never"] = "auto"
+    name: Annotated[str | None, Field(max_length=200)] = None
+    project: str | None = Field(default=None, description="who pays; the caller's only project where omitted")
+
+
+class ReportRequest(_Work):
+    """Validate circuits on several devices (all that the caller may use where ``devices`` is omitted); runs nothing."""
+
+    devices: list[str] | None = None
+    dry_run: str | None = Field(default=None, description="device to compare ideal and noisy counts on")
+
+
+class JobRequest(_Work):
+    """Run circuits on one device, or what ``report`` validated (then ``circuits`` and ``pubs`` are omitted)."""
+
+    device: str
+    report: str | None = None
+    max_price: Credits | None = Field(default=None, description="refuse where it may cost more than this")
+    reason: Annotated[str | None, Field(max_length=1000)] = Field(default=None, description="for an approver")
+
+
+class CalibrationRef(Answer):
+    """Which calibration a number rests on; ``at`` is None for a device without one (a simulator)."""
+
+    digest: Digest
+    at: Time | None = None
+
+
+class PriceView(Answer):
+    """A device's price list, in micro-credits."""
+
+    per_task: Credits = 0
+    per_shot: Credits = 0
+    per_second: Credits = 0
+
+
+class Interval(Answer):
+    """A number with a range; what the range means is said where it is used (95 % where nothing is said)."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Wait(Answer):
+    """When a job would start: seconds from now, median and ninth decile; ``reason`` names why it waits (or None)."""
+
+    p50: float
+    p90: float
+    place: int | None = None
+    reason: str | None = Field(default=None, description="code, e.g. wait.share, wait.device, wait.drained")
+    words: str | None = None
+
+
+class DeviceView(Answer):
+    """A device as its users see it."""
+
+    name: str
+    kind: DeviceKind
+    label: str = Field(description="words for people: simulator, emulator, emulated QPU, QPU")
+    vendor: str
+    region: str
+    description: str = ""
+    num_qubits: int
+    state: Literal["ready", "paused", "drained", "offline"]
+    state_reason: str | None = None
+    state_until: Time | None = None
+    basis_gates: list[str] = Field(default_factory=list)
+    max_shots: int
+    max_circuits: int
+    calibration: CalibrationRef
+    price: PriceView
+    wait: Wait
+    options: dict[str, Any] = Field(default_factory=dict, description="kind of job → JSON schema of its options")
+
+
+class Devices(Answer):
+    devices: list[DeviceView]
+
+
+class DecisionView(Answer):
+    """What policy said: the effect, by which policies, in words."""
+
+    effect: Literal["allow", "refuse", "needs_approval"]
+    role: str | None = Field(default=None, description="who must approve")
+    policies: list[str] = Field(default_factory=list)
+    version: Digest
+    words: str
+    facts: dict[str, Any] = Field(default_factory=dict, description="the facts that the policies named looked at")
+
+
+class ReportRow(Answer):
+    """One device of a report. Where ``problem`` is set, the circuit cannot run there and the numbers are None."""
+
+    device: str
+    kind: DeviceKind
+    label: str
+    state: str
+    depth: int | None = None
+    two_qubit_gates: int | None = None
+    success: Interval | None = Field(default=None, description="chance that no modelled error occurs; None: unknown")
+    noise_free: bool = False
+    seconds: Interval | None = None
+    wait: Wait | None = None
+    price: Credits | None = None
+    price_at_most: Credits | None = None
+    quota_after: Credits | None = None
+    decision: DecisionView | None = None
+    calibration: CalibrationRef | None = None
+    executable: Digest | None = None
+    problem: str | None = Field(default=None, description="why not here, and what to do")
+    code: str | None = None
+
+
+class DryRun(Answer):
+    """Counts (bit string → fraction) of the first circuit, ideal and with the device's noise; or why there are none."""
+
+    device: str
+    shots: int
+    ideal: dict[str, float] = Field(default_factory=dict)
+    noisy: dict[str, float] = Field(default_factory=dict)
+    note: str | None = None
+
+
+class ReportView(Answer):
+    """The answer to "where could this run, at what price, and may I"; bound to digests and a policy version."""
+
+    id: str
+    created: Time
+    project: str
+    name: str
+    kind: JobKind
+    source: Digest
+    num_circuits: int
+    num_qubits: int
+    executions: int = Field(description="shots over all circuits and bindings")
+    shots: int = Field(description="the most shots of one circuit")
+    policy: Digest
+    rows: list[ReportRow]
+    dry_run: DryRun | None = None
+    text: str = Field(default="", description="drawing of the first circuit, plain text")
+
+
+class JobView(Answer):
+    """A job as its owner sees it."""
+
+    id: str
+    name: str
+    kind: JobKind
+    state: JobState
+    owner: str
+    project: str
+    device: str
+    device_kind: DeviceKind
+    device_label: str
+    report: str | None = None
+    source: Digest
+    executable: Digest | None = None
+    num_circuits: int
+    num_qubits: int | None = None
+    shots: int | None = None
+    executions: int | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    price: Credits | None = None
+    price_at_most: Credits | None = None
+    on_hold: Credits = 0
+    cost: Credits | None = None
+    attempts: int = 0
+    decision: DecisionView | None = None
+    approval: str | None = None
+    wait: Wait | None = None
+    error: dict[str, Any] | None = Field(default=None, description="ErrorBody of a failed or rejected job")
+    created: Time
+    changed: Time
+    submitted: Time | None = None
+    started: Time | None = None
+    ended: Time | None = None
+    seconds: float | None = Field(default=None, description="time on the device")
+    version: int = Field(description="grows with each move")
+    result: dict[str, Any] | None = Field(
+        default=None, description="jupyter_quantum.wire.results.ResultView, only where asked for with wait"
+    )
+
+
+class Jobs(Answer):
+    jobs: list[JobView]
+    next: str | None = Field(default=None, description="cursor of the next page")
+
+
+class Meter(Answer):
+    """One budget: what a user or a project may spend in a window."""
+
+    scope: Literal["user", "project"]
+    name: str
+    project: str
+    window: str = Field(description="words: November, or the project's grant")
+    limit: Credits
+    used: Credits
+    held: Credits
+    available: Credits
+    resets: Time | None = None
+
+
+class QuotaView(Answer):
+    """All budgets that bind the caller in a project; ``binding`` is the index of the one with the least left."""
+
+    project: str
+    meters: list[Meter]
+    binding: int
+
+    @property
+    def left(self) -> int:
+        """Micro-credits that may still be put on hold."""
+        return self.meters[self.binding].available
+
+
+class ApprovalView(Answer):
+    """A request that waits for a person, or was decided."""
+
+    id: str
+    job: JobView
+    project: str
+    role: str
+    asked_by: str
+    reason: str | None
+    words: str
+    created: Time
+    expires: Time
+    state: Literal["open", "approved", "rejected", "expired", "withdrawn"]
+    decided_by: str | None = None
+    decided: Time | None = None
+    note: str | None = None
+    project_left: Credits = 0
+    may_decide: bool = False
+
+
+class Approvals(Answer):
+    approvals: list[ApprovalView]
+
+
+class ApprovalDecision(Request):
+    """A person's answer; a rejection needs a note."""
+
+    verdict: Literal["approve", "reject"]
+    note: Annotated[str | None, Field(max_length=1000)] = None
+
+
+class DeviceAction(Request):
+    """An operator's act on a device: pause (no starts), drain (no intake, queue finishes), resume."""
+
+    action: Literal["pause", "drain", "resume"]
+    reason: Annotated[str, Field(max_length=500)] = ""
+    until: Time | None = None
+
+
+class EventView(Answer):
+    """One numbered event of the stream; ``data`` carries the new :class:`JobView`, quota or device."""
+
+    seq: int
+    id: str
+    time: Time
+    type: str = Field(description="job.moved, quota.changed, device.changed, approval.changed")
+    job: str | None = None
+    project: str | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Me(Answer):
+    """Who the service takes the caller for."""
+
+    name: str
+    roles: list[str] = Field(description="hub-wide: operator, auditor, admin")
+    scopes: list[str]
+    projects: dict[str, str] = Field(description="project → role in it (user, lead)")
+    tiers: dict[str, str]
+
+
+class Provenance(Answer):
+    """The record of one run (R1). Unknown is None, never made up."""
+
+    id: str
+    job: JobView
+    tenant: str
+    user: str
+    source: Digest
+    executable: Digest | None
+    compiler: dict[str, Any] = Field(description="name, version, level, seed, layout")
+    versions: dict[str, str] = Field(description="of qiskit, qiskit-aer, runner, python")
+    calibration: CalibrationRef | None
+    policy: DecisionView | None
+    approver: str | None
+    attempts: list[dict[str, Any]]
+    times: dict[str, Any]
+    summary: dict[str, Any]
+    events: list[dict[str, Any]] = Field(description="every move with its number and hash in the chain")

@@ -1,0 +1,207 @@
+"""What a runner and the service say to each other. The runner is always the HTTP client, over a unix socket or HTTPS.
+
+===========================================  ====================================================================
+``POST runner/v1/announce``                  :class:`Announce` → :class:`Welcome`: protocol, sandbox, devices served
+``POST runner/v1/lease``                     :class:`LeaseRequest` → :class:`Leased`: long poll; work, cancellations
+``POST runner/v1/tasks/<id>/report``         :class:`TaskReport` → :class:`Reported`: a move, perhaps the next task
+===========================================  ====================================================================
+
+A lease has a fencing token: a report with an older token is refused (409 ``fence``) and changes nothing. A lease is
+renewed by naming its task in ``LeaseRequest.running``. Work of a lease that ran out is reconciled, never simply
+run again.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from jupyter_quantum.core.jobs import DeviceKind, JobKind
+from jupyter_quantum.wire.base import Answer, Blob, CircuitBundle, Digest, ErrorBody
+from jupyter_quantum.wire.jobs import CalibrationRef, DryRun, Interval, Pub
+from jupyter_quantum.wire.results import ResultView
+
+__all__ = [
+    "PROTOCOL",
+    "Announce",
+    "DeviceAnnouncement",
+    "ExecuteTask",
+    "LeaseRequest",
+    "Leased",
+    "PrepareTask",
+    "Prepared",
+    "ReportTask",
+    "Reported",
+    "Task",
+    "TaskReport",
+    "Welcome",
+]
+
+PROTOCOL = 1
+
+
+class DeviceAnnouncement(Answer):
+    """A device that a runner serves. Price, access and pauses are the operator's, not the runner's."""
+
+    name: str
+    kind: DeviceKind
+    label: str
+    vendor: str
+    region: str = "local"
+    description: str = ""
+    num_qubits: int
+    basis_gates: list[str]
+    max_shots: int
+    max_circuits: int
+    slots: Annotated[int, Field(ge=1)] = 1
+    recovery: Literal["repeatable", "idempotent", "searchable", "opaque"] = Field(
+        description="what can be known after a crash"
+    )
+    calibration: CalibrationRef
+    target: dict[str, Any] = Field(description="Qiskit Target as JSON; jupyter_quantum.client.target reads it")
+    options: dict[str, Any] = Field(description="kind of job → JSON schema of its options")
+
+
+class Announce(Answer):
+    """First words of a runner, and again whenever a device or a calibration changes."""
+
+    protocol: int
+    runner: str
+    version: str
+    python: str
+    packages: dict[str, str]
+    sandbox: list[str] = Field(description="what locks the workers here: rlimits, no_new_privs, landlock, seccomp")
+    missing: list[str] = Field(default_factory=list, description="what this kernel does not offer, in words")
+    qpy_versions: tuple[int, int] = Field(description="lowest and highest that it reads")
+    devices: list[DeviceAnnouncement]
+
+
+class Welcome(Answer):
+    """Answer to :class:`Announce`: how long a lease lasts (seconds) and which devices are admitted."""
+
+    protocol: int
+    lease_s: float
+    admitted: list[str]
+
+
+class Work(Answer):
+    """The circuits and what to do with them, as the user sent it."""
+
+    kind: JobKind
+    circuits: CircuitBundle
+    pubs: list[Pub]
+    options: dict[str, Any]
+    transpile: Literal["auto", "never"]
+    limits: dict[str, int] = Field(description="caps before and after the parse: bytes, qubits, operations, shots, …")
+
+
+class ReportTask(Answer):
+    """Check the circuits and describe them on each of ``devices``; answers :class:`Prepared` for each."""
+
+    task: Literal["report"] = "report"
+    work: Work
+    devices: list[str]
+    dry_run: str | None = None
+    draw: bool = True
+
+
+class PrepareTask(Answer):
+    """Check the circuits for one device; answers one :class:`Prepared` with the executable."""
+
+    task: Literal["prepare"] = "prepare"
+    work: Work
+    device: str
+    keep: bool = Field(default=True, description="keep what was prepared in the worker for the execute task to come")
+
+
+class ExecuteTask(Answer):
+    """Run what was prepared. ``digest`` is checked against the executable before it runs.
+
+    ``executable`` is None only where the task comes as :attr:`Reported.next` of the ``prepare`` task it follows: then
+    the worker that prepared it still holds it.
+    """
+
+    task: Literal["execute"] = "execute"
+    tag: str = Field(description="<job>-<attempt>")
+    device: str
+    kind: JobKind
+    executable: Blob | None
+    digest: Digest
+    pubs: list[Pub]
+    options: dict[str, Any]
+    calibration: Digest
+
+
+class Task(Answer):
+    """One leased piece of work."""
+
+    id: str
+    fence: int
+    affinity: str = Field(description="opaque: tasks with the same value belong to one user and may share a worker")
+    timeout_s: float
+    memory_mb: int
+    do: Annotated[ReportTask | PrepareTask | ExecuteTask, Field(discriminator="task")]
+
+
+class LeaseRequest(Answer):
+    """Ask for work: how many more tasks fit, which leases to renew, how long to wait (seconds) when there is none."""
+
+    runner: str
+    slots: int
+    running: dict[str, int] = Field(default_factory=dict, description="task id → fence, renewed by this call")
+    wait_s: float = 20.0
+
+
+class Leased(Answer):
+    """Work, and tasks to kill: cancelled ones and those whose lease the runner has lost."""
+
+    tasks: list[Task] = Field(default_factory=list)
+    stop: list[str] = Field(default_factory=list)
+
+
+class Prepared(Answer):
+    """What a sandboxed worker found out about the circuits on one device. Numbers are None where unknown."""
+
+    device: str
+    error: ErrorBody | None = Field(default=None, description="why they cannot run there; the rest is then empty")
+    num_circuits: int = 0
+    num_qubits: int = 0
+    depth: int = 0
+    source_depth: int = 0
+    operations: int = 0
+    two_qubit_gates: int = 0
+    shots: int = 0
+    executions: int = 0
+    tasks: int = Field(default=0, description="circuits that the device is charged for")
+    success: Interval | None = None
+    noise_free: bool = False
+    seconds: Interval | None = None
+    calibration: CalibrationRef | None = None
+    digest: Digest | None = None
+    executable: Blob | None = Field(default=None, description="QPY; absent in reports")
+    compiler: dict[str, Any] = Field(default_factory=dict)
+    pubs: list[Pub] = Field(default_factory=list, description="the PUBs as laid out for the executable")
+    options: dict[str, Any] = Field(default_factory=dict, description="with every default and the seed filled in")
+
+
+class TaskReport(Answer):
+    """A move of a task. ``state`` *started* means the device has it; *done* and *failed* end the lease."""
+
+    runner: str
+    fence: int
+    state: Literal["started", "done", "failed"]
+    prepared: list[Prepared] = Field(default_factory=list)
+    dry_run: DryRun | None = None
+    drawing: str = ""
+    result: ResultView | None = None
+    error: ErrorBody | None = None
+    charged: bool = Field(default=False, description="of a failure: whether the device was used nevertheless")
+    usage_s: float = 0.0
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Reported(Answer):
+    """Answer to a report: the task that follows in the same worker, if any."""
+
+    next: Task | None = None
