@@ -1,0 +1,132 @@
+"""Qiskit's ``Target`` as JSON, so that a notebook can rebuild it without the vendor's package.
+
+The document (``null`` is *unknown*, never zero)::
+
+    {
+      "version": 1,
+      "num_qubits": 133,                     null: any number
+      "dt": 4e-09,                           seconds; null: unknown
+      "granularity": 1, "min_length": 1, "pulse_alignment": 1, "acquire_alignment": 1,
+      "description": "text" | null,
+      "qubit_properties": [[t1, t2, frequency], ...] | null,     seconds, seconds, hertz; one triple a qubit
+      "operations": [
+        {
+          "name": "cz",                      the name in the Target
+          "kind": "gate" | "class",
+          "params": ["ϴ", 0.5],              text: a free parameter; number: a fixed angle
+          "num_qubits": 2 | null,            null: any number (kind class)
+          "props": [[[0, 1], duration, error], ...] | null       null: on all qubits, nothing known
+        }, ...
+      ]
+    }
+
+Kind *gate*: an instruction of ``qiskit.circuit.library.get_standard_gate_name_mapping()`` under the same name (that
+includes ``measure``, ``reset``, ``delay``, ``id``). Kind *class*: the Target holds a class, named by :data:`CLASSES`
+(control flow, ``unitary``, ``initialize`` …), which is added with ``target.add_instruction(cls, name=name)`` and has
+``props`` null. A duration is in seconds; an error of 1 marks a dead edge. Readers skip a kind or class that they do
+not know. The digest of a calibration is the SHA-256 of the document as :func:`canonical` writes it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from qiskit.circuit import Parameter, ParameterExpression, controlflow
+from qiskit.circuit.library import (
+    DiagonalGate,
+    Initialize,
+    MCPhaseGate,
+    MCXGate,
+    PauliGate,
+    UnitaryGate,
+    get_standard_gate_name_mapping,
+)
+from qiskit.transpiler import Target
+
+__all__ = ["CLASSES", "TARGET_VERSION", "canonical", "target_to_json"]
+
+TARGET_VERSION: Final = 1
+
+CLASSES: Final[dict[str, type]] = {
+    "if_else": controlflow.IfElseOp,
+    "while_loop": controlflow.WhileLoopOp,
+    "for_loop": controlflow.ForLoopOp,
+    "switch_case": controlflow.SwitchCaseOp,
+    "break_loop": controlflow.BreakLoopOp,
+    "continue_loop": controlflow.ContinueLoopOp,
+    "unitary": UnitaryGate,
+    "initialize": Initialize,
+    "diagonal": DiagonalGate,
+    "pauli": PauliGate,
+    "mcx": MCXGate,
+    "mcphase": MCPhaseGate,
+}
+"""Operations that a Target holds as a class because their width varies: name → class."""
+
+_STANDARD: Final = get_standard_gate_name_mapping()
+
+
+def target_to_json(target: Target) -> dict[str, Any]:
+    """Return the document of the module's docstring; operations that no reader could rebuild are left out."""
+    return {
+        "version": TARGET_VERSION,
+        "num_qubits": target.num_qubits,
+        "dt": target.dt,
+        "granularity": target.granularity,
+        "min_length": target.min_length,
+        "pulse_alignment": target.pulse_alignment,
+        "acquire_alignment": target.acquire_alignment,
+        "description": target.description,
+        "qubit_properties": _qubits(target),
+        "operations": [found for name in sorted(target.operation_names) if (found := _operation(target, name))],
+    }
+
+
+def canonical(document: dict[str, Any]) -> bytes:
+    """The document as bytes that do not depend on the order of keys; what a calibration's digest is taken of."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _qubits(target: Target) -> list[list[float | None]] | None:
+    if target.qubit_properties is None:
+        return None
+    return [
+        [getattr(one, "t1", None), getattr(one, "t2", None), getattr(one, "frequency", None)]
+        for one in target.qubit_properties
+    ]
+
+
+def _operation(target: Target, name: str) -> dict[str, Any] | None:
+    operation = target.operation_from_name(name)
+    if isinstance(operation, type):
+        if CLASSES.get(name) is not operation:
+            return None
+        return {"name": name, "kind": "class", "params": [], "num_qubits": None, "props": None}
+    if name not in _STANDARD:
+        return None
+    return {
+        "name": name,
+        "kind": "gate",
+        "params": [_param(one) for one in operation.params],
+        "num_qubits": operation.num_qubits,
+        "props": _props(target, name),
+    }
+
+
+def _param(value: Any) -> str | float:
+    if isinstance(value, Parameter):
+        return str(value.name)
+    if isinstance(value, ParameterExpression):
+        return str(value)
+    return float(value)
+
+
+def _props(target: Target, name: str) -> list[list[Any]] | None:
+    known = target[name]
+    if None in known:
+        return None
+    return [
+        [list(qargs), getattr(one, "duration", None), getattr(one, "error", None)]
+        for qargs, one in sorted(known.items())
+    ]
