@@ -1,0 +1,296 @@
+"""What the store keeps, as plain frozen values.
+
+Amounts are micro-credits, times are aware and in UTC, durations are seconds, digests read ``sha256:…``. Everything of
+type :data:`Json` is JSON text, so that what a request brought is stored and sent on without being parsed again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from jupyter_quantum.core.jobs import DeviceKind, JobKind, JobState
+
+__all__ = [
+    "AccountRow",
+    "AccountSpec",
+    "ApprovalRow",
+    "ApprovalState",
+    "AttemptRow",
+    "AttemptState",
+    "DeviceRow",
+    "DeviceState",
+    "EntryKind",
+    "EntryRow",
+    "EventRow",
+    "JobRow",
+    "Json",
+    "ReportRow",
+]
+
+Json = str
+"""JSON text."""
+
+DeviceState = Literal["ready", "paused", "drained", "offline"]
+ApprovalState = Literal["open", "approved", "rejected", "expired", "withdrawn"]
+EntryKind = Literal["grant", "hold", "settle", "release"]
+
+
+class AttemptState(StrEnum):
+    """Where one try at running a job is."""
+
+    SCHEDULED = "scheduled"
+    """The tag is written; the device has not confirmed."""
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    """It cannot be known whether the device ran it; the job stays running until an operator decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job. ``state``, ``version``, ``changed``, ``on_hold``, ``cost`` and ``attempts`` are written by the store only."""
+
+    id: str
+    principal: str
+    """``Principal.id`` of the owner: name and when it was created."""
+    owner: str
+    """The owner's name, for people."""
+    organisation: str
+    project: str
+    device: str
+    device_kind: DeviceKind
+    device_label: str
+    kind: JobKind
+    name: str
+    created: datetime
+    changed: datetime
+    source: str
+    """Digest of the circuits as sent."""
+    source_format: str = "qpy"
+    num_circuits: int = 1
+    state: JobState = JobState.DRAFT
+    transpile: str = "auto"
+    pubs: Json = "[]"
+    """The PUBs as sent."""
+    options: Json = "{}"
+    """The options: as sent, then with every default and the seed filled in."""
+    reason: str | None = None
+    """What the owner tells an approver."""
+    max_price: int | None = None
+    """Refuse where it may cost more than this."""
+    report: str | None = None
+    num_qubits: int | None = None
+    shots: int | None = None
+    executions: int | None = None
+    executable: str | None = None
+    """Digest of what runs."""
+    prepared: Json | None = None
+    """``wire.runner.Prepared`` without the bytes: depth, success, seconds, compiler, laid-out PUBs."""
+    calibration: Json | None = None
+    """``wire.jobs.CalibrationRef`` that the numbers rest on."""
+    decision: Json | None = None
+    """``wire.jobs.DecisionView``."""
+    approval: str | None = None
+    """Id of the approval that it needs or has."""
+    error: Json | None = None
+    """``wire.base.ErrorBody`` of a failed or rejected job."""
+    price: int | None = None
+    price_at_most: int | None = None
+    on_hold: int = 0
+    """What is still on hold for it."""
+    cost: int | None = None
+    """What was settled, all attempts together; None before the first."""
+    attempts: int = 0
+    version: int = 0
+    """Grows by one with each move."""
+    submitted: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    seconds: float | None = None
+    """Time on the device."""
+    wait: Json | None = None
+    """``wire.jobs.Wait`` as the scheduler last wrote it."""
+    cancel_asked: datetime | None = None
+    result: str | None = None
+    """Digest of the stored ``ResultView``."""
+    versions: Json | None = None
+    """Versions of qiskit, aer, runner, python that ran it."""
+    idempotency: str | None = None
+    """The key that its owner sent; unique for one principal."""
+    body: str | None = None
+    """Digest of the request's body, compared when the key comes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One try at running a job; its tag is written before the device is called."""
+
+    job: str
+    number: int
+    tag: str
+    """``<job>-<number>``: what the device is told."""
+    state: AttemptState
+    runner: str
+    fence: int
+    """A report with an older fence changes nothing."""
+    created: datetime
+    lease_until: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    charged: bool = False
+    usage: float = 0.0
+    """Seconds on the device."""
+    cost: int | None = None
+    """What was settled; None where nothing is settled yet."""
+    error: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """A validation report; ``body`` is the ``ReportView`` once it is there."""
+
+    id: str
+    principal: str
+    owner: str
+    project: str
+    created: datetime
+    kind: JobKind
+    name: str
+    source: str
+    source_format: str = "qpy"
+    num_circuits: int = 1
+    transpile: str = "auto"
+    pubs: Json = "[]"
+    options: Json = "{}"
+    policy: str | None = None
+    """Digest of the policies that it was made under."""
+    body: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    """A request that a person must decide, and the envelope that the answer binds."""
+
+    id: str
+    job: str
+    project: str
+    role: str
+    principal: str
+    """Who asked."""
+    asked_by: str
+    words: str
+    created: datetime
+    expires: datetime
+    reason: str | None = None
+    envelope: Json = "{}"
+    """Source digest, options, device, price cap, fidelity floor."""
+    state: ApprovalState = "open"
+    decided_by: str | None = None
+    """``Principal.id`` of the person."""
+    decided: datetime | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """A device: what its runner announced, and what the operator made of it."""
+
+    name: str
+    announcement: Json
+    """``wire.runner.DeviceAnnouncement``; its target may be kept apart as ``target``."""
+    runner: str
+    seen: datetime
+    admitted: bool = True
+    state: DeviceState = "ready"
+    reason: str | None = None
+    until: datetime | None = None
+    target: str | None = None
+    """Digest of the target's JSON, where it is kept as an artefact."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSpec:
+    """An account as the operator's settings want it; made, or its limit adjusted, when something is put on hold."""
+
+    id: str
+    """``project:<name>`` or ``user:<principal id>:<project>:<YYYY-MM>``."""
+    scope: Literal["user", "project"]
+    name: str
+    project: str
+    limit: int
+    period: str | None = None
+    """``2026-05``; None for a grant."""
+    resets: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """A budget and its balances. Always ``used + held <= limit``, unless the operator lowered the limit."""
+
+    id: str
+    scope: Literal["user", "project"]
+    name: str
+    project: str
+    limit: int
+    used: int = 0
+    held: int = 0
+    period: str | None = None
+    resets: datetime | None = None
+
+    @property
+    def available(self) -> int:
+        """What may still be put on hold; never below zero."""
+        return max(0, self.limit - self.used - self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One entry of the ledger: by how much it changed an account's limit, used and held. Entries are only added."""
+
+    id: int
+    account: str
+    kind: EntryKind
+    time: datetime
+    job: str | None = None
+    attempt: int = 0
+    granted: int = 0
+    used: int = 0
+    held: int = 0
+    actor: str = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One fact: audit leaf and outgoing event in one. ``seq`` and ``chain`` are None until the leader has numbered it."""
+
+    id: str
+    time: datetime
+    type: str
+    """``job.moved``, ``quota.changed``, ``device.changed``, ``approval.changed``, ``request.refused``, …"""
+    actor: str
+    """``Principal.id``, or the part of the service that did it."""
+    payload: Json
+    """Canonical JSON (sorted keys, no spaces) of the whole leaf."""
+    leaf: bytes
+    """SHA-256 of 0x00 and the payload (RFC 6962, section 2.1)."""
+    principal: str | None = None
+    """Whose it is: decides who may see it."""
+    project: str | None = None
+    job: str | None = None
+    seq: int | None = None
+    """1, 2, 3 … without gaps, in the order that readers see."""
+    chain: bytes | None = None
+    """SHA-256 of the previous event's chain and this leaf."""
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the writer passed as ``event=``."""
+        found: Mapping[str, Any] = json.loads(self.payload)["data"]
+        return found
