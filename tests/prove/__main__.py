@@ -1,0 +1,48 @@
+"""The front door of the proofs."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import secrets
+import sys
+import time
+
+PROOFS = {
+    "kill-service": ("tests.prove.kill_service", 50),
+    "overdraw": ("tests.prove.overdraw", 20),
+    "foreign-id": ("tests.prove.foreign_id", 1),
+    "hostile-circuits": ("tests.prove.hostile", 1),
+}
+"""Name → module with ``prove(cases, seed) -> (cases, violations)`` and the usual number of cases."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make prove", description=__doc__)
+    parser.add_argument("what", choices=sorted(PROOFS))
+    parser.add_argument("--cases", type=int, default=None)
+    parser.add_argument("--seed", type=int, default=None)
+    asked = parser.parse_args()
+    module, usual = PROOFS[asked.what]
+    seed = asked.seed if asked.seed is not None else secrets.randbelow(2**31)
+    start = time.monotonic()
+    cases, violations = importlib.import_module(module).prove(asked.cases or usual, seed)
+    for violation in violations[:50]:
+        print("violation:", violation, file=sys.stderr)
+    print(
+        json.dumps(
+            {
+                "what": asked.what,
+                "cases": cases,
+                "violations": len(violations),
+                "seconds": round(time.monotonic() - start, 1),
+                "seed": seed,
+            }
+        )
+    )
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
