@@ -55,7 +55,7 @@ def seconds(value: float | None) -> str:
         return "–"
     if value < 1:
         return "<1 s"
-    if value < 60:
+    if round(value) < 60:
         return f"{value:.0f} s"
     minutes = round(value / 60)
     if minutes < 60:

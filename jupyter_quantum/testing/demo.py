@@ -77,7 +77,7 @@ def _wait_ready(process: subprocess.Popen[bytes], ready: Path, log: Path, second
 
 @contextlib.contextmanager
 def demo_hub(*, arguments: Sequence[str] = (), seconds: float = 180.0) -> Iterator[DemoHub]:
-    """Start ``jupyter quantum demo`` on a free port, wait (at most ``seconds``) until it is ready, stop it at the end."""
+    """Start ``jupyter quantum demo`` on a free port, wait up to ``seconds`` until it is ready, and stop it."""
     with tempfile.TemporaryDirectory(prefix="jq-demo-") as folder:
         ready, log = Path(folder, "ready.json"), Path(folder, "demo.log")
         command = [

@@ -38,7 +38,7 @@ def test_sets_of_states_fit_together() -> None:
     assert not ACTIVE & FINAL
 
 
-@pytest.mark.parametrize(("before", "after"), itertools.product(JobState, JobState))
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(JobState, JobState)))
 def test_check_move_follows_the_table(before: JobState, after: JobState) -> None:
     """check_move allows exactly the table's moves."""
     if after in MOVES[before]:
