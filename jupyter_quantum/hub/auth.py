@@ -1,0 +1,208 @@
+"""Who asks: the hub's answer about a token, remembered for as long as the act allows.
+
+The hub is the only user table. Its ``GET /hub/api/user`` says whose a token is, with groups and scopes, but not when
+the user was created; since names are used again, that is fetched once for each token with the service's own token
+(scope ``read:users``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+
+from jupyter_quantum.core.tenancy import Principal
+from jupyter_quantum.exceptions import Unavailable
+
+__all__ = ["ADMINISTER", "READ", "SUBMIT", "Gate", "HubApi", "HubDirectory", "Identified"]
+
+READ: Final = 60.0
+"""Seconds for which an answer of the hub serves reads."""
+SUBMIT: Final = 30.0
+"""Seconds for which it serves submits to devices without a price."""
+ADMINISTER: Final = 0.0
+"""Priced submits and administrative acts ask the hub each time."""
+
+_REMEMBERED = 10_000
+T = TypeVar("T")
+
+
+class HubApi:
+    """The hub's REST API with the few calls that the service makes.
+
+    Args:
+        url: of the hub's API, such as ``http://127.0.0.1:8081/hub/api``.
+        token: the service's own token.
+        tls: where the hub uses internal TLS.
+    """
+
+    def __init__(self, url: str, token: str, tls: ssl.SSLContext | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._tls = tls
+        self._client = AsyncHTTPClient(force_instance=True, max_clients=32)
+
+    async def get(self, path: str, *, token: str | None = None) -> dict[str, Any] | None:
+        """The JSON object at ``path``; None where the hub does not know the token or the thing.
+
+        Raises :class:`Unavailable` (``hub.unavailable``) where the hub does not answer.
+        """
+        request = HTTPRequest(
+            f"{self._url}/{path}",
+            headers={"Authorization": f"token {token or self._token}", "Accept": "application/json"},
+            connect_timeout=5.0,
+            request_timeout=10.0,
+            ssl_options=self._tls,
+        )
+        try:
+            answer = await self._client.fetch(request)
+        except HTTPClientError as error:
+            if error.code in {401, 403, 404}:
+                return None
+            raise _silent_hub() from error
+        except OSError as error:
+            raise _silent_hub() from error
+        found: dict[str, Any] = json.loads(answer.body)
+        return found
+
+    async def user(self, name: str) -> dict[str, Any] | None:
+        """The hub's model of a user, or None where there is none of this name."""
+        return await self.get(f"users/{quote(name, safe='')}")
+
+    def close(self) -> None:
+        """Close open connections."""
+        self._client.close()
+
+
+def _silent_hub() -> Unavailable:
+    return Unavailable(
+        "The hub does not answer, so nobody can be identified.", code="hub.unavailable", hint="Try again in a minute."
+    )
+
+
+class _Memory(Generic[T]):
+    """Values with the time at which they were learnt; the least recently learnt go first."""
+
+    def __init__(self, size: int = _REMEMBERED) -> None:
+        self._size = size
+        self._known: OrderedDict[str, tuple[float, T]] = OrderedDict()
+
+    def get(self, key: str, max_age: float) -> tuple[float, T] | None:
+        known = self._known.get(key)
+        return known if known is not None and time.monotonic() - known[0] < max_age else None
+
+    def put(self, key: str, value: T, at: float) -> None:
+        self._known[key] = (at, value)
+        self._known.move_to_end(key)
+        if len(self._known) > self._size:
+            self._known.popitem(last=False)
+
+    def drop(self, key: str) -> None:
+        self._known.pop(key, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """A principal and when (``time.monotonic``) the hub was asked about it."""
+
+    who: Principal
+    at: float
+
+
+class Gate:
+    """Turns tokens into principals.
+
+    Args:
+        hub: the hub's API.
+        mfa_group: the hub group that stands for a sign-in with a second factor.
+    """
+
+    def __init__(self, hub: HubApi, *, mfa_group: str = "quantum-mfa") -> None:
+        self._hub = hub
+        self._mfa_group = mfa_group
+        self._tokens: _Memory[Principal] = _Memory()
+        self._created: _Memory[str] = _Memory()
+
+    async def identify(self, token: str, *, interactive: bool, max_age: float) -> Identified | None:
+        """Whose ``token`` is; None where the hub does not know it (any more).
+
+        ``max_age`` is how old, in seconds, the hub's answer may be; 0 asks anew.
+        """
+        key = f"{interactive}:{hashlib.sha256(token.encode('utf8', 'replace')).hexdigest()}"
+        known = self._tokens.get(key, max_age)
+        if known is not None:
+            return Identified(known[1], known[0])
+        asked = time.monotonic()
+        model = await self._hub.get("user", token=token)
+        if model is None:
+            self._tokens.drop(key)
+            return None
+        who = await self._principal(model, interactive=interactive)
+        self._tokens.put(key, who, asked)
+        return Identified(who, asked)
+
+    async def _principal(self, model: Mapping[str, Any], *, interactive: bool) -> Principal:
+        groups = frozenset(model.get("groups") or ())
+        return Principal(
+            name=model["name"],
+            created=await self._when_created(model),
+            groups=groups,
+            scopes=frozenset(model.get("scopes") or ()),
+            admin=bool(model.get("admin")),
+            interactive=interactive and model.get("kind", "user") == "user",
+            mfa=self._mfa_group in groups,
+            token=str(model.get("token_id") or model.get("session_id") or ""),
+        )
+
+    async def _when_created(self, model: Mapping[str, Any]) -> str:
+        if model.get("kind") == "service":
+            return "service"
+        if model.get("created"):
+            return str(model["created"])
+        # A token dies with its user, so what is known for the token stays true.
+        key = f"{model['name']}:{model.get('token_id')}"
+        known = self._created.get(key, float("inf")) if model.get("token_id") else None
+        if known is not None:
+            return known[1]
+        user = await self._hub.user(model["name"])
+        if user is None or not user.get("created"):
+            raise Unavailable(
+                "The service may not read users from the hub.",
+                code="hub.scope",
+                hint="An administrator must give the service's role the scope read:users.",
+            )
+        self._created.put(key, str(user["created"]), time.monotonic())
+        return str(user["created"])
+
+
+class HubDirectory:
+    """Membership as the hub has it now (at most ``max_age`` seconds ago): the pipeline's ``Directory``."""
+
+    def __init__(self, hub: HubApi, *, max_age: float = READ) -> None:
+        self._hub = hub
+        self._max_age = max_age
+        self._known: _Memory[tuple[str, frozenset[str]] | None] = _Memory()
+
+    async def groups_of(self, principal_id: str) -> frozenset[str] | None:
+        """Groups of ``name@created``; None where the user is gone or the name is now another's."""
+        name, _, created = principal_id.rpartition("@")
+        if created == "service":
+            return frozenset()
+        known = self._known.get(name, self._max_age)
+        user = known[1] if known is not None else await self._ask(name)
+        return user[1] if user is not None and user[0] == created else None
+
+    async def _ask(self, name: str) -> tuple[str, frozenset[str]] | None:
+        asked = time.monotonic()
+        model = await self._hub.user(name)
+        user = None if model is None else (str(model.get("created")), frozenset(model.get("groups") or ()))
+        self._known.put(name, user, asked)
+        return user
