@@ -2,7 +2,7 @@
 
 ``python -m jupyter_quantum.hub.leash [--exec] -- program argument …``
 
-With ``--exec`` the program replaces this process and dies with its parent (proxy). Without, this process stays as a keeper:
+With ``--exec`` the program replaces this process and dies with its parent (proxy). Without, this process is a keeper:
 orphans of the program are reparented to it, and when the program has ended, every descendant is killed before the
 keeper ends (user servers: kernels, terminals, and whatever cell code left behind in a session of its own).
 
@@ -97,7 +97,7 @@ def kill_descendants(grace_s: float = 2.0) -> list[int]:
 def _keep(command: list[str]) -> int:
     die_with_parent()
     adopt_orphans()
-    program = subprocess.Popen(command, preexec_fn=lambda: die_with_parent(signal.SIGKILL))  # noqa: S603, PLW1509
+    program = subprocess.Popen(command, preexec_fn=lambda: die_with_parent(signal.SIGKILL))  # noqa: S603
 
     def forward(signum: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):

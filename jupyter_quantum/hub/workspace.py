@@ -105,7 +105,7 @@ def _chained(first: Hook | None, second: Hook) -> Hook:
 
 
 def install(c: Any, root: Path, tutorials: Path | None = None) -> Workspaces:
-    """Give every spawn of this hub configuration an ephemeral workspace below ``root``; hooks already there run first."""
+    """Give every spawn of this configuration an ephemeral workspace below ``root``; hooks already there run first."""
     spaces = Workspaces(root, tutorials)
     for name, hook in (("pre_spawn_hook", spaces.pre_spawn), ("post_stop_hook", spaces.post_stop)):
         setattr(c.Spawner, name, _chained(c.Spawner.get(name), hook))

@@ -1,0 +1,117 @@
+"""``jupyter quantum demo``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+
+from jupyter_quantum.exceptions import QuantumError
+from jupyter_quantum.hub.demo.accounts import PEOPLE, hashed, new_password
+from jupyter_quantum.hub.demo.config import Settings
+from jupyter_quantum.hub.demo.proxy import ensure_proxy
+from jupyter_quantum.hub.demo.supervisor import Demo, choose_port, data_directory, free_port
+
+__all__ = ["demo"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Screen:
+    """Progress goes to stderr, the accounts to stdout."""
+
+    began: float
+    progress: Console
+    answer: Console
+
+    def say(self, words: str) -> None:
+        self.progress.print(f"[dim]{time.monotonic() - self.began:5.1f} s[/]  {words}", soft_wrap=True)
+
+
+def demo(
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 for any free one.")] = 8000,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write address and accounts here as JSON (mode 0600) once all is ready.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the data directory after the end.")] = False,
+) -> None:
+    """Start a hub with everything on this machine, and print who may sign in."""
+    screen = _Screen(time.monotonic(), Console(stderr=True, highlight=False), Console(highlight=False))
+    try:
+        _end_on_signals()
+        with data_directory(keep) as data_dir:
+            code = _run(data_dir, choose_port(port, screen.say), ready_file, keep, screen)
+    except KeyboardInterrupt:
+        code = 0
+    except QuantumError as error:
+        screen.progress.print(str(error), style="red", markup=False, soft_wrap=True)
+        code = 1
+    raise typer.Exit(code)
+
+
+def _end_on_signals() -> None:
+    """Ctrl-C and SIGTERM both end the demo in order, also where a script started us with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _run(data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen: _Screen) -> int:
+    passwords = {person.name: new_password() for person in PEOPLE}
+    settings = Settings(
+        port=port,
+        hub_port=free_port(),
+        proxy_api_port=free_port(),
+        service_port=free_port(),
+        proxy=ensure_proxy(screen.say),
+        hashes={name: hashed(password) for name, password in passwords.items()},
+    )
+    hub = Demo(data_dir, settings, screen.say)
+    try:
+        hub.wait_ready()
+        screen.say("Ready.")
+        if ready_file:
+            _write_ready(ready_file, hub.url, passwords)
+        _show(screen.answer, hub.url, passwords, data_dir if keep else None)
+        code = hub.wait()
+        screen.progress.print(f"The hub ended by itself.\n{hub.last_lines()}", style="red", markup=False)
+        return code or 1
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        screen.say("Stopping …")
+        hub.stop()
+        if ready_file:
+            ready_file.unlink(missing_ok=True)
+        screen.say(f"Stopped; data kept in {data_dir}." if keep else "Stopped; nothing is left.")
+
+
+def _write_ready(target: Path, url: str, passwords: dict[str, str]) -> None:
+    """Write the ready file at once and privately: a reader sees all of it or none."""
+    users = [{"name": p.name, "role": p.role, "password": passwords[p.name]} for p in PEOPLE]
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump({"url": url, "users": users}, file)
+    scratch.replace(target)
+
+
+def _show(out: Console, url: str, passwords: dict[str, str], kept: Path | None) -> None:
+    table = Table("name", "password", "role", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for person in PEOPLE:
+        table.add_row(person.name, passwords[person.name], person.role)
+    notes = (
+        "",
+        "All kernels here share one unix user, so this is for trying things out, not for",
+        "hostile users, and credentials of vendors are refused.",
+        f"Data stays in {kept}." if kept else "Ctrl-C stops everything and removes its data.",
+    )
+    out.print(Panel(Group(f"[bold]{url}[/]", "", table, *notes), title="Quantum Sandbox", expand=False, padding=(1, 3)))
+    sys.stdout.flush()

@@ -1,0 +1,84 @@
+"""The demo hub's configuration, from the settings that one start wrote beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_quantum.hub import workspace
+from jupyter_quantum.hub.configure import configure
+from jupyter_quantum.hub.demo.accounts import groups
+
+__all__ = ["Settings", "apply"]
+
+_FILE = "demo.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one start decided: the hub's address, ports on loopback, the proxy's command, password hashes."""
+
+    port: int
+    hub_port: int
+    proxy_api_port: int
+    service_port: int
+    proxy: list[str]
+    hashes: dict[str, str]
+
+    def write(self, data_dir: Path) -> None:
+        """Store these for :func:`apply`, readable by the owner only."""
+        with open(os.open(data_dir / _FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(asdict(self), file)
+
+    @classmethod
+    def read(cls, data_dir: Path) -> Settings:
+        """What :meth:`write` stored."""
+        return cls(**json.loads((data_dir / _FILE).read_text()))
+
+
+def apply(c: Any, data_dir: Path) -> None:
+    """Fill the hub's configuration ``c``; everything the hub writes goes below ``data_dir``."""
+    settings = Settings.read(data_dir)
+    _hub(c, settings, data_dir)
+    _people(c, settings)
+    _servers(c, data_dir)
+    configure(c)
+
+
+def _hub(c: Any, settings: Settings, data_dir: Path) -> None:
+    c.JupyterHub.bind_url = f"http://127.0.0.1:{settings.port}"
+    c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.hub_port}"
+    c.JupyterHub.db_url = f"sqlite:///{data_dir}/jupyterhub.sqlite"
+    c.JupyterHub.cookie_secret_file = str(data_dir / "cookie_secret")
+    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_api_port}"
+    c.ConfigurableHTTPProxy.pid_file = str(data_dir / "proxy.pid")
+    c.ConfigurableHTTPProxy.command = [
+        sys.executable,
+        "-m",
+        "jupyter_quantum.hub.leash",
+        "--exec",
+        "--",
+        *settings.proxy,
+    ]
+
+
+def _people(c: Any, settings: Settings) -> None:
+    c.JupyterHub.authenticator_class = "jupyter_quantum.hub.demo.authenticator.DemoAuthenticator"
+    c.DemoAuthenticator.hashes = settings.hashes
+    c.DemoAuthenticator.allowed_users = set(settings.hashes)
+    c.JupyterHub.load_groups = groups()
+
+
+def _servers(c: Any, data_dir: Path) -> None:
+    c.JupyterHub.spawner_class = "simple"
+    c.Spawner.default_url = "/lab"
+    c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
+    c.Spawner.http_timeout = 60
+    c.LocalProcessSpawner.interrupt_timeout = 3
+    c.LocalProcessSpawner.term_timeout = 2
+    c.LocalProcessSpawner.kill_timeout = 1
+    workspace.install(c, data_dir / "homes")
