@@ -34,6 +34,8 @@ __all__ = [
     "ReportRequest",
     "ReportRow",
     "ReportView",
+    "SourceView",
+    "TargetView",
     "Wait",
 ]
 
@@ -252,6 +254,20 @@ class JobView(Answer):
 class Jobs(Answer):
     jobs: list[JobView]
     next: str | None = Field(default=None, description="cursor of the next page")
+
+
+class SourceView(Answer):
+    """What a job was made from, so that a notebook can rebuild its circuits."""
+
+    circuits: CircuitBundle
+    pubs: list[Pub] = Field(default_factory=list)
+
+
+class TargetView(Answer):
+    """A device's Target as JSON (``jupyter_quantum.client.target`` reads it) and the calibration it belongs to."""
+
+    calibration: CalibrationRef
+    target: dict[str, Any]
 
 
 class Meter(Answer):

@@ -156,10 +156,10 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
 
     def _check_scopes(self, who: Principal, scope: Scope) -> None:
         needed = self.context.oauth.access_scopes
-        if needed and not self.context.oauth.check_scopes(needed, {"scopes": who.scopes}):
+        if who.interactive and needed and not self.context.oauth.check_scopes(needed, {"scopes": who.scopes}):
             raise ScopeMissing(
-                "Your token does not open this service.",
-                hint=f"It needs the scope {min(needed)}.",
+                "You may not open this service.",
+                hint=f"An administrator can give you the scope {min(needed)}.",
                 details={"scope": min(needed)},
             )
         if scope not in who.scopes:

@@ -1,0 +1,136 @@
+"""The handler of every JSON route: reads the table, checks the caller, parses the body once, writes the answer once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from tornado.web import HTTPError, stream_request_body
+
+from jupyter_quantum.exceptions import InputError, Unauthenticated
+from jupyter_quantum.hub.api.base import Handler
+from jupyter_quantum.hub.api.routes import Route
+
+if TYPE_CHECKING:
+    from jupyter_quantum.pipeline import Pipeline
+
+__all__ = ["Api", "TooLarge", "by_path", "malformed"]
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class TooLarge(InputError):
+    """The request is larger than the route takes."""
+
+    default_code = "request.size"
+    status = 413
+
+
+def malformed(error: ValidationError) -> InputError:
+    """A 422 that names each field and what is wrong with it, without repeating what was sent."""
+    problems = [
+        {"field": ".".join(map(str, found["loc"])) or "body", "reason": found["msg"]}
+        for found in error.errors(include_url=False, include_context=False, include_input=False)[:20]
+    ]
+    first = problems[0]
+    return InputError(
+        f"The request cannot be used: {first['field']}: {first['reason']}.",
+        code="request.malformed",
+        details={"fields": problems},
+    )
+
+
+@stream_request_body
+class Api(Handler):
+    """One path of the table with its methods. The caller is checked before the body is read."""
+
+    def initialize(self, routes: Mapping[str, Route] | None = None, **_: Any) -> None:
+        """Take the path's routes, by method."""
+        super().initialize()
+        self._routes = routes or {}
+        self._body = bytearray()
+        self._began = time.monotonic()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Shorthand for ``self.context.pipeline``."""
+        return self.context.pipeline
+
+    async def prepare(self) -> None:
+        """Find the route, identify the caller, refuse a body that is too large."""
+        route = self._routes.get(self.request.method or "")
+        if route is None:
+            self.set_header("Allow", ", ".join(sorted(self._routes)))
+            raise HTTPError(405)
+        self.route = route
+        self.label = route.path
+        await self.authenticate(route.scope, max_age=route.max_age, cookie_only=route.cookie_only)
+        self._check_size(int(self.request.headers.get("Content-Length") or 0))
+
+    def _check_size(self, size: int) -> None:
+        if size > self.route.body_limit:
+            raise TooLarge(
+                f"The request has more than {self.route.body_limit} bytes.", details={"limit": self.route.body_limit}
+            )
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body; a chunked one is measured as it comes."""
+        self._check_size(len(self._body) + len(chunk))
+        self._body += chunk
+
+    async def reauthenticate(self) -> None:
+        """Ask the hub again unless it was asked during this request; groups and scopes may have changed."""
+        assert self.identified is not None
+        if self.identified.at < self._began:
+            before = self.who.id
+            if await self.identify(max_age=0.0) is None or self.who.id != before:
+                raise Unauthenticated("Your token is not valid any more.", hint="Sign in again.")
+            self._check_scopes(self.who, self.route.scope)
+
+    def body(self, model: type[Body]) -> Body:
+        """The request's body as ``model``; raises :class:`InputError` naming the fields that are wrong."""
+        try:
+            return model.model_validate_json(bytes(self._body))
+        except ValidationError as error:
+            raise malformed(error) from error
+
+    def number(self, name: str, default: float, high: float, *, low: float = 0.0) -> float:
+        """A number from the query, brought within its bounds; raises :class:`InputError` for anything else."""
+        text = self.get_query_argument(name, None)
+        if text is None:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if value != value:  # NaN, also when it was written out
+            raise InputError(f"The query parameter {name!r} must be a number.", code="request.malformed")
+        return min(max(value, low), high)
+
+    async def _serve(self, **path: str) -> None:
+        assert self.route.call is not None
+        answer = await self.route.call(self, **path)
+        if answer is None:
+            return
+        if self.get_status() == 200:
+            self.set_status(self.route.status)
+        self.set_header("Content-Type", "application/json; charset=UTF-8")
+        self.finish(answer.model_dump_json())
+
+    async def get(self, **path: str) -> None:
+        """Serve the route."""
+        await self._serve(**path)
+
+    async def post(self, **path: str) -> None:
+        """Serve the route."""
+        await self._serve(**path)
+
+
+def by_path(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:
+    """The table, grouped: path → method → route."""
+    grouped: dict[str, dict[str, Route]] = {}
+    for route in routes:
+        grouped.setdefault(route.path, {})[route.method] = route
+    return grouped
