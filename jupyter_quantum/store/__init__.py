@@ -5,6 +5,7 @@ read. Rows (:mod:`jupyter_quantum.store.rows`) are plain values.
 """
 
 from jupyter_quantum.store.store import Artefacts, Store
-from jupyter_quantum.store.tx import Tx, View
+from jupyter_quantum.store.tx import Tx
+from jupyter_quantum.store.view import View
 
 __all__ = ["Artefacts", "Store", "Tx", "View"]

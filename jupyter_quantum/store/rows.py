@@ -55,7 +55,7 @@ class AttemptState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job. ``state``, ``version``, ``changed``, ``on_hold``, ``cost`` and ``attempts`` are written by the store only."""
+    """A job. The store itself keeps state, version, changed, held, accounts, on_hold, cost and attempts."""
 
     id: str
     principal: str
@@ -103,8 +103,12 @@ class JobRow:
     """``wire.base.ErrorBody`` of a failed or rejected job."""
     price: int | None = None
     price_at_most: int | None = None
+    held: int | None = None
+    """What was put on hold for it; None before. A free device's jobs hold 0."""
+    accounts: Json = "[]"
+    """Ids of the accounts that it is on hold in."""
     on_hold: int = 0
-    """What is still on hold for it."""
+    """What is still on hold for it, in each of these accounts."""
     cost: int | None = None
     """What was settled, all attempts together; None before the first."""
     attempts: int = 0
@@ -268,7 +272,7 @@ class EntryRow:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One fact: audit leaf and outgoing event in one. ``seq`` and ``chain`` are None until the leader has numbered it."""
+    """One fact: audit leaf and outgoing event in one. ``seq`` and ``chain`` are None until the leader numbers it."""
 
     id: str
     time: datetime
@@ -291,6 +295,6 @@ class EventRow:
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What the writer passed as ``event=``."""
+        """What the writer passed as ``event=``; for a job also ``version``, ``from``, ``to`` and ledger ``entries``."""
         found: Mapping[str, Any] = json.loads(self.payload)["data"]
         return found

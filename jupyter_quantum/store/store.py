@@ -2,36 +2,119 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
-from jupyter_quantum.store.tx import Tx, View
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+
+from jupyter_quantum.exceptions import NotFound
+from jupyter_quantum.store.artefacts import INLINE, Files
+from jupyter_quantum.store.tx import Tx
+from jupyter_quantum.store.view import View
+from jupyter_quantum.store.writer import Writer
 
 __all__ = ["Artefacts", "Store"]
 
 T = TypeVar("T")
 
+_READERS: Final = 4
+
+
+class Store:
+    """Everything that is kept.
+
+    Args:
+        url: a SQLAlchemy URL; SQLite needs a file: ``sqlite:////srv/jupyter_quantum/store.sqlite``.
+        artefacts: an fsspec URL of the directory for larger artefacts: ``file:///srv/jupyter_quantum/artefacts``.
+    """
+
+    def __init__(self, url: str, *, artefacts: str) -> None:
+        self._url = make_url(url)
+        self._files = Files(artefacts)
+        self._writing = self._engine("BEGIN IMMEDIATE")
+        self._reading = self._engine("BEGIN")
+        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+        self._writer: Writer | None = None
+        self.artefacts = Artefacts(self, self._files, self._threads)
+
+    def migrate(self) -> None:
+        """Bring the database to this version's tables (blocking; call it before serving)."""
+        from jupyter_quantum.store.migrate import migrate
+
+        if self._url.drivername.startswith("sqlite") and self._url.database:
+            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+        with self._writing.begin() as conn:
+            migrate(conn)
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run ``work`` in the writer thread, all or nothing; it is on disk when this returns.
+
+        ``work`` must not block on anything but the database. What it raises is raised here, and nothing of it stays.
+        """
+        if self._writer is None:
+            self._writer = Writer(self._writing, self._files)
+        answer: T = await self._writer.submit(work)
+        return answer
+
+    async def read(self, work: Callable[[View], T]) -> T:
+        """Run ``work`` in a reader thread, on one snapshot."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._view, work)
+
+    def close(self) -> None:
+        """Finish what waits and close every connection."""
+        if self._writer is not None:
+            self._writer.close()
+        self._threads.shutdown()
+        self._writing.dispose()
+        self._reading.dispose()
+
+    def _view(self, work: Callable[[View], T]) -> T:
+        with self._reading.begin() as conn:
+            return work(View(conn, self._files.get))
+
+    def _engine(self, begin: str) -> Engine:
+        engine = create_engine(self._url, pool_size=_READERS, max_overflow=1)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _prepare_sqlite)
+
+            def start(conn: Connection) -> None:
+                conn.exec_driver_sql(begin)
+
+            event.listen(engine, "begin", start)
+        return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Durable and patient; transactions begin where we say, not where the driver guesses."""
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
 
 class Artefacts:
     """Bytes by their digest: small ones in the database, larger ones in files."""
 
-    async def put(self, raw: bytes) -> str: ...
-    async def get(self, digest: str) -> bytes: ...
+    def __init__(self, store: Store, files: Files, threads: ThreadPoolExecutor) -> None:
+        self._store = store
+        self._files = files
+        self._threads = threads
 
+    async def put(self, raw: bytes) -> str:
+        """Keep bytes and return their digest; they are on disk when this returns."""
+        if len(raw) < INLINE:
+            return await self._store.write(lambda tx: tx.put_blob(raw))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._files.put, raw)
 
-class Store:
-    """Everything that is kept. ``Store("sqlite:////srv/jq/quantum.sqlite", artefacts="file:///srv/jq/artefacts")``."""
+    async def stage(self, raw: bytes) -> None:
+        """Write larger bytes to their file now; ``tx.put_blob`` of the same bytes then costs nothing."""
+        if len(raw) >= INLINE:
+            await self.put(raw)
 
-    artefacts: Artefacts
-
-    def __init__(self, url: str, *, artefacts: str) -> None: ...
-    def migrate(self) -> None: ...
-    async def write(self, fn: Callable[[Tx], T]) -> T:
-        """Run ``fn`` in the writer thread, all or nothing; returns when it is on disk."""
-        ...
-
-    async def read(self, fn: Callable[[View], T]) -> T:
-        """Run ``fn`` in a reader thread, on one snapshot."""
-        ...
-
-    def close(self) -> None: ...
+    async def get(self, digest: str) -> bytes:
+        """The bytes. Raises NotFound."""
+        if not digest.startswith("sha256:"):
+            raise NotFound("No such artefact.")
+        return await self._store.read(lambda view: view.blob(digest))

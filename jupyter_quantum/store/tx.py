@@ -1,186 +1,202 @@
-"""What a request may read (:class:`View`) and write (:class:`Tx`) in one transaction."""
+"""What one request may write: jobs and money (from its bases), reports, approvals, devices, events, blobs, the lead."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
 
-from jupyter_quantum.core.jobs import JobState
+from sqlalchemy import bindparam, case, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from jupyter_quantum.exceptions import Conflict
+from jupyter_quantum.store import codec as c
+from jupyter_quantum.store import tables as t
+from jupyter_quantum.store.artefacts import INLINE
+from jupyter_quantum.store.lifecycle import Lifecycle
 from jupyter_quantum.store.rows import (
-    AccountRow,
-    AccountSpec,
     ApprovalRow,
     ApprovalState,
-    AttemptRow,
-    AttemptState,
     DeviceRow,
     DeviceState,
-    EntryRow,
     EventRow,
-    JobRow,
-    Json,
     ReportRow,
 )
+from jupyter_quantum.wire.base import digest_of
 
-__all__ = ["Tx", "View"]
+__all__ = ["GENESIS", "Tx", "chained"]
 
+GENESIS: Final = bytes(32)
+"""The chain before the first event."""
 
-class View:
-    """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
-
-    def job(self, job_id: str) -> JobRow: ...
-    def jobs(
-        self,
-        *,
-        principal: str | None = None,
-        project: str | None = None,
-        device: str | None = None,
-        states: Collection[JobState] | None = None,
-        before: str | None = None,
-        limit: int = 50,
-    ) -> list[JobRow]:
-        """Newest first; ``before`` is the id of the last one already seen."""
-        ...
-
-    def attempts(self, job_id: str) -> list[AttemptRow]: ...
-    def attempt(self, tag: str) -> AttemptRow: ...
-    def open_attempts(self, *, expired_by: datetime | None = None) -> list[AttemptRow]:
-        """Attempts that are scheduled or running (whose lease ended before ``expired_by``)."""
-        ...
-
-    def report(self, report_id: str) -> ReportRow: ...
-    def approval(self, approval_id: str) -> ApprovalRow: ...
-    def approvals(
-        self,
-        *,
-        state: ApprovalState | None = "open",
-        projects: Collection[str] | None = None,
-        principal: str | None = None,
-        expired_by: datetime | None = None,
-        limit: int = 200,
-    ) -> list[ApprovalRow]: ...
-    def device(self, name: str) -> DeviceRow: ...
-    def devices(self) -> list[DeviceRow]: ...
-    def account(self, account_id: str) -> AccountRow | None:
-        """None where nothing was ever put on hold there."""
-        ...
-
-    def accounts(self, *, project: str | None = None) -> list[AccountRow]: ...
-    def entries(self, *, account: str | None = None, job: str | None = None) -> list[EntryRow]: ...
-    def events(self, after: int, *, limit: int = 500) -> list[EventRow]:
-        """Numbered events with ``seq > after``, in order."""
-        ...
-
-    def job_events(self, job_id: str) -> list[EventRow]:
-        """Every event of a job, numbered or not, oldest first."""
-        ...
-
-    def last_seq(self) -> int: ...
-    def idempotent(self, principal: str, key: str, body: str) -> str | None:
-        """Id of the job that this principal made with this key; None for a new key.
-
-        Raises Conflict ``idempotency.mismatch`` where the key came with another body (digest).
-        """
-        ...
-
-    def blob(self, digest: str) -> bytes: ...
+_LEAD: Final = "leader"
+_NOTHING: Final[Mapping[str, Any]] = {}
+_UNNUMBERED: Final = select(*c.EVENTS.select.selected_columns, t.events.c.pos).where(t.events.c.seq.is_(None))
+_LAST: Final = (
+    select(t.events.c.seq, t.events.c.chain).where(t.events.c.seq.is_not(None)).order_by(t.events.c.seq.desc()).limit(1)
+)
+_NUMBER: Final = (
+    update(t.events).where(t.events.c.id == bindparam("key")).values(seq=bindparam("number"), chain=bindparam("link"))
+)
 
 
-class Tx(View):
+def chained(before: bytes, leaf: bytes) -> bytes:
+    """The chain after one more leaf."""
+    return sha256(before + leaf).digest()
+
+
+class Tx(Lifecycle):
     """One request's writes: all of them or none."""
 
-    now: datetime
-    """The moment that everything written here carries."""
+    # -- reports, approvals, devices -------------------------------------------------------------------------------
 
-    def add_job(self, job: JobRow, *, actor: str, event: Mapping[str, Any] = {}) -> JobRow: ...  # noqa: B006
-    def move(
-        self,
-        job_id: str,
-        to: JobState,
-        *,
-        actor: str,
-        event: Mapping[str, Any] = {},  # noqa: B006
-        expect_version: int | None = None,
-        **changes: Any,
-    ) -> JobRow:
-        """Bump version, release what remains when final, write ONE event row. ``changes``: columns of JobRow.
+    def add_report(self, report: ReportRow, *, actor: str) -> ReportRow:
+        """Store a report, with an event (``report.added``)."""
+        self._tell(
+            "report.added",
+            actor=actor,
+            principal=report.principal,
+            project=report.project,
+            data={"report": report.id, "source": report.source, "policy": report.policy},
+        )
+        return self._shelf(c.REPORTS).add(report)
 
-        Raises Conflict: ``job.move`` (not in the table), ``job.version`` (not the version expected).
-        """
-        ...
+    def set_report(self, report_id: str, **changes: Any) -> ReportRow:
+        """Fill in what validation found."""
+        return self._shelf(c.REPORTS).change(self.report(report_id), **changes)
 
-    def amend(
-        self,
-        job_id: str,
-        *,
-        actor: str,
-        type: str = "job.changed",
-        event: Mapping[str, Any] = {},
-        **changes: Any,  # noqa: A002, B006
-    ) -> JobRow:
-        """Change columns (not the state), e.g. ``cancel_asked``; bumps version and writes one event."""
-        ...
+    def add_approval(self, approval: ApprovalRow, *, actor: str) -> ApprovalRow:
+        """Ask a person, with an event (``approval.changed``)."""
+        self._tell_approval(approval, actor)
+        return self._shelf(c.APPROVALS).add(approval)
 
-    def set_waits(self, waits: Mapping[str, Json | None]) -> None:
-        """Write the scheduler's place, estimate and reason of waiting jobs; no event, no version."""
-        ...
-
-    def hold(self, job_id: str, accounts: Sequence[AccountSpec], amount: int) -> JobRow:
-        """Once per job. Raises QuotaExceeded with details left, needed, account, resets."""
-        ...
-
-    def settle(self, job_id: str, attempt: int, amount: int) -> JobRow:
-        """Once per attempt; charges at most what is on hold."""
-        ...
-
-    def release(self, job_id: str) -> JobRow: ...
-    def add_attempt(self, attempt: AttemptRow) -> AttemptRow:
-        """Number must be job.attempts + 1."""
-        ...
-
-    def update_attempt(self, tag: str, *, fence: int, **changes: Any) -> AttemptRow:
-        """Start or renew. Raises Conflict ``fence`` where the fence is old or the attempt has ended."""
-        ...
-
-    def finish_attempt(self, tag: str, state: AttemptState, *, fence: int | None, **changes: Any) -> AttemptRow:
-        """``fence=None``: the service itself ends it (lease ran out, operator)."""
-        ...
-
-    def add_report(self, report: ReportRow, *, actor: str) -> ReportRow: ...
-    def set_report(self, report_id: str, **changes: Any) -> ReportRow: ...
-    def add_approval(self, approval: ApprovalRow, *, actor: str) -> ApprovalRow: ...
     def decide_approval(
         self, approval_id: str, state: ApprovalState, *, actor: str, note: str | None = None
     ) -> ApprovalRow:
-        """Raises Conflict ``approval.decided`` where it is not open any more."""
-        ...
+        """Approve, reject, expire or withdraw; ``actor`` is who did it. Moving the job is the caller's.
+
+        Raises Conflict ``approval.decided`` where it is not open any more.
+        """
+        approval = self.approval(approval_id)
+        if approval.state != "open":
+            raise Conflict(f"This request is {approval.state} already.", code="approval.decided")
+        after = self._shelf(c.APPROVALS).change(approval, state=state, decided_by=actor, decided=self.now, note=note)
+        self._tell_approval(after, actor)
+        return after
+
+    def _tell_approval(self, approval: ApprovalRow, actor: str) -> None:
+        data = {"approval": approval.id, "state": approval.state, "role": approval.role, "note": approval.note}
+        self._tell(
+            "approval.changed",
+            actor=actor,
+            principal=approval.principal,
+            project=approval.project,
+            job=approval.job,
+            data=data | {"envelope": approval.envelope},
+        )
 
     def put_device(self, device: DeviceRow, *, actor: str) -> DeviceRow:
-        """Insert, or update what a runner says; the operator's state, reason, until and admitted stay."""
-        ...
+        """Insert a device, or update what its runner says; what the operator says of it stays.
+
+        A device that was offline becomes ready. An event (``device.changed``) only where more than ``seen`` changed.
+        """
+        before = self._get(c.DEVICES, device.name)
+        if before is None:
+            self._tell_device(device, actor)
+            return self._shelf(c.DEVICES).add(device)
+        told = {name: getattr(device, name) for name in ("announcement", "runner", "target")}
+        if before.state == "offline":
+            told |= {"state": "ready", "reason": None, "until": None}
+        after = self._shelf(c.DEVICES).change(before, **told, seen=device.seen)
+        if replace(after, seen=before.seen) != before:
+            self._tell_device(after, actor)
+        return after
 
     def set_device_state(
         self, name: str, state: DeviceState, *, actor: str, reason: str | None = None, until: datetime | None = None
-    ) -> DeviceRow: ...
+    ) -> DeviceRow:
+        """Pause, drain, resume, or note that no runner serves it, with an event (``device.changed``)."""
+        after = self._shelf(c.DEVICES).change(self.device(name), state=state, reason=reason, until=until)
+        self._tell_device(after, actor)
+        return after
+
+    def admit_device(self, name: str, admitted: bool, *, actor: str) -> DeviceRow:
+        """List a device for users, or take it off the list, with an event (``device.changed``)."""
+        after = self._shelf(c.DEVICES).change(self.device(name), admitted=admitted)
+        self._tell_device(after, actor)
+        return after
+
+    def _tell_device(self, device: DeviceRow, actor: str) -> None:
+        data = {"device": device.name, "state": device.state, "reason": device.reason, "runner": device.runner}
+        self._tell("device.changed", actor=actor, data=data | {"admitted": device.admitted})
+
+    # -- events and blobs ------------------------------------------------------------------------------------------
+
     def add_event(
         self,
-        type: str,  # noqa: A002
+        type: str,  # noqa: A002 - the event's own word
         *,
         actor: str,
         principal: str | None = None,
         project: str | None = None,
         job: str | None = None,
-        data: Mapping[str, Any] = {},  # noqa: B006
-    ) -> EventRow: ...
+        data: Mapping[str, Any] = _NOTHING,
+    ) -> EventRow:
+        """One event that no other method writes: a refusal, a changed quota."""
+        return self._tell(type, actor=actor, principal=principal, project=project, job=job, data=data)
+
     def put_blob(self, raw: bytes) -> str:
-        """Digest. Small ones are written with the transaction; for larger ones call ``store.artefacts.put`` before."""
-        ...
+        """Keep bytes and return their digest.
+
+        Small ones are written with this transaction. Call ``store.artefacts.put`` before for larger ones, so that the
+        writer does not wait for the file.
+        """
+        if len(raw) >= INLINE:
+            return self._files.put(raw)
+        digest = digest_of(raw)
+        statement = self._dialect().insert(t.blobs).on_conflict_do_nothing()
+        self._conn.execute(statement, {"digest": digest, "raw": raw})
+        return digest
+
+    # -- the lead --------------------------------------------------------------------------------------------------
+
+    def _dialect(self) -> Any:
+        return postgresql if self._conn.dialect.name == "postgresql" else sqlite
 
     def claim_leader(self, holder: str, ttl_s: float) -> int | None:
-        """Fencing token while ``holder`` leads; None where another holds the lease."""
-        ...
+        """Lead, or go on leading, for ``ttl_s`` seconds; the fencing token, or None where another holds the lease."""
+        lease = t.leases.c
+        now, until = c.micros(self.now), c.micros(self.now + timedelta(seconds=ttl_s))
+        insert = self._dialect().insert(t.leases).values(name=_LEAD, holder=holder, fence=1, until=until)
+        renewed = (lease.holder == holder) & (lease.until >= now)
+        statement = insert.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"holder": holder, "until": until, "fence": case((renewed, lease.fence), else_=lease.fence + 1)},
+            where=(lease.holder == holder) | (lease.until < now),
+        ).returning(lease.fence)
+        fence: int | None = self._conn.execute(statement).scalar()
+        return fence
 
     def number_events(self, fence: int, *, limit: int = 1000) -> list[EventRow]:
-        """Number what is committed. Raises Conflict ``fence`` where another leads."""
-        ...
+        """Number committed events, in the order in which they were written, and extend the chain.
+
+        Raises Conflict ``fence`` where another leads now.
+        """
+        lease = t.leases.c
+        mine = update(t.leases).where(lease.name == _LEAD, lease.fence == fence).values(fence=fence)
+        if self._conn.execute(mine).rowcount != 1:
+            raise Conflict("Another process leads now.", code="fence")
+        found = self._reading().execute(_UNNUMBERED.order_by(t.events.c.pos).limit(limit)).all()
+        if not found:
+            return []
+        last = self._conn.execute(_LAST).first()
+        seq, chain = (0, GENESIS) if last is None else (last.seq, bytes(last.chain))
+        numbered: list[EventRow] = []
+        for row in found:
+            event = c.EVENTS.decode(row[:-1])
+            seq, chain = seq + 1, chained(chain, event.leaf)
+            numbered.append(replace(event, seq=seq, chain=chain))
+        self._conn.execute(_NUMBER, [{"key": e.id, "number": e.seq, "link": e.chain} for e in numbered])
+        return numbered

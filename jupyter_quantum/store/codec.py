@@ -1,0 +1,106 @@
+"""Rows to columns and back, for each row class once; and the statements that every table needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from typing import Any, Final, Generic, TypeVar, get_type_hints
+
+from sqlalchemy import Insert, Select, Table, Update, bindparam, insert, select, update
+
+from jupyter_quantum.store import rows, tables
+
+__all__ = [
+    "ACCOUNTS",
+    "APPROVALS",
+    "ATTEMPTS",
+    "DEVICES",
+    "ENTRIES",
+    "EVENTS",
+    "JOBS",
+    "REPORTS",
+    "Codec",
+    "micros",
+    "moment",
+]
+
+R = TypeVar("R")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO: Final = timedelta(microseconds=1)
+
+
+def micros(when: datetime) -> int:
+    """Microseconds since 1970 in UTC; refuses times without a zone."""
+    return (when - _EPOCH) // _MICRO
+
+
+def moment(value: int) -> datetime:
+    """The UTC time of :func:`micros`."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def _reader(kind: Any) -> Callable[[Any], Any] | None:
+    """What turns a column's value into a field's, where they differ; None stays None."""
+    text = str(kind)
+    if "datetime" in text:
+        return moment
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind
+    return None
+
+
+class Codec(Generic[R]):
+    """One row class and its table."""
+
+    def __init__(self, row: type[R], table: Table, key: str, guard: str | None = None) -> None:
+        self.row = row
+        self.table = table
+        self.key = key
+        self.guard = guard
+        """A column that must still have the value that was read, when the row is updated."""
+        kinds = get_type_hints(row)
+        self.names: tuple[str, ...] = tuple(field.name for field in fields(row))  # type: ignore[arg-type]
+        self._times = tuple(name for name in self.names if _reader(kinds[name]) is moment)
+        self._readers = tuple((at, r) for at, name in enumerate(self.names) if (r := _reader(kinds[name])))
+        self.select: Select[Any] = select(*(table.c[name] for name in self.names))
+        self.one: Select[Any] = self.select.where(table.c[key] == bindparam("key"))
+        self.insert: Insert = insert(table)
+        self.update = cache(self._update)
+
+    def encode(self, row: R, names: Iterable[str] | None = None) -> dict[str, Any]:
+        """Column values of a row (of ``names`` only)."""
+        values = {name: getattr(row, name) for name in names or self.names}
+        for name in self._times:
+            if values.get(name) is not None:
+                values[name] = micros(values[name])
+        return values
+
+    def decode(self, found: Sequence[Any]) -> R:
+        """The row of a tuple that :attr:`select` brought."""
+        values = list(found)
+        for at, read in self._readers:
+            if values[at] is not None:
+                values[at] = read(values[at])
+        return self.row(*values)
+
+    def _update(self, names: frozenset[str]) -> Update:
+        """Update of these columns; binds ``old_key`` and, where there is a guard, ``old_guard``."""
+        where = self.table.c[self.key] == bindparam("old_key")
+        if self.guard:
+            where = where & (self.table.c[self.guard] == bindparam("old_guard"))
+        values: Mapping[str, Any] = {name: bindparam(name) for name in sorted(names)}
+        return update(self.table).where(where).values(values)
+
+
+JOBS: Final = Codec(rows.JobRow, tables.jobs, "id", guard="version")
+ATTEMPTS: Final = Codec(rows.AttemptRow, tables.attempts, "tag", guard="fence")
+REPORTS: Final = Codec(rows.ReportRow, tables.reports, "id")
+APPROVALS: Final = Codec(rows.ApprovalRow, tables.approvals, "id", guard="state")
+DEVICES: Final = Codec(rows.DeviceRow, tables.devices, "name")
+ACCOUNTS: Final = Codec(rows.AccountRow, tables.accounts, "id")
+ENTRIES: Final = Codec(rows.EntryRow, tables.entries, "id")
+EVENTS: Final = Codec(rows.EventRow, tables.events, "id")

@@ -1,0 +1,149 @@
+"""Jobs and their attempts: the only code that writes a job's state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import bindparam, update
+
+from jupyter_quantum.core.jobs import FINAL, HOLDING, JobState, check_move
+from jupyter_quantum.exceptions import Conflict
+from jupyter_quantum.store import codec as c
+from jupyter_quantum.store import tables as t
+from jupyter_quantum.store.ledger import Ledger
+from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow, Json
+
+__all__ = ["Lifecycle"]
+
+_ENDED: Final = frozenset({AttemptState.COMPLETED, AttemptState.FAILED, AttemptState.CANCELLED})
+
+_FIXED: Final = frozenset(
+    {"id", "principal", "owner", "organisation", "project", "kind", "created", "source", "state", "version", "changed"}
+    | {"held", "on_hold", "accounts", "cost", "attempts", "idempotency", "body"}
+)
+"""Columns that a caller never changes: who and what, and what the store itself keeps."""
+
+_WAIT: Final = (
+    update(t.jobs)
+    .where(t.jobs.c.id == bindparam("key"), t.jobs.c.state == JobState.QUEUED)
+    .values(wait=bindparam("text"))
+)
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Lifecycle(Ledger):
+    """The lifecycle's part of a writing request."""
+
+    def add_job(self, job: JobRow, *, actor: str, event: Mapping[str, Any] = _NOTHING) -> JobRow:
+        """Store a new draft, with its first event (``job.moved``)."""
+        if job.state is not JobState.DRAFT or job.version != 0 or job.held is not None:
+            raise ValueError("a new job is a draft of version 0 without a hold")
+        self._jobs.add(job)
+        self._tell_job("job.moved", job, actor, {**event, "from": None, "to": job.state.value})
+        return job
+
+    def move(
+        self,
+        job_id: str,
+        to: JobState,
+        *,
+        actor: str,
+        event: Mapping[str, Any] = _NOTHING,
+        expect_version: int | None = None,
+        **changes: Any,
+    ) -> JobRow:
+        """Move a job: state, version, ledger entries and ONE event row (``job.moved``) in this transaction.
+
+        ``changes`` are other columns of :class:`JobRow`. Filled in where not given: ``submitted``, ``started``,
+        ``ended``. Moving to a final state releases what is still on hold; a state in which credits are on hold needs
+        :meth:`hold` before (of 0 on a free device).
+
+        Raises Conflict: ``job.move`` (not in the table of moves), ``job.version`` (not the version expected),
+        ``ledger.no_hold``.
+        """
+        before = self.job(job_id)
+        if expect_version is not None and before.version != expect_version:
+            raise Conflict("The job has changed meanwhile.", code="job.version", hint="Look again, then decide.")
+        check_move(before.state, to)
+        if to in HOLDING and before.held is None:
+            raise Conflict("Nothing is on hold for this job.", code="ledger.no_hold")
+        if to in FINAL:
+            before = self.release(job_id)
+        job = self._change(before, self._times(before, to) | changes, state=to)
+        self._tell_job("job.moved", job, actor, {**event, "from": before.state.value, "to": to.value})
+        return job
+
+    def amend(
+        self,
+        job_id: str,
+        *,
+        actor: str,
+        type: str = "job.changed",  # noqa: A002 - the event's own word
+        event: Mapping[str, Any] = _NOTHING,
+        **changes: Any,
+    ) -> JobRow:
+        """Change columns but not the state, e.g. ``cancel_asked``; grows the version and writes one event."""
+        job = self._change(self.job(job_id), changes)
+        self._tell_job(type, job, actor, event)
+        return job
+
+    def set_waits(self, waits: Mapping[str, Json | None]) -> None:
+        """Write the scheduler's place, estimate and reason of queued jobs; neither event nor version."""
+        if waits:
+            self._reading().execute(_WAIT, [{"key": key, "text": text} for key, text in waits.items()])
+
+    def _change(self, before: JobRow, changes: Mapping[str, Any], **own: Any) -> JobRow:
+        if forbidden := _FIXED & changes.keys():
+            raise TypeError(f"only the store writes {sorted(forbidden)}")
+        return self._jobs.change(before, **changes, **own, version=before.version + 1, changed=self.now)
+
+    def _times(self, before: JobRow, to: JobState) -> dict[str, Any]:
+        filled: dict[str, Any] = {}
+        if to in HOLDING and before.submitted is None:
+            filled["submitted"] = self.now
+        if to is JobState.RUNNING:
+            filled["started"] = self.now
+        if to in FINAL and to is not JobState.ARCHIVED:
+            filled["ended"] = self.now
+        if before.wait is not None and to is not JobState.QUEUED:
+            filled["wait"] = None
+        return filled
+
+    # -- attempts --------------------------------------------------------------------------------------------------
+
+    def add_attempt(self, attempt: AttemptRow) -> AttemptRow:
+        """Write an attempt's tag, before anything is asked of the device.
+
+        Its number follows the job's last one, its tag is ``<job>-<number>``. Raises Conflict ``attempt.open`` while an
+        earlier attempt has not ended: nothing is run twice silently.
+        """
+        job = self.job(attempt.job)
+        if attempt.number != job.attempts + 1 or attempt.tag != f"{job.id}-{attempt.number}":
+            raise Conflict("This is not the job's next attempt.", code="attempt.number")
+        if job.attempts and self.attempt(f"{job.id}-{job.attempts}").state not in _ENDED:
+            raise Conflict("The attempt before has not ended.", code="attempt.open")
+        self._jobs.change(job, attempts=attempt.number)
+        return self._shelf(c.ATTEMPTS).add(attempt)
+
+    def update_attempt(self, tag: str, *, fence: int, **changes: Any) -> AttemptRow:
+        """Start an attempt (``state``, ``started``) or renew its lease (``lease_until``).
+
+        Raises Conflict ``fence`` where the caller's fence is not the attempt's, or the attempt has ended.
+        """
+        return self._shelf(c.ATTEMPTS).change(self._fenced(tag, fence), **changes)
+
+    def finish_attempt(self, tag: str, state: AttemptState, *, fence: int | None, **changes: Any) -> AttemptRow:
+        """End an attempt, or make it *unknown*. ``fence=None``: the service does it (a lease ran out, an operator).
+
+        Raises Conflict ``fence`` as :meth:`update_attempt`.
+        """
+        changes = {"ended": None if state is AttemptState.UNKNOWN else self.now} | changes
+        return self._shelf(c.ATTEMPTS).change(self._fenced(tag, fence), state=state, **changes)
+
+    def _fenced(self, tag: str, fence: int | None) -> AttemptRow:
+        attempt = self.attempt(tag)
+        stale = fence is not None and (fence != attempt.fence or attempt.state is AttemptState.UNKNOWN)
+        if stale or attempt.state in _ENDED:
+            raise Conflict("This attempt is no longer the caller's.", code="fence")
+        return attempt

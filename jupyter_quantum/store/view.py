@@ -1,0 +1,211 @@
+"""What can be read, as of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select, func, select
+
+from jupyter_quantum.core.jobs import JobState
+from jupyter_quantum.exceptions import Conflict, NotFound
+from jupyter_quantum.store import tables as t
+from jupyter_quantum.store.codec import (
+    ACCOUNTS,
+    APPROVALS,
+    ATTEMPTS,
+    DEVICES,
+    ENTRIES,
+    EVENTS,
+    JOBS,
+    REPORTS,
+    Codec,
+    micros,
+)
+from jupyter_quantum.store.rows import (
+    AccountRow,
+    ApprovalRow,
+    ApprovalState,
+    AttemptRow,
+    AttemptState,
+    DeviceRow,
+    EntryRow,
+    EventRow,
+    JobRow,
+    ReportRow,
+)
+
+__all__ = ["View", "absent"]
+
+R = TypeVar("R")
+
+_OPEN_ATTEMPTS = ATTEMPTS.select.where(t.attempts.c.state.in_([AttemptState.SCHEDULED, AttemptState.RUNNING]))
+_NUMBERED = EVENTS.select.where(t.events.c.seq.is_not(None)).order_by(t.events.c.seq)
+_LAST_SEQ = select(func.coalesce(func.max(t.events.c.seq), 0))
+
+
+def absent(what: str) -> NotFound:
+    """The one answer for what is absent or belongs to somebody else."""
+    return NotFound(f"No such {what}, or it is not visible to you.")
+
+
+class View:
+    """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
+
+    def __init__(self, conn: Connection, load: Callable[[str], bytes]) -> None:
+        self._conn = conn
+        self._load = load
+
+    def _reading(self) -> Connection:
+        return self._conn
+
+    # -- one row ---------------------------------------------------------------------------------------------------
+
+    def _get(self, codec: Codec[R], key: str) -> R | None:
+        found = self._reading().execute(codec.one, {"key": key}).first()
+        return None if found is None else codec.decode(found)
+
+    def _need(self, codec: Codec[R], key: str, what: str) -> R:
+        found = self._get(codec, key)
+        if found is None:
+            raise absent(what)
+        return found
+
+    def _all(self, codec: Codec[R], query: Select[Any]) -> list[R]:
+        return [codec.decode(row) for row in self._reading().execute(query)]
+
+    def job(self, job_id: str) -> JobRow:
+        """The job."""
+        return self._need(JOBS, job_id, "job")
+
+    def attempt(self, tag: str) -> AttemptRow:
+        """The attempt with this tag."""
+        return self._need(ATTEMPTS, tag, "attempt")
+
+    def report(self, report_id: str) -> ReportRow:
+        """The report."""
+        return self._need(REPORTS, report_id, "report")
+
+    def approval(self, approval_id: str) -> ApprovalRow:
+        """The request for approval."""
+        return self._need(APPROVALS, approval_id, "request for approval")
+
+    def device(self, name: str) -> DeviceRow:
+        """The device."""
+        return self._need(DEVICES, name, "device")
+
+    def account(self, account_id: str) -> AccountRow | None:
+        """The account; None where nothing was ever put on hold there."""
+        return self._get(ACCOUNTS, account_id)
+
+    def blob(self, digest: str) -> bytes:
+        """The bytes with this digest, from the database or from the files."""
+        found = self._reading().execute(select(t.blobs.c.raw).where(t.blobs.c.digest == digest)).scalar()
+        return self._load(digest) if found is None else bytes(found)
+
+    # -- several rows ----------------------------------------------------------------------------------------------
+
+    def jobs(
+        self,
+        *,
+        principal: str | None = None,
+        project: str | None = None,
+        device: str | None = None,
+        states: Collection[JobState] | None = None,
+        before: str | None = None,
+        limit: int | None = 50,
+    ) -> list[JobRow]:
+        """Jobs that match all that is given, newest first; ``before`` is the id of the last one already seen."""
+        query = _where(JOBS.select, t.jobs.c, principal=principal, project=project, device=device)
+        if states is not None:
+            query = query.where(t.jobs.c.state.in_(sorted(states)))
+        if before is not None:
+            query = query.where(t.jobs.c.id < before)
+        return self._all(JOBS, query.order_by(t.jobs.c.id.desc()).limit(limit))
+
+    def attempts(self, job_id: str) -> list[AttemptRow]:
+        """A job's attempts, first to last."""
+        return self._all(ATTEMPTS, ATTEMPTS.select.where(t.attempts.c.job == job_id).order_by(t.attempts.c.number))
+
+    def open_attempts(self, *, expired_by: datetime | None = None) -> list[AttemptRow]:
+        """Attempts that are scheduled or running (whose lease ended before ``expired_by``), oldest first."""
+        query = _OPEN_ATTEMPTS.order_by(t.attempts.c.created, t.attempts.c.tag)
+        if expired_by is not None:
+            query = query.where(t.attempts.c.lease_until < micros(expired_by))
+        return self._all(ATTEMPTS, query)
+
+    def approvals(
+        self,
+        *,
+        state: ApprovalState | None = "open",
+        projects: Collection[str] | None = None,
+        principal: str | None = None,
+        job: str | None = None,
+        expired_by: datetime | None = None,
+        limit: int = 200,
+    ) -> list[ApprovalRow]:
+        """Requests for approval that match all that is given, oldest first."""
+        query = _where(APPROVALS.select, t.approvals.c, state=state, principal=principal, job=job)
+        if projects is not None:
+            query = query.where(t.approvals.c.project.in_(sorted(projects)))
+        if expired_by is not None:
+            query = query.where(t.approvals.c.expires < micros(expired_by))
+        return self._all(APPROVALS, query.order_by(t.approvals.c.id).limit(limit))
+
+    def devices(self) -> list[DeviceRow]:
+        """Every device that a runner ever announced, by name."""
+        return self._all(DEVICES, DEVICES.select.order_by(t.devices.c.name))
+
+    def accounts(self, *, project: str | None = None) -> list[AccountRow]:
+        """Accounts (of a project), by id."""
+        return self._all(ACCOUNTS, _where(ACCOUNTS.select, t.accounts.c, project=project).order_by(t.accounts.c.id))
+
+    def entries(self, *, account: str | None = None, job: str | None = None) -> list[EntryRow]:
+        """Entries of the ledger that match all that is given, in the order in which they were made."""
+        return self._all(
+            ENTRIES, _where(ENTRIES.select, t.entries.c, account=account, job=job).order_by(t.entries.c.id)
+        )
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def events(self, after: int, *, limit: int = 500) -> list[EventRow]:
+        """Numbered events with ``seq > after``, in order."""
+        return self._all(EVENTS, _NUMBERED.where(t.events.c.seq > after).limit(limit))
+
+    def job_events(self, job_id: str) -> list[EventRow]:
+        """Every event of a job, numbered or not, oldest first."""
+        return self._all(EVENTS, EVENTS.select.where(t.events.c.job == job_id).order_by(t.events.c.pos))
+
+    def last_seq(self) -> int:
+        """The highest number given; 0 before the first."""
+        return int(self._reading().execute(_LAST_SEQ).scalar_one())
+
+    def idempotent(self, principal: str, key: str, body: str) -> str | None:
+        """Id of the job that this principal made with this key; None for a new key.
+
+        Raises Conflict ``idempotency.mismatch`` where the key came with another body (digest).
+        """
+        found = (
+            self._reading()
+            .execute(
+                select(t.jobs.c.id, t.jobs.c.body).where(t.jobs.c.principal == principal, t.jobs.c.idempotency == key)
+            )
+            .first()
+        )
+        if found is None:
+            return None
+        if found.body != body:
+            raise Conflict(
+                "This Idempotency-Key was sent before, with another request.",
+                code="idempotency.mismatch",
+                hint="Use a new key for a new request.",
+            )
+        return str(found.id)
+
+
+def _where(query: Select[Any], columns: Any, **wanted: str | None) -> Select[Any]:
+    for name, value in wanted.items():
+        if value is not None:
+            query = query.where(columns[name] == value)
+    return query

@@ -1,0 +1,141 @@
+"""One thread writes: it groups the requests that wait into one transaction, a savepoint each, one commit for all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from jupyter_quantum.exceptions import Conflict, Unavailable
+from jupyter_quantum.store.artefacts import Files
+from jupyter_quantum.store.tx import Tx
+
+__all__ = ["Writer"]
+
+_GROUP: Final = 128
+"""Requests in one transaction at most, so that the first of them need not wait for long."""
+
+
+@dataclass(slots=True)
+class _Request:
+    work: Callable[[Tx], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    value: Any = None
+    error: BaseException | None = None
+
+    def answer(self) -> None:
+        """Called in the request's own loop."""
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.value)
+        else:
+            self.future.set_exception(self.error)
+
+
+class Writer:
+    """Runs requests one after the other in its own thread; an answer means that the request is on disk."""
+
+    def __init__(self, engine: Engine, files: Files) -> None:
+        self._engine = engine
+        self._files = files
+        self._queue: SimpleQueue[_Request | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[Tx], Any]) -> asyncio.Future[Any]:
+        """Queue a request of the running loop; its future resolves after the commit."""
+        if not self._thread.is_alive():
+            raise Unavailable("The store is closed.", code="store.closed")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._queue.put(_Request(work, future, loop))
+        return future
+
+    def close(self) -> None:
+        """Finish what waits, then end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+
+    # -- in the thread ---------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with self._engine.connect() as conn:
+            while (first := self._queue.get()) is not None:
+                group, ended = self._group(conn, first)
+                _answer(group)
+                if ended:
+                    return
+
+    def _group(self, conn: Connection, first: _Request) -> tuple[list[_Request], bool]:
+        """Run ``first`` and all that wait meanwhile, and commit; whether the end was asked for."""
+        group: list[_Request] = []
+        ended = False
+        try:
+            with conn.begin():
+                request: _Request | None = first
+                while request is not None:
+                    group.append(request)
+                    self._one(conn, request)
+                    request, ended = self._waiting(len(group))
+        except SQLAlchemyError as error:
+            # The commit itself failed (disk full, another process holds the lock): nothing of the group is there.
+            for request in group:
+                request.error = request.error or _named(error)
+        return group, ended
+
+    def _waiting(self, taken: int) -> tuple[_Request | None, bool]:
+        if taken >= _GROUP:
+            return None, False
+        try:
+            request = self._queue.get_nowait()
+        except Empty:
+            return None, False
+        return request, request is None
+
+    def _one(self, conn: Connection, request: _Request) -> None:
+        """One request in its savepoint: a failing one leaves no trace, and its neighbours stay."""
+        conn.exec_driver_sql("SAVEPOINT request")
+        try:
+            tx = Tx(conn, self._files)
+            request.value = request.work(tx)
+            tx.finish()
+        except Exception as error:  # whatever a request raises is its caller's, never the writer's
+            request.error = _named(error)
+            conn.exec_driver_sql("ROLLBACK TO SAVEPOINT request")
+        conn.exec_driver_sql("RELEASE SAVEPOINT request")
+
+
+def _named(error: Exception) -> Exception:
+    """Errors of the database in our own words; others as they are."""
+    if isinstance(error, IntegrityError):
+        named: Exception = Conflict("Something else changed this at the same moment.", hint="Try again.")
+    elif isinstance(error, SQLAlchemyError):
+        named = Unavailable("The database did not answer.", code="store.unavailable", hint="Try again in a moment.")
+    else:
+        return error
+    named.__cause__ = error
+    return named
+
+
+def _answer(group: list[_Request]) -> None:
+    """Resolve the futures, with one call into each loop."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Request]] = {}
+    for request in group:
+        loops.setdefault(request.loop, []).append(request)
+    for loop, requests in loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+            loop.call_soon_threadsafe(_answer_all, requests)
+
+
+def _answer_all(requests: list[_Request]) -> None:
+    for request in requests:
+        request.answer()
