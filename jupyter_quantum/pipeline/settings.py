@@ -1,0 +1,81 @@
+"""What the operator decides: one frozen value, built by the hub's application from its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from pathlib import Path
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+from jupyter_quantum.core.money import PriceList
+from jupyter_quantum.core.tenancy import ProjectSpec
+
+__all__ = ["Limits", "Settings"]
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that one request may hold. The worker gets them as caps; the service checks what it can see itself."""
+
+    bytes: int = 1024 * 1024
+    """Of the circuits as sent."""
+    qubits: int = 512
+    operations: int = 200_000
+    """Over all circuits, after unrolling."""
+    circuits: int = 300
+    parameters: int = 10_000
+    shots: int = 100_000
+    """Of one circuit, on any device."""
+    executions: int = 10_000_000
+    """Shots over all circuits and bindings."""
+
+    def caps(self) -> dict[str, int]:
+        """The same as names and numbers, for ``wire.runner.Work.limits``."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the pipeline is told. Amounts are micro-credits, durations seconds."""
+
+    data_dir: Path
+    db_url: str
+    policies: Path
+    """Directory with ``schema.cedarschema`` and ``*.cedar``."""
+    projects: Mapping[str, ProjectSpec]
+    prices: Mapping[str, PriceList] = field(default_factory=dict)
+    """By device; a device without a price list is free only where it is a simulator, otherwise it takes no jobs."""
+    device_labels: Mapping[str, str] = field(default_factory=dict)
+    """Words for people, instead of the runner's."""
+    max_seconds: Mapping[str, float] = field(default_factory=lambda: {"aer": 300.0})
+    """By device: the longest a run may take; then it is killed."""
+    default_max_seconds: float = 60.0
+    operators: str = "quantum-operators"
+    auditors: str = "quantum-auditors"
+    admins: str = "quantum-admins"
+    time_zone: tzinfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    """The lab's: days, months and policy's hours are counted in it."""
+    limits: Limits = field(default_factory=Limits)
+    approval_expiry_s: float = 7 * 86_400.0
+    lease_s: float = 45.0
+    prepare_s: float = 30.0
+    """The longest a validation may take in a worker; then it is killed."""
+    intake_s: float = 60.0
+    """The longest a submission waits for a runner to validate it."""
+    memory_mb: int = 4096
+    """Of one worker."""
+    max_attempts: int = 3
+    half_life_s: float = 7 * 86_400.0
+    """Of the usage that fair share remembers."""
+    numbering_s: float = 0.05
+    """The longest that a committed event waits for its number."""
+    secret: bytes = b""
+    """Key of the affinity values, which group a user's tasks without naming the user."""
+
+    def seconds_at_most(self, device: str) -> float:
+        """The longest run on this device, seconds."""
+        return self.max_seconds.get(device, self.default_max_seconds)
