@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.hub.api.limits import Bucket
 from jupyter_quantum.hub.auth import Gate
 from jupyter_quantum.hub.metrics import Metrics
@@ -16,19 +17,29 @@ if TYPE_CHECKING:
 __all__ = ["Context"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
     """The parts of a running service."""
 
-    pipeline: Pipeline
     gate: Gate
     metrics: Metrics
     bucket: Bucket
     prefix: str
     """Path of the service with both slashes: ``/services/quantum/``."""
     hub_base: str
-    """Path of the hub's own base: ``/``, or ``/jupyter/`` behind a prefix."""
+    """Path below which the hub serves everything: ``/``, or ``/jupyter/`` behind a prefix."""
     oauth: Any
     """``jupyterhub.services.auth.HubOAuth``."""
     ready: Callable[[], dict[str, str]]
-    """Parts that are not ready yet, each with the reason; empty once everything is."""
+    """Each part of the service: ``ready``, or why it is not."""
+    started: Pipeline | None = None
+    """The pipeline, once it has started."""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline; raises :class:`Unavailable` (``service.starting``) in the first seconds of the service."""
+        if self.started is None:
+            raise Unavailable(
+                "The quantum service is starting.", code="service.starting", hint="Try again in a moment."
+            )
+        return self.started

@@ -1,0 +1,102 @@
+"""From configuration, where amounts are credits and groups are lists, to what the pipeline is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jupyter_quantum.core.money import PriceList, credits_to_micro
+from jupyter_quantum.core.tenancy import ProjectSpec
+from jupyter_quantum.exceptions import InputError
+from jupyter_quantum.pipeline.settings import Limits, Settings
+from jupyter_quantum.resources import resource
+
+if TYPE_CHECKING:
+    from jupyter_quantum.hub.app import QuantumService
+
+__all__ = ["DEVICES", "prices", "projects", "settings_of"]
+
+DEVICES: Final[tuple[Mapping[str, Any], ...]] = (
+    {"name": "aer", "adapter": "aer", "slots": 2},
+    {"name": "fake_torino", "adapter": "ibm_fake", "fake": "FakeTorino", "kind": "emulator"},
+    {"name": "fake_fez", "adapter": "ibm_fake", "fake": "FakeFez", "kind": "emulator"},
+    {
+        "name": "campus_qpu",
+        "adapter": "ibm_fake",
+        "fake": "FakeMarrakesh",
+        "kind": "qpu",
+        "label": "emulated QPU",
+    },
+)
+"""What the local runner serves where nothing else is configured. The emulated QPU is queued and priced like hardware."""
+
+_PROJECT: Final = frozenset(field.name for field in fields(ProjectSpec)) - {"name"}
+_PRICE: Final = frozenset(field.name for field in fields(PriceList))
+
+
+def _known(where: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise InputError(
+            f"{where} has no setting {unknown[0]!r}.", code="config", hint=f"It has {', '.join(sorted(known))}."
+        )
+
+
+def projects(given: Mapping[str, Mapping[str, Any]]) -> dict[str, ProjectSpec]:
+    """Projects from configuration: ``{"qcourse": {"members": ["qcourse"], "grant": 100, …}}``, amounts in credits."""
+    return {name: _project(name, entry) for name, entry in given.items()}
+
+
+def _project(name: str, entry: Mapping[str, Any]) -> ProjectSpec:
+    _known(f"Project {name!r}", entry, _PROJECT)
+    values = dict(entry)
+    for group in ("members", "leads"):
+        values[group] = frozenset(values.get(group, ()))
+    for amount in ("grant", "user_quota"):
+        values[amount] = credits_to_micro(values.get(amount, 0))
+    return ProjectSpec(**{"name": name, "organisation": "campus", "tier": "sandbox", **values})
+
+
+def prices(given: Mapping[str, Mapping[str, Any]]) -> dict[str, PriceList]:
+    """Price lists from configuration, credits to micro-credits."""
+    for device, entry in given.items():
+        _known(f"The price list of {device!r}", entry, _PRICE)
+    return {
+        device: PriceList(**{part: credits_to_micro(value) for part, value in entry.items()})
+        for device, entry in given.items()
+    }
+
+
+def _limits(given: Mapping[str, int]) -> Limits:
+    _known("limits", given, (field.name for field in fields(Limits)))
+    return replace(Limits(), **given)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise InputError(f"There is no time zone {name!r}.", code="config", hint="Such as Europe/Berlin.") from error
+
+
+def settings_of(service: QuantumService, data_dir: Path, secret: bytes) -> Settings:
+    """The pipeline's settings; raises :class:`InputError` naming a setting that cannot be used."""
+    return Settings(
+        data_dir=data_dir,
+        db_url=service.db_url or f"sqlite:///{data_dir / 'quantum.sqlite'}",
+        policies=Path(service.policies) if service.policies else resource("hub_config/policies"),
+        projects=projects(service.projects),
+        prices=prices(service.prices),
+        device_labels=dict(service.device_labels),
+        max_seconds={"aer": 300.0, **service.max_seconds},
+        operators=service.operators,
+        auditors=service.auditors,
+        admins=service.admins,
+        time_zone=_zone(service.time_zone),
+        limits=_limits(service.limits),
+        approval_expiry_s=service.approval_expiry,
+        secret=secret,
+    )
