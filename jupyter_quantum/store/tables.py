@@ -233,7 +233,7 @@ events = Table(
     "events",
     metadata,
     Column("pos", _SERIAL, primary_key=True, autoincrement=True),
-    _text("id", unique=True),
+    _text("id"),
     _int("time"),
     _text("type"),
     _text("actor"),
@@ -242,10 +242,13 @@ events = Table(
     _text("principal", null=True),
     _text("project", null=True),
     _text("job", null=True, index=True),
-    _int("seq", null=True, unique=True),
+    _int("seq", null=True),
     Column("chain", LargeBinary, nullable=True),
 )
-Index("ix_events_open", events.c.pos, sqlite_where=events.c.seq.is_(None), postgresql_where=events.c.seq.is_(None))
+# An event is in one of the two, so that writing one touches few pages.
+_OPEN, _NUMBERED = events.c.seq.is_(None), events.c.seq.is_not(None)
+Index("ix_events_open", events.c.pos, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("uq_events_seq", events.c.seq, unique=True, sqlite_where=_NUMBERED, postgresql_where=_NUMBERED)
 
 blobs = Table(
     "blobs",

@@ -38,7 +38,7 @@ _LAST: Final = (
     select(t.events.c.seq, t.events.c.chain).where(t.events.c.seq.is_not(None)).order_by(t.events.c.seq.desc()).limit(1)
 )
 _NUMBER: Final = (
-    update(t.events).where(t.events.c.id == bindparam("key")).values(seq=bindparam("number"), chain=bindparam("link"))
+    update(t.events).where(t.events.c.pos == bindparam("key")).values(seq=bindparam("number"), chain=bindparam("link"))
 )
 
 
@@ -194,9 +194,11 @@ class Tx(Lifecycle):
         last = self._conn.execute(_LAST).first()
         seq, chain = (0, GENESIS) if last is None else (last.seq, bytes(last.chain))
         numbered: list[EventRow] = []
+        links: list[dict[str, Any]] = []
         for row in found:
             event = c.EVENTS.decode(row[:-1])
             seq, chain = seq + 1, chained(chain, event.leaf)
             numbered.append(replace(event, seq=seq, chain=chain))
-        self._conn.execute(_NUMBER, [{"key": e.id, "number": e.seq, "link": e.chain} for e in numbered])
+            links.append({"key": row.pos, "number": seq, "link": chain})
+        self._conn.execute(_NUMBER, links)
         return numbered

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -66,7 +65,7 @@ class Shelf(Generic[R]):
 
     def change(self, row: R, **values: Any) -> R:
         """The row with these values; it must have come from here."""
-        after: R = replace(row, **values)  # type: ignore[type-var]
+        after = self._codec.replace(row, values)
         key: str = getattr(row, self._codec.key)
         self._rows[key] = after
         if key not in self._new:

@@ -22,6 +22,9 @@ __all__ = ["Writer"]
 _GROUP: Final = 128
 """Requests in one transaction at most, so that the first of them need not wait for long."""
 
+_PAUSE: Final = 0.25
+"""Seconds without a request after which there is time for housekeeping."""
+
 
 @dataclass(slots=True)
 class _Request:
@@ -69,11 +72,20 @@ class Writer:
 
     def _run(self) -> None:
         with self._engine.connect() as conn:
-            while (first := self._queue.get()) is not None:
+            while (first := self._next(conn)) is not None:
                 group, ended = self._group(conn, first)
                 _answer(group)
                 if ended:
                     return
+
+    def _next(self, conn: Connection) -> _Request | None:
+        """The next request; a pause between requests is used to fold SQLite's log into the database."""
+        try:
+            return self._queue.get(timeout=_PAUSE)
+        except Empty:
+            if conn.dialect.name == "sqlite":
+                conn.connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+            return self._queue.get()
 
     def _group(self, conn: Connection, first: _Request) -> tuple[list[_Request], bool]:
         """Run ``first`` and all that wait meanwhile, and commit; whether the end was asked for."""

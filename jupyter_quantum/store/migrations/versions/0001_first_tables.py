@@ -65,8 +65,6 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger(), nullable=True),
         sa.Column("chain", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("pos", name=op.f("pk_events")),
-        sa.UniqueConstraint("id", name=op.f("uq_events_id")),
-        sa.UniqueConstraint("seq", name=op.f("uq_events_seq")),
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_events_job"), ["job"], unique=False)
@@ -76,6 +74,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("seq IS NULL"),
             postgresql_where=sa.text("seq IS NULL"),
+        )
+        batch_op.create_index(
+            "uq_events_seq",
+            ["seq"],
+            unique=True,
+            sqlite_where=sa.text("seq IS NOT NULL"),
+            postgresql_where=sa.text("seq IS NOT NULL"),
         )
 
     op.create_table(
@@ -257,6 +262,9 @@ def downgrade() -> None:
 
     op.drop_table("jobs")
     with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_events_seq", sqlite_where=sa.text("seq IS NOT NULL"), postgresql_where=sa.text("seq IS NOT NULL")
+        )
         batch_op.drop_index(
             "ix_events_open", sqlite_where=sa.text("seq IS NULL"), postgresql_where=sa.text("seq IS NULL")
         )
