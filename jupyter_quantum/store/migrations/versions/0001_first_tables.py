@@ -26,16 +26,14 @@ def upgrade() -> None:
         sa.Column("resets", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("held >= 0", name=op.f("ck_accounts_held")),
         sa.CheckConstraint("used >= 0", name=op.f("ck_accounts_used")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
+        sa.PrimaryKeyConstraint("id", name="pk_accounts"),
     )
-    with op.batch_alter_table("accounts", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_accounts_project"), ["project"], unique=False)
-
+    op.create_index("ix_accounts_project", "accounts", ["project"], unique=False)
     op.create_table(
         "blobs",
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("raw", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("digest", name=op.f("pk_blobs")),
+        sa.PrimaryKeyConstraint("digest", name="pk_blobs"),
     )
     op.create_table(
         "devices",
@@ -48,7 +46,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("until", sa.BigInteger(), nullable=True),
         sa.Column("target", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_devices")),
+        sa.PrimaryKeyConstraint("name", name="pk_devices"),
     )
     op.create_table(
         "events",
@@ -64,25 +62,25 @@ def upgrade() -> None:
         sa.Column("job", sa.Text(), nullable=True),
         sa.Column("seq", sa.BigInteger(), nullable=True),
         sa.Column("chain", sa.LargeBinary(), nullable=True),
-        sa.PrimaryKeyConstraint("pos", name=op.f("pk_events")),
+        sa.PrimaryKeyConstraint("pos", name="pk_events"),
     )
-    with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_events_job"), ["job"], unique=False)
-        batch_op.create_index(
-            "ix_events_open",
-            ["pos"],
-            unique=False,
-            sqlite_where=sa.text("seq IS NULL"),
-            postgresql_where=sa.text("seq IS NULL"),
-        )
-        batch_op.create_index(
-            "uq_events_seq",
-            ["seq"],
-            unique=True,
-            sqlite_where=sa.text("seq IS NOT NULL"),
-            postgresql_where=sa.text("seq IS NOT NULL"),
-        )
-
+    op.create_index("ix_events_job", "events", ["job"], unique=False)
+    op.create_index(
+        "ix_events_open",
+        "events",
+        ["pos"],
+        unique=False,
+        sqlite_where=sa.text("seq IS NULL"),
+        postgresql_where=sa.text("seq IS NULL"),
+    )
+    op.create_index(
+        "uq_events_seq",
+        "events",
+        ["seq"],
+        unique=True,
+        sqlite_where=sa.text("seq IS NOT NULL"),
+        postgresql_where=sa.text("seq IS NOT NULL"),
+    )
     op.create_table(
         "jobs",
         sa.Column("id", sa.Text(), nullable=False),
@@ -135,21 +133,19 @@ def upgrade() -> None:
         sa.Column("idempotency", sa.Text(), nullable=True),
         sa.Column("body", sa.Text(), nullable=True),
         sa.CheckConstraint("on_hold >= 0", name=op.f("ck_jobs_hold")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
-        sa.UniqueConstraint("principal", "idempotency", name=op.f("uq_jobs_principal_idempotency")),
+        sa.PrimaryKeyConstraint("id", name="pk_jobs"),
+        sa.UniqueConstraint("principal", "idempotency", name="uq_jobs_principal_idempotency"),
     )
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_jobs_principal_id"), ["principal", "id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_jobs_project_id"), ["project", "id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_jobs_state_device"), ["state", "device"], unique=False)
-
+    op.create_index("ix_jobs_principal_id", "jobs", ["principal", "id"], unique=False)
+    op.create_index("ix_jobs_project_id", "jobs", ["project", "id"], unique=False)
+    op.create_index("ix_jobs_state_device", "jobs", ["state", "device"], unique=False)
     op.create_table(
         "leases",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+        sa.PrimaryKeyConstraint("name", name="pk_leases"),
     )
     op.create_table(
         "reports",
@@ -168,7 +164,7 @@ def upgrade() -> None:
         sa.Column("options", sa.Text(), nullable=False),
         sa.Column("policy", sa.Text(), nullable=True),
         sa.Column("body", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_reports")),
+        sa.PrimaryKeyConstraint("id", name="pk_reports"),
     )
     op.create_table(
         "approvals",
@@ -187,13 +183,11 @@ def upgrade() -> None:
         sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("decided", sa.BigInteger(), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["job"], ["jobs.id"], name=op.f("fk_approvals_job")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
+        sa.ForeignKeyConstraint(["job"], ["jobs.id"], name="fk_approvals_job"),
+        sa.PrimaryKeyConstraint("id", name="pk_approvals"),
     )
-    with op.batch_alter_table("approvals", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_approvals_job"), ["job"], unique=False)
-        batch_op.create_index(batch_op.f("ix_approvals_state_expires"), ["state", "expires"], unique=False)
-
+    op.create_index("ix_approvals_job", "approvals", ["job"], unique=False)
+    op.create_index("ix_approvals_state_expires", "approvals", ["state", "expires"], unique=False)
     op.create_table(
         "attempts",
         sa.Column("tag", sa.Text(), nullable=False),
@@ -210,13 +204,11 @@ def upgrade() -> None:
         sa.Column("usage", sa.Float(), nullable=False),
         sa.Column("cost", sa.BigInteger(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["job"], ["jobs.id"], name=op.f("fk_attempts_job")),
-        sa.PrimaryKeyConstraint("tag", name=op.f("pk_attempts")),
-        sa.UniqueConstraint("job", "number", name=op.f("uq_attempts_job_number")),
+        sa.ForeignKeyConstraint(["job"], ["jobs.id"], name="fk_attempts_job"),
+        sa.PrimaryKeyConstraint("tag", name="pk_attempts"),
+        sa.UniqueConstraint("job", "number", name="uq_attempts_job_number"),
     )
-    with op.batch_alter_table("attempts", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_attempts_state_lease_until"), ["state", "lease_until"], unique=False)
-
+    op.create_index("ix_attempts_state_lease_until", "attempts", ["state", "lease_until"], unique=False)
     op.create_table(
         "entries",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -229,51 +221,26 @@ def upgrade() -> None:
         sa.Column("used", sa.BigInteger(), nullable=False),
         sa.Column("held", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["account"], ["accounts.id"], name=op.f("fk_entries_account")),
-        sa.ForeignKeyConstraint(["job"], ["jobs.id"], name=op.f("fk_entries_job")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_entries")),
-        sa.UniqueConstraint("job", "kind", "attempt", "account", name=op.f("uq_entries_job_kind_attempt_account")),
+        sa.ForeignKeyConstraint(["account"], ["accounts.id"], name="fk_entries_account"),
+        sa.ForeignKeyConstraint(["job"], ["jobs.id"], name="fk_entries_job"),
+        sa.PrimaryKeyConstraint("id", name="pk_entries"),
+        sa.UniqueConstraint("job", "kind", "attempt", "account", name="uq_entries_job_kind_attempt_account"),
     )
-    with op.batch_alter_table("entries", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_entries_account"), ["account"], unique=False)
+    op.create_index("ix_entries_account", "entries", ["account"], unique=False)
 
 
 def downgrade() -> None:
     """From this version."""
-    with op.batch_alter_table("entries", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_entries_account"))
-
-    op.drop_table("entries")
-    with op.batch_alter_table("attempts", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_attempts_state_lease_until"))
-
-    op.drop_table("attempts")
-    with op.batch_alter_table("approvals", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_approvals_state_expires"))
-        batch_op.drop_index(batch_op.f("ix_approvals_job"))
-
-    op.drop_table("approvals")
-    op.drop_table("reports")
-    op.drop_table("leases")
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_jobs_state_device"))
-        batch_op.drop_index(batch_op.f("ix_jobs_project_id"))
-        batch_op.drop_index(batch_op.f("ix_jobs_principal_id"))
-
-    op.drop_table("jobs")
-    with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.drop_index(
-            "uq_events_seq", sqlite_where=sa.text("seq IS NOT NULL"), postgresql_where=sa.text("seq IS NOT NULL")
-        )
-        batch_op.drop_index(
-            "ix_events_open", sqlite_where=sa.text("seq IS NULL"), postgresql_where=sa.text("seq IS NULL")
-        )
-        batch_op.drop_index(batch_op.f("ix_events_job"))
-
-    op.drop_table("events")
-    op.drop_table("devices")
-    op.drop_table("blobs")
-    with op.batch_alter_table("accounts", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_accounts_project"))
-
-    op.drop_table("accounts")
+    for table in (
+        "entries",
+        "attempts",
+        "approvals",
+        "reports",
+        "leases",
+        "jobs",
+        "events",
+        "devices",
+        "blobs",
+        "accounts",
+    ):
+        op.drop_table(table)
