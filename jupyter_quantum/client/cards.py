@@ -1,0 +1,281 @@
+"""What the service answers, as a person reads it: quota, devices, jobs, provenance. HTML and complete plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from jupyter_quantum.client.html import (
+    GLYPHS,
+    Html,
+    clean,
+    columns,
+    details,
+    meter,
+    table,
+    time_tag,
+    when,
+)
+from jupyter_quantum.core import words
+from jupyter_quantum.core.jobs import FINAL
+from jupyter_quantum.core.money import CREDIT
+from jupyter_quantum.wire.jobs import DeviceView, JobView, Me, Meter, Provenance, QuotaView
+
+__all__ = [
+    "MeCard",
+    "ProvenanceCard",
+    "QuotaCard",
+    "UsageCard",
+    "credits",
+    "device_rows",
+    "devices_html",
+    "devices_text",
+    "job_html",
+    "job_text",
+    "jobs_html",
+    "jobs_text",
+]
+
+
+def credits(micro: int | None) -> float | None:  # noqa: A001 (the word of the domain; the site builtin is for shells)
+    """Micro-credits as credits; None where unknown."""
+    return None if micro is None else micro / CREDIT
+
+
+class QuotaCard(QuotaView):
+    """The budgets that bind you in a project; shown as meters."""
+
+    def _repr_html_(self) -> str:
+        rows = [(_budget(one), _gauge(one), _left(one), _spent(one), time_tag(one.resets)) for one in self.meters]
+        return table(("Budget", "", "Left", "Used", "Starts again"), rows, f"{self.project}: {_left(self._tightest)}")
+
+    def __repr__(self) -> str:
+        rows = [("Budget", "Left", "Used", "Starts again")]
+        rows += [(clean(_budget(one)), _left(one), _spent(one), when(one.resets)) for one in self.meters]
+        return f"{clean(self.project)}: {_left(self._tightest)}\n{columns(rows)}"
+
+    __str__ = __repr__
+
+    @property
+    def _tightest(self) -> Meter:
+        return self.meters[self.binding]
+
+
+class MeCard(Me):
+    """Who the service takes you for."""
+
+    def __repr__(self) -> str:
+        projects = ", ".join(f"{clean(name)} ({role})" for name, role in self.projects.items()) or "no project"
+        also = f"; also {', '.join(self.roles)}" if self.roles else ""
+        return f"{clean(self.name)}: {projects}{also}"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        return table(
+            ("Project", "Your role", "Tier"),
+            [(p, r, self.tiers.get(p, "–")) for p, r in self.projects.items()],
+            self.name,
+        )
+
+
+class UsageCard:
+    """What jobs cost, by device; amounts in micro-credits in :attr:`by_device`."""
+
+    def __init__(self, jobs: Sequence[JobView]) -> None:
+        self.jobs = list(jobs)
+        self.by_device: dict[str, int] = {}
+        for job in jobs:
+            self.by_device[job.device] = self.by_device.get(job.device, 0) + (job.cost or 0)
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        count = {name: sum(job.device == name for job in self.jobs) for name in self.by_device}
+        return [
+            (name, words.plural(count[name], "job"), _amount(cost)) for name, cost in sorted(self.by_device.items())
+        ]
+
+    def _repr_html_(self) -> str:
+        return table(_USAGE_HEAD, self._rows(), self._sum)
+
+    def __repr__(self) -> str:
+        return f"{self._sum}\n{columns([_USAGE_HEAD, *self._rows()])}"
+
+    @property
+    def _sum(self) -> str:
+        return f"{words.plural(len(self.jobs), 'job')}: {_amount(sum(self.by_device.values()))}"
+
+
+_USAGE_HEAD = ("Device", "Jobs", "Cost")
+
+
+class ProvenanceCard(Provenance):
+    """How a result came to be. Unknown is ``–``."""
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The record as pairs of words."""
+        compiler = ", ".join(f"{k} {v}" for k, v in self.compiler.items() if not isinstance(v, dict | list))
+        found = [
+            ("Job", self.id),
+            ("Ran on", f"{self.job.device} ({self.job.device_label})"),
+            ("By", f"{self.user}, {self.job.project}"),
+            ("Source", self.source),
+            ("Ran as", self.executable or "–"),
+            ("Compiler", compiler or "–"),
+            ("Versions", ", ".join(f"{k} {v}" for k, v in self.versions.items()) or "–"),
+            ("Calibration", self.calibration.digest if self.calibration else "–"),
+            ("Policy", self.policy.words if self.policy else "–"),
+            ("Approved by", self.approver or "–"),
+            ("Attempts", str(len(self.attempts))),
+            ("Submitted", when(self.job.submitted)),
+            ("Ended", when(self.job.ended)),
+            ("Cost", _cost(self.job)),
+        ]
+        return [(name, clean(text)) for name, text in found]
+
+    def __repr__(self) -> str:
+        return columns(self.rows())
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        moves = [(one.get("type", "–"), one.get("time", "–"), one.get("hash", "–")) for one in self.events]
+        return table((), self.rows(), f"Provenance of {self.job.name}") + (
+            details(words.plural(len(moves), "move"), table(("Move", "At", "Hash"), moves)) if moves else ""
+        )
+
+
+def device_rows(devices: Iterable[DeviceView]) -> list[tuple[str, ...]]:
+    """Devices as words: name, what it is, qubits, state, start, price of 1000 shots."""
+    return [(d.name, d.label, _qubits(d), _state(d), _start(d), _thousand(d)) for d in devices]
+
+
+_DEVICE_HEAD = ("Device", "Kind", "Qubits", "State", "Starts", "1 task of 1 000 shots")
+
+
+def devices_html(devices: Sequence[DeviceView]) -> Html:
+    """Devices as a table."""
+    return table(_DEVICE_HEAD, device_rows(devices))
+
+
+def devices_text(devices: Sequence[DeviceView]) -> str:
+    """Devices as aligned text."""
+    return columns([_DEVICE_HEAD, *[tuple(map(clean, row)) for row in device_rows(devices)]])
+
+
+def job_html(job: JobView) -> Html:
+    """A job's card: what runs where, the way so far, the money."""
+    head = f"{GLYPHS[job.state]} {clean(job.name)} → {clean(job.device)} ({job.device_label})"
+    way = [(word, time_tag(at)) for word, at in _way(job)]
+    facts: list[tuple[object, object]] = [("State", job.state.value.replace("_", " ")), *way, ("Cost", _cost(job))]
+    if said := _said(job):
+        facts.append(("Why", said))
+    return table((), [*facts, ("Job", job.id)], head)
+
+
+def job_text(job: JobView) -> str:
+    """A job in a line or two; ``hub.job(id)`` finds it again."""
+    head = f"{GLYPHS[job.state]} {clean(job.name)} → {clean(job.device)} ({clean(job.device_label)})"
+    way = " · ".join(f"{word} {when(at)}" for word, at in _way(job))
+    lines = [f"{head}  {job.state.value.replace('_', ' ')}  {job.id}", f"  {way} · {_cost(job)}"]
+    if said := _said(job):
+        lines.append(f"  {clean(said)}")
+    return "\n".join(lines)
+
+
+_JOBS_HEAD = ("Job", "Device", "State", "Submitted", "Cost", "Id")
+
+
+def _job_rows(jobs: Iterable[JobView]) -> list[tuple[str, ...]]:
+    return [
+        (
+            j.name,
+            j.device,
+            f"{GLYPHS[j.state]} {j.state.value.replace('_', ' ')}",
+            when(j.submitted or j.created),
+            _cost(j),
+            j.id,
+        )
+        for j in jobs
+    ]
+
+
+def jobs_html(jobs: Sequence[JobView]) -> Html:
+    """Jobs as a table."""
+    return table(_JOBS_HEAD, _job_rows(jobs))
+
+
+def jobs_text(jobs: Sequence[JobView]) -> str:
+    """Jobs as aligned text."""
+    return columns([_JOBS_HEAD, *[tuple(map(clean, row)) for row in _job_rows(jobs)]]) if jobs else "No jobs yet."
+
+
+def _budget(one: Meter) -> str:
+    whose = "you" if one.scope == "user" else "the project"
+    return f"{one.window}, {whose}"
+
+
+def _left(one: Meter) -> str:
+    return f"{words.left(one.available)} of {words.left(one.limit)} credits left"
+
+
+def _spent(one: Meter) -> str:
+    return f"{words.left(one.used)}, on hold {words.left(one.held)}"
+
+
+def _gauge(one: Meter) -> Html:
+    return meter(one.available, one.limit, _left(one))
+
+
+def _qubits(device: DeviceView) -> str:
+    return words.number(device.num_qubits)
+
+
+def _state(device: DeviceView) -> str:
+    if device.state == "ready":
+        return "✓ ready"
+    until = f" until {when(device.state_until)}" if device.state_until else ""
+    reason = f": {device.state_reason}" if device.state_reason else ""
+    return f"{'○' if device.state == 'offline' else '■'} {device.state}{until}{reason}"
+
+
+def _start(device: DeviceView) -> str:
+    if device.state != "ready":
+        return "–"
+    return "now" if device.wait.p50 < 1 else f"in about {words.seconds(device.wait.p50)}"
+
+
+def _thousand(device: DeviceView) -> str:
+    return words.price(device.price.per_task + 1000 * device.price.per_shot)
+
+
+def _way(job: JobView) -> list[tuple[str, datetime]]:
+    steps = [("submitted", job.submitted or job.created), ("running", job.started)]
+    steps.append((job.state.value if job.state in FINAL else "ended", job.ended))
+    return [(word, at) for word, at in steps if at is not None]
+
+
+def _cost(job: JobView) -> str:
+    if job.cost is not None:
+        return _amount(job.cost)
+    if job.on_hold:
+        return f"{words.price(job.on_hold)} credits on hold"
+    if job.state in FINAL:
+        return "nothing charged"
+    return "price unknown" if job.price is None else _amount(job.price)
+
+
+def _amount(micro: int) -> str:
+    return "free" if micro == 0 else f"{words.price(micro)} credits"
+
+
+def _said(job: JobView) -> str:
+    """Why it waits, or why it ended: the service's own words."""
+    if job.error:
+        return " ".join(str(job.error[key]) for key in ("message", "hint") if job.error.get(key))
+    if job.state in FINAL:
+        return ""
+    if job.wait and job.wait.words:
+        return job.wait.words
+    decision: Any = job.decision
+    return decision.words if decision and decision.effect == "needs_approval" else ""

@@ -1,0 +1,142 @@
+"""Reports: where circuits could run, at what price and chance, and what policy says; and the work a report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from qiskit.quantum_info import Pauli, PauliList, SparseObservable, SparsePauliOp
+
+from jupyter_quantum.client.circuits import Work, estimator_work, run_work, sampler_work
+from jupyter_quantum.client.html import Html, clean, columns, details, table
+from jupyter_quantum.core import words
+from jupyter_quantum.wire.jobs import ReportRow, ReportView
+
+__all__ = ["Report", "work_of"]
+
+_HEAD = ("Device", "Kind", "2q", "Depth", "Success (est.)", "Start", "Price", "Verdict")
+_MARKS = {"allow": "✓ ready", "needs_approval": "◆ approval", "refuse": "✕ refused"}
+
+
+class Report:
+    """A report of the service; ``hub.submit(report, device)`` runs what it validated.
+
+    ``view`` has every number; the representation is the comparison of the devices.
+    """
+
+    def __init__(self, view: ReportView) -> None:
+        self.view = view
+
+    @property
+    def id(self) -> str:
+        """The report's id; ``hub.report("rep_…")`` reads it again."""
+        return self.view.id
+
+    @property
+    def rows(self) -> list[ReportRow]:
+        """One row a device."""
+        return self.view.rows
+
+    @property
+    def text(self) -> str:
+        """The first circuit, drawn as text."""
+        return self.view.text
+
+    def __getitem__(self, device: str) -> ReportRow:
+        for row in self.view.rows:
+            if row.device == device:
+                return row
+        raise KeyError(device)
+
+    def why(self, device: str) -> str:
+        """Policy's verdict, or why the circuit cannot run there, in a sentence or two."""
+        return _why(self[device])
+
+    @property
+    def headline(self) -> str:
+        """``bell · 2 qubits · 1 000 shots``."""
+        view = self.view
+        shots = words.shots(view.shots)
+        several = f" · {words.plural(view.num_circuits, 'circuit')}" if view.num_circuits > 1 else ""
+        return f"{clean(view.name)} · {words.plural(view.num_qubits, 'qubit')} · {shots}{several}"
+
+    def _repr_html_(self) -> str:
+        rows = [_cells(row) for row in self.view.rows]
+        why = table(("Device", "Why"), [(row.device, _why(row)) for row in self.view.rows])
+        return Html(table(_HEAD, rows, self.headline) + details("Why?", why))
+
+    def __repr__(self) -> str:
+        rows = [tuple(map(clean, _cells(row))) for row in self.view.rows]
+        why = [f"{clean(row.device)}: {clean(_why(row))}" for row in self.view.rows]
+        return "\n".join([self.headline, columns([_HEAD, *rows]), *why])
+
+
+def work_of(given: Any, shots: int | None, kind: str | None) -> Work:
+    """Work from whatever ``run`` takes: circuits, OpenQASM text, PUBs of a sampler or of an estimator.
+
+    ``kind`` (run, sampler, estimator) decides where given; else PUBs with an observable are an estimator's, other
+    tuples a sampler's.
+    """
+    pubs = list(given) if isinstance(given, Iterable) and not isinstance(given, str | tuple) else [given]
+    found = kind or _kind_of(pubs)
+    if found == "estimator":
+        return estimator_work(pubs, shots**-0.5 if shots else 0.015625)
+    if found == "sampler":
+        return sampler_work(pubs, shots or 1024)
+    return run_work(given)
+
+
+def _kind_of(pubs: list[Any]) -> str:
+    tuples = [one for one in pubs if isinstance(one, tuple)]
+    if any(len(one) > 1 and _observable(one[1]) for one in tuples):
+        return "estimator"
+    return "sampler" if tuples else "run"
+
+
+def _observable(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and _observable(value[0])
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and set(key) <= set("IXYZ01+-rl") for key in value)
+    return isinstance(value, str | Pauli | PauliList | SparsePauliOp | SparseObservable)
+
+
+def _cells(row: ReportRow) -> tuple[str, ...]:
+    return (
+        row.device,
+        row.label,
+        _count(row.two_qubit_gates),
+        _count(row.depth),
+        _success(row),
+        _start(row),
+        words.price(row.price),
+        _verdict(row),
+    )
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else words.number(value)
+
+
+def _success(row: ReportRow) -> str:
+    if row.noise_free:
+        return "noise-free"
+    return "–" if row.success is None else words.with_range(row.success.value, row.success.low, row.success.high)
+
+
+def _start(row: ReportRow) -> str:
+    if row.wait is None or row.state != "ready":
+        return "–"
+    return "now" if row.wait.p50 < 1 else f"about {words.seconds(row.wait.p50)}"
+
+
+def _verdict(row: ReportRow) -> str:
+    if row.problem:
+        return "✕ not here"
+    if row.state != "ready":
+        return f"■ {row.state}"
+    return _MARKS[row.decision.effect] if row.decision else "–"
+
+
+def _why(row: ReportRow) -> str:
+    return row.problem or (row.decision.words if row.decision else "") or row.state
