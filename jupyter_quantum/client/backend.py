@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel
 from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 
@@ -22,16 +21,11 @@ from jupyter_quantum.client.submit import Terms, send
 from jupyter_quantum.client.target import target_from_json
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import CircuitRejected
-from jupyter_quantum.wire.jobs import CalibrationRef, DeviceView
+from jupyter_quantum.wire.jobs import CalibrationRef, DeviceView, TargetView
 
 __all__ = ["BackendList", "HubBackend"]
 
 _DEFAULTS: Final[dict[str, Any]] = {"shots": 1024, "memory": False, "seed_simulator": None}
-
-
-class _TargetAnswer(BaseModel):
-    calibration: CalibrationRef
-    target: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +150,13 @@ class HubBackend(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
     def _check_count(self, work: Work) -> None:
         if len(work.names) > self._view.max_circuits:
             raise CircuitRejected(
-                f"{len(work.names)} circuits are more than the {self._view.max_circuits} that {self.name} takes at once.",
+                f"{len(work.names)} circuits are more than the {self.max_circuits} that {self.name} takes at once.",
                 code="circuit.count",
                 hint="Send them in several calls.",
             )
 
     def _read_target(self) -> _Calibrated:
-        answer = self._connection.get(f"devices/{quote(self._view.name, safe='')}/target", _TargetAnswer)
+        answer = self._connection.get(f"devices/{quote(self._view.name, safe='')}/target", TargetView)
         target = target_from_json(answer.target)
         target.description = target.description or self.description
         return _Calibrated(answer.calibration.digest, target)

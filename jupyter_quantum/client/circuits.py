@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from qiskit import QuantumCircuit, qpy
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
@@ -20,7 +20,7 @@ from jupyter_quantum.wire.jobs import Pub
 
 __all__ = ["LOWEST_QPY", "CircuitLike", "Work", "estimator_work", "load_circuits", "run_work", "sampler_work", "to_qpy"]
 
-CircuitLike = QuantumCircuit | str
+CircuitLike: TypeAlias = "QuantumCircuit | str"
 """A circuit, or the text of an OpenQASM 2 or 3 program."""
 
 LOWEST_QPY: Final = 13
@@ -73,7 +73,7 @@ def load_circuits(bundle: CircuitBundle) -> list[QuantumCircuit]:
 
 def run_work(given: CircuitLike | Iterable[CircuitLike]) -> Work:
     """Work of kind *run*: one circuit or several, their parameters bound; or one OpenQASM text."""
-    circuits = [given] if isinstance(given, QuantumCircuit | str) else list(given)
+    circuits: list[Any] = [given] if isinstance(given, QuantumCircuit | str) else list(given)
     if not circuits:
         raise CircuitRejected("There is no circuit to run.", code="circuit.none", hint="Pass at least one circuit.")
     if any(isinstance(one, str) for one in circuits):

@@ -40,5 +40,5 @@ def _refusal(module: str, name: str) -> InputError:
     return InputError(
         f"IBM's {module} would simulate {name!r} on this machine instead of running on it.",
         code="backend.foreign",
-        hint=f"Use {ours.format(name=name)}, or SamplerV2 and EstimatorV2 of jupyter_quantum; they have the same calls.",
+        hint=f"Use {ours.format(name=name)}; SamplerV2 and EstimatorV2 of jupyter_quantum have the same calls.",
     )

@@ -1,4 +1,4 @@
-"""Representations: HTML of ``<table> <meter> <details> <time>`` only (Lab strips more from untrusted outputs), and text.
+"""Representations: HTML of ``<table> <meter> <details> <time>`` only (Lab strips more when untrusted), and text.
 
 Names come from other people. In HTML everything is escaped; in text, control characters and direction marks are made
 visible, so that a name can neither colour a terminal nor turn a line around.

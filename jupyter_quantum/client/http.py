@@ -11,7 +11,7 @@ import random
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -57,7 +57,7 @@ class Connection:
             )
         self.url = url.rstrip("/")
         self._prefix = parts.path.rstrip("/")
-        self._token = lambda: token
+        self._token: Callable[[], str] = lambda: token
         self._pool: urllib3.HTTPConnectionPool | None = None
         self._owner = 0
 

@@ -12,7 +12,7 @@ from jupyter_quantum.client import cards
 from jupyter_quantum.client.backend import BackendList, HubBackend
 from jupyter_quantum.client.events import Subscription, follow, stream
 from jupyter_quantum.client.http import Connection
-from jupyter_quantum.client.jobs import HubJob, JobSource, PrimitiveJob, RunJob, job_of
+from jupyter_quantum.client.jobs import HubJob, PrimitiveJob, RunJob, job_of
 from jupyter_quantum.client.options import EstimatorOptions, SamplerOptions
 from jupyter_quantum.client.primitives import EstimatorV2, SamplerV2
 from jupyter_quantum.client.report import Report, work_of
@@ -20,7 +20,16 @@ from jupyter_quantum.client.submit import Terms, send
 from jupyter_quantum.core.ids import is_id
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.exceptions import NotFound, Unauthenticated, Unavailable
-from jupyter_quantum.wire.jobs import Devices, DeviceView, EventView, Jobs, JobView, ReportRequest, ReportView
+from jupyter_quantum.wire.jobs import (
+    Devices,
+    DeviceView,
+    EventView,
+    Jobs,
+    JobView,
+    ReportRequest,
+    ReportView,
+    SourceView,
+)
 
 __all__ = ["Hub", "JobList"]
 
@@ -152,7 +161,7 @@ class Hub:
         """Where these circuits could run, at what price; runs nothing on a device.
 
         Args:
-            circuits: whatever ``run`` takes (circuits, PUBs, OpenQASM text), a job, or the id of a report to read again.
+            circuits: what ``run`` takes (circuits, PUBs, OpenQASM text), a job, or the id of a report to read again.
             shots: of each circuit that names none; 1024 where omitted.
             devices: only these; all that you may use where omitted.
             dry_run: a device to simulate on, ideal and noisy, for comparison.
@@ -165,7 +174,7 @@ class Hub:
             return Report(self._connection.get(f"reports/{circuits}", ReportView))
         request = self._report_request(circuits, shots, kind, dict(options or {}), name, transpile)
         request = request.model_copy(update={"devices": None if devices is None else list(devices), "dry_run": dry_run})
-        return Report(self._connection.post("reports", ReportView, request, wait_s=30.0))
+        return Report(self._connection.post("reports", ReportView, request))
 
     def submit(
         self, report: Report | str, device: str, *, max_price: float | None = None, reason: str | None = None
@@ -231,7 +240,7 @@ class Hub:
     ) -> ReportRequest:
         common = {"options": options, "name": name, "project": self.project, "transpile": transpile}
         if isinstance(given, HubJob):
-            source = self._connection.get(f"jobs/{given.view.id}/source", JobSource)
+            source = self._connection.get(f"jobs/{given.view.id}/source", SourceView)
             seen = given.view
             common |= {"options": seen.options | options, "name": name or seen.name}
             return ReportRequest(kind=seen.kind, circuits=source.circuits, pubs=source.pubs, **common)

@@ -10,9 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from pydantic import BaseModel, Field
 from qiskit import QuantumCircuit
 from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 from qiskit.providers import JobStatus, JobTimeoutError, JobV1
@@ -26,7 +25,7 @@ from jupyter_quantum.client.submit import ended
 from jupyter_quantum.core.jobs import FINAL, JobKind, JobState
 from jupyter_quantum.exceptions import JobCancelled, JobEnded, JobFailed, JobRejected
 from jupyter_quantum.wire.base import CircuitBundle
-from jupyter_quantum.wire.jobs import JobView, Pub
+from jupyter_quantum.wire.jobs import JobView, SourceView
 from jupyter_quantum.wire.results import ResultView
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HubJob", "PrimitiveJob", "RunJob", "job_of"]
 
+FindBackend: TypeAlias = "Callable[[], HubBackend]"
 LONG_POLL_S: Final = 25.0
 """For how long one request waits for a job to move, in seconds."""
 
@@ -56,13 +56,6 @@ _ENDED: Final[dict[JobState, type[JobEnded]]] = {
     _S.CANCELLED: JobCancelled,
     _S.REJECTED: JobRejected,
 }
-
-
-class JobSource(BaseModel):
-    """What a job was made of: the circuits and PUBs as sent."""
-
-    circuits: CircuitBundle
-    pubs: list[Pub] = Field(default_factory=list)
 
 
 class HubJob:
@@ -113,7 +106,7 @@ class HubJob:
     @property
     def source(self) -> list[QuantumCircuit]:
         """The circuits as sent."""
-        return load_circuits(self._connection.get(f"jobs/{self._seen.id}/source", JobSource).circuits)
+        return load_circuits(self._connection.get(f"jobs/{self._seen.id}/source", SourceView).circuits)
 
     @property
     def provenance(self) -> cards.ProvenanceCard:
@@ -195,7 +188,7 @@ class RunJob(HubJob, JobV1):  # type: ignore[misc]  # Qiskit ships no types
         connection: Connection,
         view: JobView,
         metadata: Metadata = None,
-        backend: Callable[[], HubBackend] | None = None,
+        backend: FindBackend | None = None,
     ) -> None:
         HubJob.__init__(self, connection, view, metadata)
         JobV1.__init__(self, None, view.id)
@@ -246,7 +239,7 @@ class PrimitiveJob(HubJob, BasePrimitiveJob[PrimitiveResult[Any], str]):  # type
 
 
 def job_of(
-    connection: Connection, view: JobView, metadata: Metadata = None, backend: Callable[[], HubBackend] | None = None
+    connection: Connection, view: JobView, metadata: Metadata = None, backend: FindBackend | None = None
 ) -> RunJob | PrimitiveJob:
     """The job object that fits the kind of job."""
     if view.kind is JobKind.RUN:

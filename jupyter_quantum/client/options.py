@@ -8,7 +8,7 @@ publishes, under its dotted name (``dynamical_decoupling.enable``) or its last p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from jupyter_quantum.exceptions import OptionRejected
 
@@ -47,6 +47,10 @@ class Group:
             held.update(**({_SWITCH: value} if isinstance(value, bool) else value))
         else:
             object.__setattr__(self, name, value)
+
+    if TYPE_CHECKING:  # the names come from _fields
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         for name in self._fields:
@@ -129,7 +133,7 @@ class SamplerOptions(Group):
 
 
 class EstimatorOptions(Group):
-    """Options of an estimator: ``default_precision`` (standard error), ``default_shots``, ``simulator.seed_simulator`` …
+    """Options of an estimator: ``default_precision`` (standard error), ``default_shots``, ``seed_estimator`` …
 
     ``environment.job_tags`` becomes the job's name; ``transpile`` is "auto" or "never".
     """

@@ -1,4 +1,4 @@
-"""Reports: where circuits could run, at what price and chance, and what policy says; and the work a report is made of."""
+"""Reports: where circuits could run, at what price, with what chance, and what policy says."""
 
 from __future__ import annotations
 

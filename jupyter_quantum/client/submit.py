@@ -2,7 +2,7 @@
 
 The request asks the service to hold its answer back for up to :data:`FIRST_WAIT_S` seconds. A short run is then over
 when the answer comes, and its result is in it: submitting and reading the result are one request together. A longer
-run gives its job object back after that time, and :meth:`~jupyter_quantum.client.jobs.HubJob.result` waits for the rest.
+run gives its job object back after that time, and ``job.result()`` waits for the rest.
 Refusals (circuit, option, policy, quota) are raised by ``run`` itself.
 """
 
