@@ -97,9 +97,7 @@ class QuantumService(Application):  # type: ignore[misc]
         config=True
     )
     run_runner = Bool(True, help="Start a runner on this machine.").tag(config=True)
-    workers = Integer(0, help="Sandboxed workers of the local runner; two or as many as cores where 0.").tag(
-        config=True
-    )
+    workers = Integer(0, help="Sandboxed workers of the local runner; as many as cores where 0.").tag(config=True)
     threads = Integer(0, help="Threads of one simulation; as many as cores where 0.").tag(config=True)
     rate = Float(300.0, help="Requests a second that one user may send in the long run.").tag(config=True)
     burst = Float(600.0, help="Requests that one user may send at once.").tag(config=True)
@@ -258,7 +256,7 @@ class _Running:
 
     def _ready(self) -> dict[str, str]:
         there = self._context.started is not None
-        parts = {name: "ready" if there else "starting" for name in ("store", "policy")}
+        parts = dict.fromkeys(("store", "policy"), "ready" if there else "starting")
         if self._service.run_runner:
             parts["runner"] = "ready" if self._announced else "starting"
         return parts

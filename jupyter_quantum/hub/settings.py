@@ -31,7 +31,7 @@ DEVICES: Final[tuple[Mapping[str, Any], ...]] = (
         "label": "emulated QPU",
     },
 )
-"""What the local runner serves where nothing else is configured. The emulated QPU is queued and priced like hardware."""
+"""What the local runner serves where nothing is configured; the emulated QPU is queued and priced as hardware is."""
 
 _PROJECT: Final = frozenset(field.name for field in fields(ProjectSpec)) - {"name"}
 _PRICE: Final = frozenset(field.name for field in fields(PriceList))

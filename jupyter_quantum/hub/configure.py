@@ -1,0 +1,286 @@
+"""``configure(c)``: the line in ``jupyterhub_config.py`` that makes a hub govern quantum devices.
+
+Standard library only at import: this module is loaded into the hub's process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from jupyter_quantum.hub.merge import add_entries, add_scopes, set_default, update
+
+__all__ = ["CUSTOM_SCOPES", "configure"]
+
+log = logging.getLogger("jupyter_quantum.hub")
+
+CUSTOM_SCOPES: Final[Mapping[str, Mapping[str, str]]] = {
+    "custom:quantum:read": {"description": "See quantum devices, and one's own jobs, results and budgets."},
+    "custom:quantum:submit": {"description": "Validate circuits and submit jobs to quantum devices."},
+    "custom:quantum:approve": {"description": "Approve or reject requests of one's project; on the hub's page only."},
+    "custom:quantum:operate": {"description": "Pause, drain and resume quantum devices; on the hub's page only."},
+    "custom:quantum:audit": {"description": "Read all quantum jobs, decisions and ledgers."},
+    "custom:quantum:admin": {"description": "Administrate the quantum service."},
+}
+_READ, _SUBMIT, _APPROVE, _OPERATE, _AUDIT, _ADMIN = CUSTOM_SCOPES
+_SERVICE_SCOPES: Final = ("read:users",)
+_CULLER_SCOPES: Final = ("list:users", "read:users:activity", "read:servers", "delete:servers")
+_CULLERS: Final = frozenset({"idle-culler", "cull-idle", "jupyterhub-idle-culler"})
+
+
+def configure(
+    c: Any,
+    *,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    url: str | None = None,
+    external_url: str | None = None,
+    api_token: str | None = None,
+    name: str = "quantum",
+    user_groups: Iterable[str] | None = None,
+    lead_groups: Iterable[str] | None = None,
+    ephemeral_home: str | os.PathLike[str] | None = None,
+    cull: bool = True,
+    cull_timeout: int = 3600,
+    cull_every: int = 300,
+    max_age: int = 12 * 3600,
+) -> None:
+    """Wire the quantum service into the hub that ``c`` configures. Call it last; calling it again changes nothing.
+
+    What is configured already stays: services, roles, scopes, environment and hooks are added to.
+
+    Args:
+        c: the hub's configuration (``get_config()``).
+        config: the service's own: a file (``.py`` or ``.json``) or ``{"projects": {…}, "prices": {…}, …}`` (traits of
+            :class:`~jupyter_quantum.hub.app.QuantumService`). ``c.QuantumService.…`` works as well.
+        data_dir: where the service keeps store, results and secrets; ``quantum-data`` beside the hub where omitted.
+        url: where the managed service listens; a free port on loopback where omitted. User servers must reach it.
+        external_url: of a service that something else starts (systemd, Kubernetes); needs ``api_token``.
+        api_token: the service's token of the hub; the hub makes one for a managed service.
+        name: of the service; its pages are at ``/services/<name>/``.
+        user_groups: hub groups that may use the service; from the projects where omitted; everybody where there are
+            none.
+        lead_groups: hub groups that decide requests; the projects' leads where omitted.
+        ephemeral_home: parent directory of workspaces that are made at spawn and removed at stop; for local spawners.
+        cull: start an idle culler unless there is one.
+        cull_timeout: seconds without activity after which a server is stopped.
+        cull_every: seconds between two looks.
+        max_age: seconds after which a server is stopped even if it is used: an open tab keeps it active.
+
+    Scopes, and what each is for:
+
+    ============================ ==================== ==============================================================
+    who                          scope                why
+    ============================ ==================== ==============================================================
+    service                      read:users           when a user was created (names are used again), and groups:
+                                                      membership is checked again when a job is dispatched
+    user groups                  read, submit         to use the service (a project decides what they may spend)
+    user groups                  access:services!…    to open its page
+    lead groups                  approve              to decide requests, signed in on the page
+    operators                    operate              to pause and drain devices, signed in on the page
+    auditors                     audit                to read everything
+    admins                       all of them          to administrate
+    token of a user's server     read, submit         notebooks read it: nothing that decides or operates
+    token of a user's server     users:activity!user, what it has without us
+                                 access:servers!server
+    idle culler                  list:users,          to find idle servers and stop them
+                                 read:users:activity,
+                                 read:servers,
+                                 delete:servers
+    ============================ ==================== ==============================================================
+
+    Raises:
+        ValueError: ``external_url`` without ``api_token``.
+    """
+    given = _service_config(c, config)
+    base = _base_url(c)
+    listens = external_url or url or _url_of_earlier_call(c, name) or f"http://127.0.0.1:{_free_port()}"
+    if external_url and not api_token:
+        raise ValueError("An external service needs its token: configure(c, external_url=…, api_token=…).")
+    entry = _service(name, listens, api_token)
+    if not external_url:
+        entry |= _managed(config, given, data_dir)
+    add_entries(c.JupyterHub, "services", [entry])
+    update(c.JupyterHub, "custom_scopes", CUSTOM_SCOPES, ours_win=True)
+    _roles(c, name, given, user_groups, lead_groups)
+    _spawner(c, f"{listens.rstrip('/')}{base}services/{name}", f"{base}services/{name}/")
+    _authenticator(c)
+    if cull:
+        _culler(c, cull_timeout, cull_every, max_age)
+    if ephemeral_home is not None:
+        _workspaces(c, Path(ephemeral_home).resolve())
+
+
+def _has(module: str, cls: str, trait: str) -> bool:
+    """Whether the hub of this process has a trait (5.5 lacks some that 6 has)."""
+    if importlib.util.find_spec("jupyterhub") is None:
+        return False
+    found = getattr(importlib.import_module(module), cls)
+    return trait in found.class_trait_names()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _base_url(c: Any) -> str:
+    """Path below which the hub serves everything."""
+    hub = c.JupyterHub
+    path = urlsplit(hub["bind_url"]).path if isinstance(hub.get("bind_url"), str) else ""
+    base = hub["base_url"] if isinstance(hub.get("base_url"), str) else path
+    return f"/{base.strip('/')}/" if base.strip("/") else "/"
+
+
+def _service_config(c: Any, config: object) -> dict[str, Any]:
+    """Traits of the service as far as they are known here: from ``c.QuantumService`` and ``config``."""
+    given = dict(c.QuantumService) if "QuantumService" in c else {}
+    if isinstance(config, Mapping):
+        given |= config
+    elif config is not None and Path(str(config)).suffix == ".json":
+        given |= json.loads(Path(str(config)).read_text()).get("QuantumService", {})
+    return given
+
+
+def _url_of_earlier_call(c: Any, name: str) -> str | None:
+    services = c.JupyterHub.get("services")
+    for entry in services if isinstance(services, list) else ():
+        if entry.get("name") == name and entry.get("url"):
+            return str(entry["url"])
+    return None
+
+
+def _service(name: str, url: str, api_token: str | None) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": name,
+        "url": url,
+        "oauth_no_confirm": True,
+        "oauth_client_allowed_scopes": [*CUSTOM_SCOPES, f"access:services!service={name}"],
+    }
+    if api_token:
+        entry["api_token"] = api_token
+    return entry
+
+
+def _plain(value: object) -> object:
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
+
+
+def _managed(config: object, given: Mapping[str, Any], data_dir: str | os.PathLike[str] | None) -> dict[str, Any]:
+    where = Path(data_dir or given.get("data_dir") or "quantum-data").resolve()
+    command = [sys.executable, "-m", "jupyter_quantum.hub", "--managed"]
+    if config is not None and not isinstance(config, Mapping):
+        command.append(f"--config={Path(config).resolve()}")  # type: ignore[call-overload]
+    handed = json.dumps({"QuantumService": {**given, "data_dir": str(where)}}, default=_plain)
+    source = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(dict.fromkeys([source, *filter(None, [os.environ.get("PYTHONPATH")])]))
+    entry: dict[str, Any] = {
+        "command": command,
+        "environment": {"JUPYTER_QUANTUM_SERVICE_CONFIG": handed, "PYTHONPATH": path},
+    }
+    if _has("jupyterhub.services.service", "Service", "timeout"):
+        entry["timeout"] = 60
+    return entry
+
+
+def _groups_of(given: Mapping[str, Any], part: str) -> set[str]:
+    return {group for project in given.get("projects", {}).values() for group in project.get(part, ())}
+
+
+def _roles(
+    c: Any,
+    name: str,
+    given: Mapping[str, Any],
+    user_groups: Iterable[str] | None,
+    lead_groups: Iterable[str] | None,
+) -> None:
+    leads = set(lead_groups) if lead_groups is not None else _groups_of(given, "leads")
+    users = set(user_groups) if user_groups is not None else _groups_of(given, "members")
+    staff = {part: str(given.get(part, f"quantum-{part}")) for part in ("operators", "auditors", "admins")}
+    use = [_READ, _SUBMIT, f"access:services!service={name}"]
+
+    def role(of: str, words: str, scopes: Iterable[str], groups: Iterable[str]) -> dict[str, Any]:
+        return {
+            "name": f"{name}-{of}",
+            "description": words,
+            "scopes": list(scopes),
+            "groups": sorted(groups),
+        }
+
+    roles = [
+        role("user", "Use quantum devices", use, users | leads | set(staff.values())),
+        role("lead", "Decide requests of one's project", [_APPROVE], leads),
+        role("operator", "Operate quantum devices", [_OPERATE], [staff["operators"]]),
+        role("auditor", "Read all quantum jobs", [_AUDIT], [staff["auditors"]]),
+        role("admin", "Administrate the quantum service", CUSTOM_SCOPES, [staff["admins"]]),
+        {"name": f"{name}-service", "scopes": list(_SERVICE_SCOPES), "services": [name]},
+    ]
+    add_entries(c.JupyterHub, "load_roles", roles)
+    if not users:
+        _everybody(c, use)
+
+
+def _everybody(c: Any, scopes: list[str]) -> None:
+    """Give each user of the hub these scopes, through the role that all have."""
+    for entry in c.JupyterHub["load_roles"]:
+        if entry.get("name") == "user" and "scopes" in entry:  # redefined: extra_user_scopes would be ignored
+            entry["scopes"] = list(dict.fromkeys([*entry["scopes"], *scopes]))
+            return
+    if _has("jupyterhub.app", "JupyterHub", "extra_user_scopes"):
+        there = c.JupyterHub["extra_user_scopes"] if "extra_user_scopes" in c.JupyterHub else set()
+        there = there.get_value(set()) if hasattr(there, "get_value") else there
+        c.JupyterHub.extra_user_scopes = {*there, *scopes}
+    else:
+        add_entries(c.JupyterHub, "load_roles", [{"name": "user", "scopes": ["self", *scopes]}])
+
+
+def _spawner(c: Any, direct: str, public: str) -> None:
+    update(c.Spawner, "environment", {"JUPYTER_QUANTUM_URL": direct, "JUPYTER_QUANTUM_PUBLIC_URL": public})
+    ours = ["users:activity!user", "access:servers!server", _READ, _SUBMIT]
+    add_scopes(c.Spawner, "server_token_scopes", ours)
+
+
+def _authenticator(c: Any) -> None:
+    has_key = bool(os.environ.get("JUPYTERHUB_CRYPT_KEY")) or "keys" in c.CryptKeeper
+    if has_key:
+        set_default(c.Authenticator, "enable_auth_state", True)
+    set_default(c.Authenticator, "auth_refresh_age", 120)
+    if _has("jupyterhub.auth", "Authenticator", "auth_refresh_strict"):
+        set_default(c.Authenticator, "auth_refresh_strict", True)
+
+
+def _is_culler(entry: Mapping[str, Any]) -> bool:
+    command = entry.get("command") or []
+    words = command if isinstance(command, str) else " ".join(map(str, command))
+    return entry.get("name") in _CULLERS or "idle_culler" in words or "cull_idle" in words
+
+
+def _culler(c: Any, timeout: int, every: int, max_age: int) -> None:
+    others = [entry for entry in c.JupyterHub["services"] if entry["name"] != "quantum-culler"]
+    if any(_is_culler(entry) for entry in others):
+        return
+    if importlib.util.find_spec("jupyterhub_idle_culler") is None:
+        log.warning("jupyterhub-idle-culler is not installed: idle workspaces will not be stopped.")
+        return
+    command = [sys.executable, "-m", "jupyterhub_idle_culler"]
+    command += [f"--timeout={timeout}", f"--cull-every={every}", f"--max-age={max_age}"]
+    add_entries(c.JupyterHub, "services", [{"name": "quantum-culler", "command": command}])
+    role = {"name": "quantum-culler", "scopes": list(_CULLER_SCOPES), "services": ["quantum-culler"]}
+    add_entries(c.JupyterHub, "load_roles", [role])
+
+
+def _workspaces(c: Any, root: Path) -> None:
+    if getattr(c.Spawner.get("pre_spawn_hook"), "__module__", "") == "jupyter_quantum.hub.workspace":
+        return  # from an earlier call
+    from jupyter_quantum.hub.workspace import install
+
+    install(c, root)
