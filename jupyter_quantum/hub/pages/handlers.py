@@ -1,0 +1,135 @@
+"""The page's addresses below the service's prefix: the page itself, its three forms, its style and script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+from tornado.web import RequestHandler, StaticFileHandler
+
+from jupyter_quantum.core.tenancy import Scope
+from jupyter_quantum.exceptions import InputError, QuantumError
+from jupyter_quantum.hub.api.base import Page
+from jupyter_quantum.hub.pages.board import Board, collect
+from jupyter_quantum.wire.jobs import ApprovalDecision, DeviceAction
+
+__all__ = ["routes"]
+
+_HERE: Final = Path(__file__).parent
+_Form = TypeVar("_Form", ApprovalDecision, DeviceAction)
+Route = tuple[str, type[RequestHandler], dict[str, Any]]
+
+
+class _HubPage(Page):
+    """What all of the page's handlers share: templates, the hub's own addresses, errors as a page."""
+
+    def get_template_path(self) -> str:
+        """Our templates lie beside this file."""
+        return str(_HERE / "templates")
+
+    def get_template_namespace(self) -> dict[str, Any]:
+        """Names that every template may use."""
+        names: dict[str, Any] = super().get_template_namespace()
+        hub = self.context.hub_base
+        names |= {
+            "hub": hub,
+            "prefix": self.context.prefix,
+            "name": self.who.name if self.identified else None,
+            "xsrf": self.xsrf_token.decode() if self.identified else "",
+        }
+        return names
+
+    def write_failure(self, error: QuantumError) -> None:
+        """A page with the error's own words."""
+        self.set_header("Content-Type", "text/html; charset=UTF-8")
+        self.render("error.html", error=error)
+
+    async def show(self, *, problem: QuantumError | None = None, at: str = "") -> None:
+        """Render the page; ``problem`` is shown at the item ``at``."""
+        board: Board = await collect(self.context.pipeline, self.who)
+        self.render("hub.html", board=board, problem=problem, at=at)
+
+    def back(self) -> None:
+        """After a form that worked: the page again, so that a reload repeats nothing."""
+        self.redirect(self.context.prefix, status=303)
+
+
+class _Home(_HubPage):
+    """The page."""
+
+    async def get(self) -> None:
+        """Show it."""
+        await self.show()
+
+
+class _Decide(_HubPage):
+    """Approve or reject one request."""
+
+    scope = Scope.APPROVE
+
+    async def post(self, approval: str) -> None:
+        """Decide, then show the page again."""
+        note = self.get_body_argument("note", "") or None
+        try:
+            decision = _parsed(ApprovalDecision, verdict=self.get_body_argument("verdict", ""), note=note)
+            await self.context.pipeline.decide(self.who, approval, decision)
+        except QuantumError as problem:
+            self.set_status(problem.status)
+            await self.show(problem=problem, at=approval)
+        else:
+            self.back()
+
+
+class _Act(_HubPage):
+    """Pause, drain or resume one device."""
+
+    scope = Scope.OPERATE
+
+    async def post(self, device: str) -> None:
+        """Act, then show the page again."""
+        try:
+            action = _parsed(
+                DeviceAction, action=self.get_body_argument("action", ""), reason=self.get_body_argument("reason", "")
+            )
+            await self.context.pipeline.act_on_device(self.who, device, action)
+        except QuantumError as problem:
+            self.set_status(problem.status)
+            await self.show(problem=problem, at=device)
+        else:
+            self.back()
+
+
+class _Cancel(_HubPage):
+    """Take one of one's own jobs back."""
+
+    scope = Scope.SUBMIT
+
+    async def post(self, job: str) -> None:
+        """Cancel, then show the page again."""
+        try:
+            await self.context.pipeline.cancel(self.who, job)
+        except QuantumError as problem:
+            self.set_status(problem.status)
+            await self.show(problem=problem, at=job)
+        else:
+            self.back()
+
+
+def _parsed(shape: type[_Form], **fields: Any) -> _Form:
+    try:
+        return shape(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{first['loc'][0]}: {first['msg']}.", code="request.malformed") from None
+
+
+def routes() -> list[Route]:
+    """Tornado's rules of the page; the paths are below the service's prefix."""
+    return [
+        ("", _Home, {}),
+        ("approvals/([^/]+)", _Decide, {}),
+        ("devices/([^/]+)", _Act, {}),
+        ("jobs/([^/]+)/cancel", _Cancel, {}),
+        ("static/(.+)", StaticFileHandler, {"path": str(_HERE / "static")}),
+    ]
