@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from qiskit import QuantumCircuit, qpy
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
@@ -18,7 +18,17 @@ from jupyter_quantum.exceptions import CircuitRejected
 from jupyter_quantum.wire.base import CircuitBundle
 from jupyter_quantum.wire.jobs import Pub
 
-__all__ = ["LOWEST_QPY", "CircuitLike", "Work", "estimator_work", "load_circuits", "run_work", "sampler_work", "to_qpy"]
+__all__ = [
+    "LOWEST_QPY",
+    "CircuitLike",
+    "Work",
+    "estimator_work",
+    "load_circuits",
+    "qasm_format",
+    "run_work",
+    "sampler_work",
+    "to_qpy",
+]
 
 CircuitLike: TypeAlias = "QuantumCircuit | str"
 """A circuit, or the text of an OpenQASM 2 or 3 program."""
@@ -115,6 +125,11 @@ def estimator_work(pubs: Iterable[Any], precision: float | None) -> Work:
     return Work(JobKind.ESTIMATOR, _bundle(circuits), sent, [one.circuit.metadata for one in coerced], _names(circuits))
 
 
+def qasm_format(text: str) -> Literal["qasm2", "qasm3"]:
+    """Which OpenQASM a text says that it is; 2 where it says nothing."""
+    return "qasm3" if _QASM3.match(text) else "qasm2"
+
+
 def _text_work(circuits: Sequence[CircuitLike]) -> Work:
     if len(circuits) > 1:
         raise CircuitRejected(
@@ -123,8 +138,7 @@ def _text_work(circuits: Sequence[CircuitLike]) -> Work:
             hint="Run one text at a time, or load it into a circuit.",
         )
     text = str(circuits[0])
-    form = "qasm3" if _QASM3.match(text) else "qasm2"
-    return Work(JobKind.RUN, CircuitBundle(format=form, data=text.encode()))
+    return Work(JobKind.RUN, CircuitBundle(format=qasm_format(text), data=text.encode()))
 
 
 def _bundle(circuits: Sequence[QuantumCircuit]) -> CircuitBundle:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -153,6 +153,17 @@ class HubJob:
                 )
             self._keep(self._connection.get(f"jobs/{seen.id}", JobView, wait_s=max(left, 0.01), version=seen.version))
         return seen
+
+    def moves(self) -> Iterator[JobView]:
+        """The job as it is now, then after each move, to its end."""
+        yield (seen := self.refresh())
+        while seen.state not in FINAL:
+            newer = self._keep(
+                self._connection.get(f"jobs/{seen.id}", JobView, wait_s=LONG_POLL_S, version=seen.version)
+            )
+            if newer.version > seen.version:
+                yield newer
+            seen = newer
 
     def _repr_html_(self) -> str:
         return cards.job_html(self._seen)
