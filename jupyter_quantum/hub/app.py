@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import secrets
 import signal
 import sys
@@ -21,20 +20,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler
+from jupyterhub.services.auth import HubOAuth
 from jupyterhub.utils import make_ssl_context
 from tornado.httpserver import HTTPServer
-from tornado.web import Application as WebApplication
 from traitlets import Bool, Dict, Float, Integer, List, Unicode
 from traitlets.config import Application, Config
 
 from jupyter_quantum.exceptions import QuantumError
-from jupyter_quantum.hub import pages, settings
-from jupyter_quantum.hub.api.base import Absent
-from jupyter_quantum.hub.api.json import Api, by_path
+from jupyter_quantum.hub import settings
 from jupyter_quantum.hub.api.limits import Bucket
-from jupyter_quantum.hub.api.routes import ROUTES, pattern
-from jupyter_quantum.hub.api.system import Live, Metrics, OpenApi, Ready
 from jupyter_quantum.hub.auth import Gate, HubApi, HubDirectory
 from jupyter_quantum.hub.context import Context
 from jupyter_quantum.hub.events import Events
@@ -43,6 +37,7 @@ from jupyter_quantum.hub.leash import die_with_parent
 from jupyter_quantum.hub.metrics import Metrics as Counters
 from jupyter_quantum.hub.runner_api import RunnerServer
 from jupyter_quantum.hub.runner_process import RunnerProcess, socket_path
+from jupyter_quantum.hub.web import web_application
 from jupyter_quantum.pipeline import Pipeline
 from jupyter_quantum.store import Store
 
@@ -52,7 +47,7 @@ CONFIG_VARIABLE = "JUPYTER_QUANTUM_SERVICE_CONFIG"
 """Environment variable in which ``configure`` hands over configuration: a JSON object, class name → traits."""
 
 
-class QuantumService(Application):  # type: ignore[misc]
+class QuantumService(Application):
     """The quantum service of a JupyterHub."""
 
     name = "jupyter-quantum-service"
@@ -105,7 +100,7 @@ class QuantumService(Application):  # type: ignore[misc]
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read the command line, then file and environment below it."""
         self.parse_command_line(argv)
-        given = self.config.copy()
+        given = Config(self.config)
         handed = os.environ.get(CONFIG_VARIABLE)
         if handed:
             self.update_config(Config(json.loads(handed)))
@@ -198,36 +193,11 @@ class _Running:
 
     def _listen(self) -> HTTPServer:
         where = urlsplit(self._service.url or os.environ.get("JUPYTERHUB_SERVICE_URL") or "http://127.0.0.1:10101")
-        app = WebApplication(
-            self._routes(),
-            default_handler_class=Absent,
-            context=self._context,
-            streams=self._streams,
-            cookie_secret=secret(self._data / "cookie.key"),
-            login_url=self._oauth.login_url,
-            log_function=lambda _: None,
-        )
+        app = web_application(self._context, self._streams, secret(self._data / "cookie.key"))
         # Larger bodies are refused by the routes, in words; this is only the last resort.
         server = HTTPServer(app, max_body_size=1 << 30, idle_connection_timeout=600)
         server.listen(where.port or 80, where.hostname or "127.0.0.1")
         return server
-
-    def _routes(self) -> list[Any]:
-        prefix = re.escape(self._context.prefix)
-        own: list[tuple[Any, ...]] = [
-            ("oauth_callback", HubOAuthCallbackHandler),
-            ("health/live", Live),
-            ("health/ready", Ready),
-            ("metrics", Metrics),
-            ("api/v1/openapi.json", OpenApi),
-            ("api/v1/events", Events),
-        ]
-        routes = [(prefix + re.escape(path), handler) for path, handler in own]
-        routes += [(prefix + pattern(path), Api, {"routes": found}) for path, found in by_path(ROUTES).items()]
-        shown = getattr(pages, "routes", None)
-        if shown is not None:
-            routes += [(prefix + rule[0].removeprefix("/"), *rule[1:]) for rule in shown()]
-        return routes
 
     def _start_runner(self) -> tuple[RunnerServer | None, RunnerProcess | None]:
         service = self._service

@@ -35,11 +35,13 @@ _SERVICE_SCOPES: Final = ("read:users",)
 _CULLER_SCOPES: Final = ("list:users", "read:users:activity", "read:servers", "delete:servers")
 _CULLERS: Final = frozenset({"idle-culler", "cull-idle", "jupyterhub-idle-culler"})
 
+Config = str | os.PathLike[str] | Mapping[str, Any] | None
+
 
 def configure(
     c: Any,
     *,
-    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    config: Config = None,
     data_dir: str | os.PathLike[str] | None = None,
     url: str | None = None,
     external_url: str | None = None,
@@ -141,14 +143,22 @@ def _base_url(c: Any) -> str:
     return f"/{base.strip('/')}/" if base.strip("/") else "/"
 
 
-def _service_config(c: Any, config: object) -> dict[str, Any]:
+def _service_config(c: Any, config: Config) -> dict[str, Any]:
     """Traits of the service as far as they are known here: from ``c.QuantumService`` and ``config``."""
     given = dict(c.QuantumService) if "QuantumService" in c else {}
     if isinstance(config, Mapping):
         given |= config
-    elif config is not None and Path(str(config)).suffix == ".json":
-        given |= json.loads(Path(str(config)).read_text()).get("QuantumService", {})
+    elif config is not None:
+        given |= _loaded(Path(config)).get("QuantumService", {})
     return given
+
+
+def _loaded(path: Path) -> Mapping[str, Any]:
+    from traitlets.config.loader import JSONFileConfigLoader, PyFileConfigLoader
+
+    loader = JSONFileConfigLoader if path.suffix == ".json" else PyFileConfigLoader
+    found: Mapping[str, Any] = loader(path.name, str(path.resolve().parent)).load_config()
+    return found
 
 
 def _url_of_earlier_call(c: Any, name: str) -> str | None:
@@ -175,11 +185,11 @@ def _plain(value: object) -> object:
     return sorted(value) if isinstance(value, set | frozenset) else str(value)
 
 
-def _managed(config: object, given: Mapping[str, Any], data_dir: str | os.PathLike[str] | None) -> dict[str, Any]:
+def _managed(config: Config, given: Mapping[str, Any], data_dir: str | os.PathLike[str] | None) -> dict[str, Any]:
     where = Path(data_dir or given.get("data_dir") or "quantum-data").resolve()
     command = [sys.executable, "-m", "jupyter_quantum.hub", "--managed"]
     if config is not None and not isinstance(config, Mapping):
-        command.append(f"--config={Path(config).resolve()}")  # type: ignore[call-overload]
+        command.append(f"--config={Path(config).resolve()}")
     handed = json.dumps({"QuantumService": {**given, "data_dir": str(where)}}, default=_plain)
     source = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(dict.fromkeys([source, *filter(None, [os.environ.get("PYTHONPATH")])]))
@@ -236,7 +246,7 @@ def _everybody(c: Any, scopes: list[str]) -> None:
             entry["scopes"] = list(dict.fromkeys([*entry["scopes"], *scopes]))
             return
     if _has("jupyterhub.app", "JupyterHub", "extra_user_scopes"):
-        there = c.JupyterHub["extra_user_scopes"] if "extra_user_scopes" in c.JupyterHub else set()
+        there = c.JupyterHub.get("extra_user_scopes") or set()
         there = there.get_value(set()) if hasattr(there, "get_value") else there
         c.JupyterHub.extra_user_scopes = {*there, *scopes}
     else:

@@ -109,7 +109,7 @@ async def _next(events: AsyncIterator[EventView]) -> Any:
     try:
         return await anext(events)
     except StopAsyncIteration:  # a task may not raise it
-        raise _Ended from None
+        raise _Ended("The service stops.") from None
 
 
 class _Ended(QuantumError):

@@ -11,7 +11,7 @@ __all__ = ["add_entries", "add_scopes", "set_default", "update"]
 
 def _value(section: Any, name: str, empty: Any) -> Any:
     """What is configured now. ``c.X.y.append(…)`` on something unset leaves a lazy value: it is worked out here."""
-    found = section[name] if name in section else None
+    found = section.get(name)
     if found is None:
         return empty
     return found.get_value(empty) if hasattr(found, "get_value") else found

@@ -104,8 +104,9 @@ class RunnerServer:
             (r"/runner/v1/lease", _Leasing),
             (r"/runner/v1/tasks/([a-z0-9_]+)/report", _Reporting),
         ]
-        settings = {"context": context, "token": token, "announced": announced, "log_function": lambda _: None}
-        self._server = HTTPServer(Application(routes, **settings), max_body_size=_RESULTS, max_buffer_size=_RESULTS)
+        settings: dict[str, Any] = {"context": context, "token": token, "announced": announced}
+        app = Application(routes, None, None, log_function=lambda _: None, **settings)
+        self._server = HTTPServer(app, max_body_size=_RESULTS, max_buffer_size=_RESULTS)
         self._server.add_socket(bind_unix_socket(str(socket), mode=0o600))
 
     async def close(self) -> None:

@@ -1,0 +1,54 @@
+"""All of the service's addresses in one Tornado application."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from jupyterhub.services.auth import HubOAuthCallbackHandler
+from tornado.web import Application
+
+from jupyter_quantum.hub import pages
+from jupyter_quantum.hub.api.base import Absent
+from jupyter_quantum.hub.api.json import Api, by_path
+from jupyter_quantum.hub.api.routes import ROUTES, pattern
+from jupyter_quantum.hub.api.system import Live, Metrics, OpenApi, Ready
+from jupyter_quantum.hub.context import Context
+from jupyter_quantum.hub.events import Events
+
+__all__ = ["web_application"]
+
+
+class _Callback(HubOAuthCallbackHandler):  # type: ignore[misc]
+    """Where the hub sends a browser after its login."""
+
+    def initialize(self) -> None:
+        context: Context = self.settings["context"]
+        self._hub_auth = context.oauth
+
+
+def web_application(context: Context, streams: set[Events], cookie_secret: bytes) -> Application:
+    """The application; ``streams`` collects the event streams that are open, ``cookie_secret`` signs logins."""
+    return Application(
+        _routes(re.escape(context.prefix)),
+        default_handler_class=Absent,
+        context=context,
+        streams=streams,
+        cookie_secret=cookie_secret,
+        login_url=context.oauth.login_url,
+        log_function=lambda _: None,
+    )
+
+
+def _routes(prefix: str) -> list[Any]:
+    own: list[tuple[str, Any]] = [
+        ("oauth_callback", _Callback),
+        ("health/live", Live),
+        ("health/ready", Ready),
+        ("metrics", Metrics),
+        ("api/v1/openapi.json", OpenApi),
+        ("api/v1/events", Events),
+    ]
+    routes: list[Any] = [(prefix + re.escape(path), handler) for path, handler in own]
+    routes += [(prefix + pattern(path), Api, {"routes": found}) for path, found in by_path(ROUTES).items()]
+    return routes + [(prefix + rule[0], *rule[1:]) for rule in pages.routes()]
