@@ -109,9 +109,9 @@ def _show(out: Console, url: str, passwords: dict[str, str], kept: Path | None) 
         table.add_row(person.name, passwords[person.name], person.role)
     notes = (
         "",
-        "All kernels here share one unix user, so this is for trying things out, not for",
-        "hostile users, and credentials of vendors are refused.",
-        f"Data stays in {kept}." if kept else "Ctrl-C stops everything and removes its data.",
+        "All kernels here share one unix user: good for trying things",
+        "out, not for strangers. Credentials of vendors are refused.",
+        f"Data stays in {kept}" if kept else "Ctrl-C stops everything and removes its data.",
     )
     out.print(Panel(Group(f"[bold]{url}[/]", "", table, *notes), title="Quantum Sandbox", expand=False, padding=(1, 3)))
     sys.stdout.flush()

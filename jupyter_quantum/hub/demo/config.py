@@ -7,15 +7,33 @@ import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from jupyter_quantum.hub import workspace
 from jupyter_quantum.hub.configure import configure
 from jupyter_quantum.hub.demo.accounts import groups
 
 __all__ = ["Settings", "apply"]
 
 _FILE = "demo.json"
+_EMULATOR: Final = {"per_task": 0.02, "per_shot": 0.0004, "per_second": 0.0005}
+_SERVICE: Final[dict[str, Any]] = {
+    "projects": {
+        "qcourse": {
+            "organisation": "campus",
+            "tier": "sandbox",
+            "members": ["qcourse"],
+            "leads": ["qcourse-leads"],
+            "grant": 100,
+            "user_quota": 50,
+        }
+    },
+    "prices": {
+        "fake_torino": _EMULATOR,
+        "fake_fez": _EMULATOR,
+        "campus_qpu": {"per_task": 0.10, "per_shot": 0.006, "per_second": 0.008},
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +63,16 @@ def apply(c: Any, data_dir: Path) -> None:
     settings = Settings.read(data_dir)
     _hub(c, settings, data_dir)
     _people(c, settings)
-    _servers(c, data_dir)
-    configure(c)
+    _servers(c)
+    configure(
+        c,
+        config={**_SERVICE, "time_zone": _time_zone()},
+        data_dir=data_dir / "quantum",
+        url=f"http://127.0.0.1:{settings.service_port}",
+        ephemeral_home=data_dir / "homes",
+        cull_timeout=30 * 60,
+        max_age=8 * 3600,
+    )
 
 
 def _hub(c: Any, settings: Settings, data_dir: Path) -> None:
@@ -73,7 +99,7 @@ def _people(c: Any, settings: Settings) -> None:
     c.JupyterHub.load_groups = groups()
 
 
-def _servers(c: Any, data_dir: Path) -> None:
+def _servers(c: Any) -> None:
     c.JupyterHub.spawner_class = "simple"
     c.Spawner.default_url = "/lab"
     c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
@@ -81,4 +107,13 @@ def _servers(c: Any, data_dir: Path) -> None:
     c.LocalProcessSpawner.interrupt_timeout = 3
     c.LocalProcessSpawner.term_timeout = 2
     c.LocalProcessSpawner.kill_timeout = 1
-    workspace.install(c, data_dir / "homes")
+
+
+def _time_zone() -> str:
+    """The machine's, as far as it says so."""
+    file = Path("/etc/timezone")
+    name = os.environ.get("TZ") or (file.read_text().strip() if file.is_file() else "")
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return "UTC"

@@ -91,7 +91,7 @@ class Demo:
         config.write_text(_CONFIG)
         leash.adopt_orphans()
         with self.log.open("wb") as log:
-            self._hub = subprocess.Popen(  # noqa: S603
+            self._hub = subprocess.Popen(
                 [sys.executable, "-m", "jupyterhub", "-f", str(config)],
                 cwd=data_dir,
                 stdin=subprocess.DEVNULL,

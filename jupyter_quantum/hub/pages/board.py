@@ -242,7 +242,7 @@ def _unstyled(svg: str) -> str:
 
 
 def _meter(meter: Meter, clock: Clock) -> MeterItem:
-    left, limit = words.left(meter.available), words.left(meter.limit)
+    left, limit = words.left(meter.available), words.left(meter.limit).removesuffix(".00")
     whose = "your budget" if meter.scope == "user" else "the project"
     sentence = f"{meter.project}, {whose}: {left} of {limit} credits left"
     parts = [Part("used", meter.used / CREDIT), Part("on hold", meter.held / CREDIT, "held")]
@@ -284,6 +284,12 @@ def _detail(job: JobView) -> str:
     return f"{words.price(job.on_hold)} credits on hold" if job.on_hold else ""
 
 
+def _start(device: DeviceView) -> str:
+    if device.state != "ready":
+        return "–"
+    return "now" if device.wait.p50 < 1 else f"about {words.seconds(device.wait.p50)}"
+
+
 def _device(device: DeviceView, clock: Clock, operator: bool) -> DeviceItem:
     possible = {"ready": ("pause", "drain"), "paused": ("resume", "drain"), "drained": ("resume",)}
     at = device.calibration.at
@@ -296,7 +302,7 @@ def _device(device: DeviceView, clock: Clock, operator: bool) -> DeviceItem:
         reason=device.state_reason,
         calibrated=clock.moment(at) if at else None,
         age=f"{clock.until(at)} ago" if at else "–",
-        wait="now" if device.wait.p50 < 1 else f"about {words.seconds(device.wait.p50)}",
+        wait=_start(device),
         qubits=device.num_qubits,
         actions=possible.get(device.state, ()) if operator else (),
     )
