@@ -213,7 +213,7 @@ def _whisker(frame: _Frame, y: float, low: float, high: float) -> str:
     path = f"M{_f(x1)} {_f(middle - 3)}v6M{_f(x1)} {_f(middle)}H{_f(x2)}M{_f(x2)} {_f(middle - 3)}v6"
     # Twice: a line in the ground's colour below, so that it also reads on a solid bar.
     return (
-        f'<path d="{path}" fill="none" stroke="var(--jq-bg, #fff)" stroke-width="3.5" stroke-opacity="0.85"/>'
+        f'<path d="{path}" fill="none" stroke="var(--jq-bg, #fff)" stroke-width="3" stroke-opacity="0.7"/>'
         f'<path d="{path}" fill="none" stroke="{_TEXT}" stroke-width="1.3"/>'
     )
 
@@ -221,10 +221,11 @@ def _whisker(frame: _Frame, y: float, low: float, high: float) -> str:
 def _value(frame: _Frame, one: Series, value: tuple[float, float, float], y: float) -> str:
     share, low, high = value
     words = f"{share:.3f}"
+    halo = 'font-size="11" paint-order="stroke" stroke="var(--jq-bg, none)" stroke-width="3"'
     if frame.ranges and one.shots is not None:
         words += f" ({low:.3f}–{high:.3f})"
     at = frame.x(min(max(share, high), frame.end)) + 7
-    return _text(at, y + _BAR - 2.2, words, fill=_MUTED, extra='font-size="11"')
+    return _text(at, y + _BAR - 2.2, words, fill=_MUTED, extra=halo)
 
 
 def _group(frame: _Frame, series: Sequence[Series], row: Outcome, y: float) -> Iterable[str]:
@@ -244,12 +245,13 @@ def _group(frame: _Frame, series: Sequence[Series], row: Outcome, y: float) -> I
 
 
 def _legend(frame: _Frame, series: Sequence[Series]) -> Iterable[str]:
-    x = frame.left
+    wide = frame.width >= 480
+    x = frame.left if wide else 4.0
     for one in series:
         yield f'<g transform="translate({_f(x)} 2)">{_box(0, 0, 18, one.look, frame.ident)}</g>'
         words = one.name if one.shots is None else f"{one.name} ±95 %"
         yield _text(x + 24, 12, words)
-        x += 24 + 6.6 * len(words) + 16
+        x += 24 + 6.6 * len(words) + (18 if wide else 6)
 
 
 def _axis(frame: _Frame, bottom: float) -> Iterable[str]:

@@ -1,0 +1,63 @@
+"""The door of a real hub."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from jupyter_quantum.client.hub import Hub
+from jupyter_quantum.core.money import CREDIT
+from jupyter_quantum.wire.jobs import Approvals, JobView, ReportView
+from jupyter_quantum.wire.results import ResultView
+
+__all__ = ["HubDoor"]
+
+
+class HubDoor:
+    """Asks ``hub`` (``Hub()`` where omitted)."""
+
+    def __init__(self, hub: Hub | None = None) -> None:
+        self._hub = Hub() if hub is None else hub
+        self._jobs: dict[str, Any] = {}
+
+    def report(
+        self, work: object, *, shots: int | None, devices: list[str] | None = None, dry_run: str | None = None
+    ) -> ReportView:
+        """Validate, and make a dry run."""
+        return self._hub.report(work, shots=shots, devices=devices, dry_run=dry_run).view
+
+    def submit(self, report: ReportView, device: str, *, reason: str | None, max_price: int | None) -> JobView:
+        """Submit what was validated."""
+        at_most = None if max_price is None else max_price / CREDIT
+        job = self._hub.submit(report.id, device, max_price=at_most, reason=reason)
+        self._jobs[job.view.id] = job
+        return job.view
+
+    def follow(self, job: JobView, wait_s: float) -> JobView:
+        """The job once it has moved on, by one long poll."""
+        path = f"jobs/{job.id}"
+        return self._hub._connection.get(path, JobView, wait_s=wait_s, version=job.version)
+
+    def cancel(self, job: JobView) -> JobView:
+        """Cancel."""
+        handle = self.handle(job)
+        handle.cancel()
+        seen: JobView = handle.view
+        return seen
+
+    def result(self, job: JobView) -> ResultView:
+        """The result, from the job itself where it came with it."""
+        if job.result is not None:
+            return ResultView.model_validate(job.result)
+        return self._hub._connection.get(f"jobs/{job.id}/result", ResultView)
+
+    def expires(self, job: JobView) -> datetime | None:
+        """When the open request for this job expires."""
+        asked = self._hub._connection.get("approvals", Approvals, state="open").approvals
+        return next((one.expires for one in asked if one.id == job.approval or one.job.id == job.id), None)
+
+    def handle(self, job: JobView) -> Any:
+        """The job object that the submission made."""
+        if job.id not in self._jobs:
+            self._jobs[job.id] = self._hub.job(job.id)
+        return self._jobs[job.id]

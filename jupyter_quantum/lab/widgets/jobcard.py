@@ -1,0 +1,212 @@
+"""A job as its card: heading, line of its state, steps with their times, what may be done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from jupyter_quantum.core import words
+from jupyter_quantum.core.jobs import FINAL, JobState
+from jupyter_quantum.lab.widgets.rows import credits_text
+from jupyter_quantum.wire.jobs import JobView
+
+__all__ = ["card", "code_for", "short_id", "state_words"]
+
+_S = JobState
+
+_ICONS: Final = {
+    _S.DRAFT: "waiting",
+    _S.VALIDATED: "waiting",
+    _S.AWAITING_APPROVAL: "approval",
+    _S.QUEUED: "waiting",
+    _S.SCHEDULED: "waiting",
+    _S.RUNNING: "running",
+    _S.COMPLETED: "ok",
+    _S.FAILED: "refused",
+    _S.REJECTED: "refused",
+    _S.CANCELLED: "cancelled",
+    _S.ARCHIVED: "off",
+}
+_WORDS: Final = {
+    _S.DRAFT: "being checked",
+    _S.VALIDATED: "being checked",
+    _S.AWAITING_APPROVAL: "awaiting approval",
+    _S.QUEUED: "waiting",
+    _S.COMPLETED: "done",
+}
+
+
+def state_words(state: JobState) -> str:
+    """The state as a person reads it: *waiting* for queued, *done* for completed."""
+    return _WORDS.get(state, state.value)
+
+
+def short_id(ident: str) -> str:
+    """``job_0193…7c``."""
+    return ident if len(ident) <= 14 else f"{ident[:8]}…{ident[-2:]}"
+
+
+def _clock(when: datetime, now: datetime, *, seconds: bool = False) -> str:
+    local = when.astimezone(now.tzinfo)
+    return f"{local:%H:%M:%S} {local.tzname()}" if seconds and local.date() == now.date() else words.moment(local, now)
+
+
+def _waiting(job: JobView, now: datetime) -> list[str]:
+    if job.wait is None:
+        return ["Waiting for the device."]
+    place = "" if job.wait.place is None else f"Place {words.number(job.wait.place)}. "
+    start = now.timestamp() + job.wait.p50, now.timestamp() + job.wait.p90
+    middle, late = (datetime.fromtimestamp(moment, now.tzinfo) for moment in start)
+    starts = f"Starts about {words.moment(middle, now)}"
+    if f"{late:%d %H:%M}" != f"{middle:%d %H:%M}":
+        starts += (
+            f", 9 in 10 by {late:%H:%M}" if late.date() == now.date() else f", 9 in 10 by {words.moment(late, now)}"
+        )
+    if job.wait.p90 < 60:
+        starts = "Starts within a minute"
+    return [f"{place}{starts}.", *([job.wait.words] if job.wait.words else [])]
+
+
+def _awaiting(job: JobView, expires: datetime | None, now: datetime) -> list[str]:
+    until = "" if expires is None else f"; the request expires {words.moment(expires.astimezone(now.tzinfo), now)}"
+    lines = [f"Sent to the leads of {job.project}. It runs by itself once approved{until}."]
+    return lines + ([job.decision.words] if job.decision and job.decision.words else [])
+
+
+def _cost(job: JobView) -> str:
+    if job.cost is None:
+        return ""
+    if job.cost == 0:
+        return " · free" if not job.price_at_most else f" · not charged, {words.left(job.price_at_most)} released"
+    released = (job.price_at_most or 0) - job.cost
+    said = f" · {words.price(job.cost)} credits"
+    return said + (f", {words.left(released)} released" if released >= 10_000 else "")
+
+
+def _took(job: JobView) -> str:
+    if job.seconds is None:
+        return ""
+    return f" in {job.seconds:.1f} s" if 0.95 <= job.seconds < 60 else f" in {words.seconds(job.seconds)}"
+
+
+def _charged(job: JobView) -> str:
+    said = "Nothing was charged." if not job.cost else f"{words.price(job.cost)} credits were charged."
+    return said if job.attempts < 2 else f"{said[:-1]}; {job.attempts} attempts."
+
+
+def _ended(job: JobView) -> list[str]:
+    error = job.error or {}
+    default = {_S.CANCELLED: "Cancelled.", _S.REJECTED: "Rejected.", _S.FAILED: "The run failed."}[job.state]
+    said = default if job.state is _S.CANCELLED else str(error.get("message") or default)
+    line = said if "charged" in said.lower() else f"{said} {_charged(job)}"
+    hint = error.get("hint")
+    return [line, *([str(hint)] if hint else [])]
+
+
+def lines(job: JobView, now: datetime, expires: datetime | None = None) -> list[str]:
+    """What the card says of the state: one line, perhaps more below it."""
+    match job.state:
+        case _S.AWAITING_APPROVAL:
+            return _awaiting(job, expires, now)
+        case _S.QUEUED:
+            return _waiting(job, now)
+        case _S.SCHEDULED:
+            return [f"Being prepared for {job.device}."]
+        case _S.RUNNING:
+            since = "" if job.started is None else f" since {_clock(job.started, now, seconds=True)}"
+            return [f"On {job.device}{since}"]
+        case _S.COMPLETED:
+            return [f"Done{_took(job)}{_cost(job)}"]
+        case _S.FAILED | _S.REJECTED | _S.CANCELLED:
+            return _ended(job)
+        case _S.ARCHIVED:
+            return ["Archived: its result is gone as retention says; its record stays."]
+        case _:
+            return ["Being checked."]
+
+
+def _step(word: str, when: datetime | None, now: datetime, *, current: bool = False) -> dict[str, Any]:
+    return {
+        "word": word,
+        "time": None if when is None else _clock(when, now).rpartition(" ")[0],
+        "iso": None if when is None else when.isoformat(),
+        "now": current,
+    }
+
+
+def steps(job: JobView, now: datetime) -> list[dict[str, Any]]:
+    """The way of the job: what is behind it, with times, where it is, what is to come."""
+    walked = [_step("submitted", job.submitted or job.created, now)]
+    if job.approval is not None or job.state is _S.AWAITING_APPROVAL:
+        walked.append(_step("approval", None, now, current=job.state is _S.AWAITING_APPROVAL))
+    waits = job.state in (_S.QUEUED, _S.SCHEDULED)
+    walked.append(_step("scheduled" if job.state is _S.SCHEDULED else "waiting", None, now, current=waits))
+    if job.state not in FINAL or job.started is not None:
+        walked.append(_step("running", job.started, now, current=job.state is _S.RUNNING))
+    last = state_words(job.state) if job.state in FINAL else "done"
+    return [*walked, _step(last, job.ended, now, current=job.state in FINAL)]
+
+
+def _buttons(job: JobView, other: str | None) -> list[dict[str, Any]]:
+    if job.state not in FINAL:
+        return [{"do": "cancel", "label": "Cancel"}]
+    if job.state is _S.COMPLETED:
+        return [{"do": "copy", "label": "Copy code"}, {"do": "again", "label": "Run again…"}]
+    offers: list[dict[str, Any]] = []
+    if job.state is not _S.REJECTED:
+        offers.append({"do": "retry", "label": "Try again", "device": job.device})
+    if other is not None and other != job.device:
+        offers.append({"do": "retry", "label": f"Run on {other}", "device": other})
+    return [*offers, {"do": "again", "label": "Choose again…"}]
+
+
+def code_for(job: JobView) -> str:
+    """Code that fetches this job in any notebook of its owner."""
+    answer = {"run": ".get_counts()", "sampler": "[0].data", "estimator": "[0].data.evs"}[job.kind.value]
+    return (
+        "from jupyter_quantum import Hub\n\n"
+        f'job = Hub(project="{job.project}").job("{job.id}")  # {job.name!r} on {job.device}\n'
+        f"job.result(){answer}\n"
+    )
+
+
+def _details(job: JobView) -> list[list[str]]:
+    pairs = [["Job", job.id]]
+    error = job.error or {}
+    if error.get("code"):
+        pairs.append(["Code", str(error["code"])])
+    if job.decision is not None and job.decision.policies:
+        pairs.append(["Decided by", ", ".join(job.decision.policies)])
+    if job.options:
+        pairs.append(["Options", ", ".join(f"{name} {value}" for name, value in sorted(job.options.items()))])
+    return pairs
+
+
+def card(
+    job: JobView, now: datetime, *, expires: datetime | None = None, other: str | None = None, extra: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The card as the browser gets it. ``other`` is another device to offer; ``extra`` lines go below the state."""
+    said = lines(job, now, expires)
+    word = state_words(job.state)
+    return {
+        "id": job.id,
+        "short": short_id(job.id),
+        "name": job.name,
+        "device": job.device,
+        "label": job.device_label,
+        "state": job.state.value,
+        "final": job.state in FINAL,
+        "icon": _ICONS[job.state],
+        "word": word,
+        "line": said[0],
+        "more": [*said[1:], *extra],
+        "since": job.started.isoformat() if job.state is _S.RUNNING and job.started else None,
+        "hold": f"{words.price(job.on_hold)} credits on hold" if job.on_hold else "",
+        "folded": f"{job.device} · {job.device_label} · {credits_text(job.price)}",
+        "steps": steps(job, now),
+        "buttons": _buttons(job, other),
+        "details": _details(job),
+        "code": code_for(job),
+        "announce": f"{job.name} on {job.device}: {word}. {said[0] if job.state in FINAL else ''}".strip(),
+    }

@@ -1,0 +1,270 @@
+"""A promotion: report, choice, submission, job. Complete without a browser; the widget only shows it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from jupyter_quantum.client.report import Report
+from jupyter_quantum.core.jobs import FINAL, JobState
+from jupyter_quantum.core.words import moment
+from jupyter_quantum.exceptions import Conflict, InputError, QuantumError
+from jupyter_quantum.lab.widgets import fallback, jobcard, plots, rows
+from jupyter_quantum.lab.widgets.door import Door
+from jupyter_quantum.lab.widgets.rows import Prefer
+from jupyter_quantum.lab.widgets.watch import Watch
+from jupyter_quantum.wire.jobs import DryRun, JobView, ReportRow, ReportView
+
+if TYPE_CHECKING:
+    from jupyter_quantum.lab.widgets.widget import PromotionWidget
+
+__all__ = ["Promotion", "promote"]
+
+
+_PATIENCE_S: Final = 2.0
+"""For how long a display waits for the first dry run, in seconds; a later one appears by itself."""
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
+
+
+class Promotion:
+    """What :func:`promote` returns: ``.report``, ``.submit(device)``, ``.job``. Displayed, it is the widget.
+
+    Safe to use from several threads: the widget's acts and the watch run beside the notebook.
+    """
+
+    def __init__(self, door: Door, work: object, *, shots: int | None = None, prefer: Prefer = "fidelity") -> None:
+        self._door, self._work, self._shots = door, work, shots
+        self._lock = threading.RLock()
+        self._listeners: list[Callable[[], None]] = []
+        self._watch: Watch | None = None
+        self._widget: PromotionWidget | None = None
+        self._expires: datetime | None = None
+        self._result: dict[str, Any] | None = None
+        self._estimates: list[str] = []
+        self._dry_runs: dict[str, DryRun | None] = {}
+        self._view: JobView | None = None
+        self.prefer: Prefer = prefer
+        self.note: dict[str, Any] | None = None
+        self.offline: str = ""
+        self._take(door.report(work, shots=shots))
+        self._early = threading.Thread(target=self._prefetch, name="promotion-dry-run", daemon=True)
+        self._early.start()
+
+    @property
+    def report(self) -> Report:
+        """The answer of validation: ``.rows`` with a row for each device, ``.view`` with every number."""
+        return Report(self._report)
+
+    @property
+    def selected(self) -> str | None:
+        """The device that ``submit()`` takes where none is named."""
+        return self._selected
+
+    @property
+    def job(self) -> Any:
+        """The job as ``hub.job(id)`` gives it; None before a submission."""
+        return None if self._view is None else self._door.handle(self._view)
+
+    @property
+    def view(self) -> JobView | None:
+        """The job as last seen; asks nothing."""
+        return self._view
+
+    def row(self, device: str) -> ReportRow:
+        """The report's row for a device; :class:`InputError` (``device.unknown``) where there is none."""
+        for row in self._report.rows:
+            if row.device == device:
+                return row
+        known = ", ".join(row.device for row in self._report.rows)
+        raise InputError(f"The report has no device {device!r}.", code="device.unknown", hint=f"It has {known}.")
+
+    def select(self, device: str) -> None:
+        """Choose the device that is submitted to next."""
+        self._selected = self.row(device).device
+
+    def submit(self, device: str | None = None, *, reason: str | None = None) -> Any:
+        """Submit to ``device`` (the selected one where omitted) at no more than the report's highest price.
+
+        Args:
+            reason: for the person who approves, where policy asks for one.
+
+        Returns:
+            the job, as ``hub.job(id)`` gives it.
+
+        Raises:
+            Refused: policy or quota said no.
+            Conflict: a job of this promotion is still under way (``promotion.active``).
+        """
+        row = self.row(device or self._selected or "")
+        with self._lock:
+            if self._view is not None and self._view.state not in FINAL:
+                raise Conflict(
+                    f"{self._view.name} is {jobcard.state_words(self._view.state)} on {self._view.device}.",
+                    code="promotion.active",
+                    hint="Cancel it first, or promote the circuit again for a second job.",
+                )
+            self._selected = row.device
+            view = self._door.submit(self._report, row.device, reason=reason, max_price=row.price_at_most)
+            self._start(view)
+        return self.job
+
+    def cancel(self) -> None:
+        """Cancel the job; :class:`Conflict` where it has ended or there is none."""
+        if self._view is None:
+            raise Conflict("Nothing was submitted yet.", code="promotion.empty")
+        self._moved(self._door.cancel(self._view))
+
+    def validate(self, *, shots: int | None = None) -> Report:
+        """Ask for a fresh report, with other ``shots`` if given; the job, if any, is left alone."""
+        self._shots = shots or self._shots
+        selected = self._selected
+        self._take(self._door.report(self._work, shots=self._shots))
+        if selected in {row.device for row in self._report.rows}:
+            self._selected = selected
+        self.note = None
+        self._tell()
+        return self.report
+
+    def again(self) -> None:
+        """Put the finished job aside and show the devices once more, with fresh numbers."""
+        if self._view is not None and self._view.state in FINAL:
+            self._view, self._result, self._estimates = None, None, []
+        self.validate()
+
+    def dry_run(self, device: str) -> DryRun | None:
+        """The dry run on ``device``, made where it is not there yet; None where the device has none."""
+        if device not in self._dry_runs:
+            if not rows.plottable(self.row(device)):
+                return None
+            report = self._door.report(self._work, shots=self._shots, devices=[device], dry_run=device)
+            self._dry_runs[device] = report.dry_run
+            self._tell()
+        return self._dry_runs[device]
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` (without arguments, from any thread) whenever something changed."""
+        self._listeners.append(listener)
+
+    def table(self) -> dict[str, Any]:
+        """The table of devices, in words."""
+        return rows.table(self._report, _now())
+
+    def plots(self) -> dict[str, Any]:
+        """Device → chart of its dry run, for the dry runs that are there."""
+        return {device: plots.dry_run_plot(dry) for device, dry in self._dry_runs.items()}
+
+    def card(self) -> dict[str, Any] | None:
+        """The job's card, in words; None before a submission."""
+        if self._view is None:
+            return None
+        usable = [row.device for row in self._report.rows if rows.verdict(row)[0] == "ok"]
+        others = [device for device in rows.order(self._report.rows, self.prefer) if device in usable]
+        other = next((device for device in others if device != self._view.device), None)
+        card = jobcard.card(self._view, _now(), expires=self._expires, other=other, extra=self._estimates)
+        return card | {"plot": self._result}
+
+    def tell_error(self, error: QuantumError) -> None:
+        """Show an error below the table, in the service's words."""
+        self.note = {"text": error.message, "hint": error.hint or "", "code": error.code}
+        self._tell()
+
+    def _take(self, report: ReportView) -> None:
+        self._report = report
+        self._selected: str | None = rows.pick(report.rows, self.prefer)
+        self._dry_runs = {} if report.dry_run is None else {report.dry_run.device: report.dry_run}
+
+    def _prefetch(self) -> None:
+        """The dry run of the device that is selected at first; without one, the widget shows the reason on demand."""
+        if self._selected is not None:
+            with contextlib.suppress(QuantumError):
+                self.dry_run(self._selected)
+
+    def _start(self, view: JobView) -> None:
+        self.note, self._result, self._expires, self._estimates = None, None, None, []
+        if self._watch is not None:
+            self._watch.stop()
+        self._view = None
+        self._moved(view)
+        if view.state not in FINAL:
+            self._watch = Watch(self._door, view, moved=self._moved, offline=self._lost_touch, lost=self.tell_error)
+            self._watch.start()
+
+    def _moved(self, view: JobView) -> None:
+        with self._lock:
+            if self._view is not None and (view.id != self._view.id or view.version < self._view.version):
+                return
+            if view.state is JobState.AWAITING_APPROVAL and self._expires is None:
+                self._expires = self._ask_expiry(view)
+            if view.state is JobState.COMPLETED and self._result is None:
+                self._fetch(view)
+            self._view = view
+        self._tell()
+
+    def _ask_expiry(self, view: JobView) -> datetime | None:
+        try:
+            found: datetime | None = self._door.expires(view)
+        except QuantumError:
+            return None
+        return found
+
+    def _fetch(self, view: JobView) -> None:
+        try:
+            result = self._door.result(view)
+        except QuantumError as error:
+            self.note = {"text": error.message, "hint": error.hint or "", "code": error.code}
+            return
+        self._result = plots.result_plot(result, self._dry_runs.get(view.device))
+        self._estimates = plots.estimates(result)
+
+    def _lost_touch(self, since: datetime | None) -> None:
+        self.offline = (
+            ""
+            if since is None
+            else (
+                f"Quantum service unreachable since {moment(since, _now())}. "
+                "Jobs continue there; this view catches up by itself."
+            )
+        )
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in list(self._listeners):
+            listener()
+
+    def __repr__(self) -> str:
+        return fallback.text(self)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """Widget, plain HTML and text: each complete, for whatever the front end can show."""
+        from jupyter_quantum.lab.widgets.widget import show  # imported late: without a display it is not needed
+
+        self._early.join(_PATIENCE_S)
+        return {"text/plain": fallback.text(self), "text/html": fallback.html(self)} | show(self)
+
+
+def promote(x: object, hub: Any = None, *, shots: int | None = None, prefer: Prefer = "fidelity") -> Promotion:
+    """See where a circuit could run, at what price and success, and submit it with one click or ``.submit(device)``.
+
+    Args:
+        x: what ``backend.run`` takes (a circuit, a list of them, OpenQASM text), or a finished job.
+        hub: the hub to ask; ``Hub()`` where omitted.
+        shots: shots of each circuit; the device's default where omitted.
+        prefer: which device is selected at first: ``"fidelity"``, ``"speed"`` or ``"cost"``.
+
+    Raises:
+        CircuitRejected: the circuit cannot be used anywhere.
+        Unavailable: the service does not answer.
+    """
+    if prefer not in get_args(Prefer):
+        raise InputError(
+            f"prefer={prefer!r} is not known.", code="option.unknown", hint="It is fidelity, speed or cost."
+        )
+    from jupyter_quantum.lab.widgets.hubdoor import HubDoor
+
+    return Promotion(HubDoor(hub), x, shots=shots, prefer=prefer)
