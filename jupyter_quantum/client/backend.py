@@ -60,6 +60,9 @@ class HubBackend(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
             refuse_local_simulation(self.__dict__["_view"].name, depth=2)
         return HubBackend
 
+    def __deepcopy__(self, _: object) -> HubBackend:
+        return self
+
     @classmethod
     def _default_options(cls) -> Options:
         return Options(**_DEFAULTS)

@@ -211,12 +211,11 @@ def jobs_text(jobs: Sequence[JobView]) -> str:
 
 
 def _budget(one: Meter) -> str:
-    whose = "you" if one.scope == "user" else "the project"
-    return f"{one.window}, {whose}"
+    return f"{'you' if one.scope == 'user' else one.project} · {one.window}"
 
 
 def _left(one: Meter) -> str:
-    return f"{words.left(one.available)} of {words.left(one.limit)} credits left"
+    return f"{words.left(one.available)} of {words.left(one.limit).removesuffix('.00')} credits left"
 
 
 def _spent(one: Meter) -> str:

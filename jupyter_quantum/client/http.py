@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -63,6 +63,13 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<Connection to {self.url}>"
+
+    def __deepcopy__(self, _: object) -> Connection:
+        """Itself: some libraries copy backends, and a copy would speak with the same service."""
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A connection to the hub holds a token and is not pickled; keep the job's id instead.")
 
     def get(self, path: str, shape: type[_Shape], *, wait_s: float = 0.0, **params: object) -> _Shape:
         """``GET api/v1/<path>`` as ``shape``; ``wait_s`` is how long the service may hold the answer back."""
