@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Final
 
 from sqlalchemy import func, select
@@ -97,7 +98,7 @@ def moves(view: View) -> Iterator[str]:
 
 
 def _illegal(life: list[tuple[int, str]]) -> Iterator[str]:
-    for (version, before), (following, after) in zip(life, life[1:], strict=False):
+    for (version, before), (following, after) in pairwise(life):
         if following not in (version, version + 1):
             yield f"jumped from version {version} to {following}"
         if before != after and JobState(after) not in MOVES[JobState(before)]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.exceptions import Conflict, NotFound
@@ -60,7 +60,7 @@ class View:
     def _reading(self) -> Connection:
         return self._conn
 
-    def query(self, query: Select[Any]) -> Iterator[Row[Any]]:
+    def query(self, query: Select[Any]) -> Iterator[Any]:
         """Rows of any SELECT, a few thousand at a time; for checks and figures over the whole database."""
         yield from self._reading().execute(query.execution_options(yield_per=2_000))
 
