@@ -86,6 +86,7 @@ class Demo:
         self.url = f"http://127.0.0.1:{settings.port}/"
         self.log = data_dir / "hub.log"
         self._say = say
+        self._settings = settings
         settings.write(data_dir)
         config = data_dir / "jupyterhub_config.py"
         config.write_text(_CONFIG)
@@ -108,9 +109,15 @@ class Demo:
             Unavailable: one of them does not, or the hub ended; the message has the log's last lines.
         """
         deadline = time.monotonic() + _READY_WITHIN_S
-        for words, path in (("hub", "hub/api/"), ("service and runner", "services/quantum/health/ready")):
+        hub, service = self._settings.hub_port, self._settings.service_port
+        # Asked directly first: the proxy writes a complaint into the log for each request that it cannot pass on.
+        for words, url in (
+            ("hub", f"http://127.0.0.1:{hub}/hub/api/"),
+            ("service and runner", f"http://127.0.0.1:{service}/services/quantum/health/ready"),
+            ("proxy", f"{self.url}services/quantum/health/ready"),
+        ):
             self._say(f"Waiting for {words} …")
-            while not _answers(self.url + path):
+            while not _answers(url):
                 self._check(deadline, words)
                 time.sleep(0.1)
 

@@ -1,0 +1,94 @@
+"""Driving Jupyter in Chromium the way a person does: sign in, open, run, wait, look."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Locator, Page, expect
+
+ARTIFACTS: Final = Path(__file__).resolve().parents[1] / "artifacts"
+CHROMIUM: Final = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SPAWN_MS: Final = 90_000
+RUN_MS: Final = 120_000
+
+
+def log_in(page: Page, url: str, name: str, password: str) -> None:
+    """Sign in on the hub's page; ends wherever the hub leads."""
+    page.goto(url)
+    page.locator("#username_input").fill(name)
+    page.locator("#password_input").fill(password)
+    page.locator("#login_submit").click()
+
+
+def wait_for_lab(page: Page, name: str) -> None:
+    """Wait until the user's Lab is open and its splash screen gone."""
+    page.wait_for_url(f"**/user/{name}/lab**", timeout=SPAWN_MS)
+    page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=SPAWN_MS)
+    page.locator("#jp-main-statusbar").wait_for(timeout=SPAWN_MS)
+
+
+def enter_lab(page: Page, url: str, name: str, password: str) -> None:
+    """Sign in and wait for Lab."""
+    log_in(page, url, name, password)
+    wait_for_lab(page, name)
+
+
+def open_notebook(page: Page, notebook: str) -> None:
+    """Open a notebook from the file browser and wait until its kernel is idle."""
+    page.locator(".jp-DirListing-item", has_text=notebook).dblclick()
+    page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook").wait_for(timeout=SPAWN_MS)
+    kernel_idle(page)
+
+
+def kernel_idle(page: Page, timeout_ms: int = RUN_MS) -> None:
+    """Wait until the status bar says that the kernel is idle (the notebook's own indicator lies before there is one)."""
+    expect(page.locator("#jp-main-statusbar")).to_contain_text(re.compile(r"\|\s*Idle"), timeout=timeout_ms)
+
+
+def cell(page: Page, text: str) -> Locator:
+    """The first code cell whose source holds ``text``."""
+    return notebook(page).locator(".jp-CodeCell").filter(has=page.locator(".jp-InputArea", has_text=text)).first
+
+
+def notebook(page: Page) -> Locator:
+    """The notebook in front."""
+    return page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+
+
+def run_cell(page: Page, text: str, timeout_ms: int = RUN_MS) -> Locator:
+    """Run the cell that holds ``text``; returns it once its execution count is there."""
+    found = cell(page, text)
+    found.scroll_into_view_if_needed()
+    found.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    expect(found.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=timeout_ms)
+    return found
+
+
+def run_all(page: Page, timeout_ms: int = RUN_MS) -> None:
+    """Run all cells and wait until the last code cell has its number and the kernel is idle."""
+    page.locator("#jp-MainMenu").get_by_text("Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    last = notebook(page).locator(".jp-CodeCell").last
+    last.scroll_into_view_if_needed()
+    expect(last.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=timeout_ms)
+    kernel_idle(page, timeout_ms)
+
+
+def picture(page: Page, name: str) -> Path:
+    """Save a screenshot of what is on screen as ``tests/artifacts/<name>.png``."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    path = ARTIFACTS / f"{name}.png"
+    page.screenshot(path=path)
+    return path

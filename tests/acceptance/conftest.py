@@ -1,0 +1,98 @@
+"""One real demo hub and one real browser for all acceptance tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.acceptance.browser import ARTIFACTS, CHROMIUM
+
+_READY_S = 120
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running ``jupyter quantum demo``."""
+
+    url: str
+    passwords: dict[str, str]
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def start_demo(folder: Path, *options: str) -> Demo:
+    """Start the command, wait for its ready file."""
+    ready, log = folder / "ready.json", folder / "demo.log"
+    program = Path(sys.executable).with_name("jupyter-quantum")
+    command = [program, "demo", "--port", "0", "--ready-file", ready, *options]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder)
+    deadline = time.monotonic() + _READY_S
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(f"The demo did not become ready:\n{log.read_text()}")
+        time.sleep(0.1)
+    told = json.loads(ready.read_text())
+    return Demo(told["url"], {user["name"]: user["password"] for user in told["users"]}, process, log)
+
+
+def stop_demo(demo: Demo, timeout_s: float = 20) -> int:
+    """Ctrl-C, and the exit status."""
+    if demo.process.poll() is None:
+        demo.process.send_signal(signal.SIGINT)
+    return demo.process.wait(timeout_s)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The demo hub of this session."""
+    running = start_demo(tmp_path_factory.mktemp("demo"))
+    yield running
+    stop_demo(running)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, or the one that JUPYTER_QUANTUM_CHROMIUM names."""
+    path = os.environ.get("JUPYTER_QUANTUM_CHROMIUM") or shutil.which("chromium")
+    assert path, "no Chromium: as root, apt-get install -y chromium (make test does)"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))
+        yield running
+        running.close()
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def person(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Open a browser profile of its own: ``person(dark=True, width=320)`` gives a page."""
+    contexts = []
+
+    def open_page(*, dark: bool = False, width: int = 1280, height: int = 900) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+        )
+        context.set_default_timeout(30_000)
+        contexts.append(context)
+        return context.new_page()
+
+    yield open_page
+    for number, context in enumerate(contexts):
+        for page in context.pages:
+            ARTIFACTS.mkdir(exist_ok=True)
+            page.screenshot(path=ARTIFACTS / f"last-{request.node.name}-{number}.png")
+        context.close()
