@@ -52,7 +52,7 @@ def open_notebook(page: Page, notebook: str) -> None:
 
 
 def kernel_idle(page: Page, timeout_ms: int = RUN_MS) -> None:
-    """Wait until the status bar says that the kernel is idle (the notebook's own indicator lies before there is one)."""
+    """Wait until the status bar says that the kernel is idle; the notebook's own indicator lies at first."""
     expect(page.locator("#jp-main-statusbar")).to_contain_text(re.compile(r"\|\s*Idle"), timeout=timeout_ms)
 
 
