@@ -1,0 +1,204 @@
+"""What a device can do for the fabric. An adapter is a subclass of :class:`Device`.
+
+An adapter announces itself (:meth:`Device.announcement`), says whether a circuit can run as it stands
+(:meth:`Device.misfit`), transpiles (:meth:`Device.compile`), runs circuits (:meth:`Device.run`) and says what can be known
+after a crash (:attr:`Device.recovery`). It is built in the zygote and used in locked workers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+from qiskit import QuantumCircuit
+from qiskit.primitives import BackendEstimatorV2
+from qiskit.providers import BackendV2, Options
+from qiskit.result import Result
+from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel
+
+from jupyter_quantum.core.jobs import DeviceKind
+from jupyter_quantum.fabric.isa import Misfit, first_misfit, without_dead_parts
+from jupyter_quantum.fabric.options import schemas
+from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.fabric.targets import canonical, target_to_json
+from jupyter_quantum.wire.base import digest_of
+from jupyter_quantum.wire.jobs import CalibrationRef, Interval
+from jupyter_quantum.wire.runner import DeviceAnnouncement
+
+__all__ = ["Device", "Facade", "RunOptions"]
+
+_LABELS = {DeviceKind.SIMULATOR: "simulator", DeviceKind.EMULATOR: "emulator", DeviceKind.QPU: "QPU"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How to run circuits; ``memory_mb`` bounds what the simulator may allocate."""
+
+    shots: int
+    seed: int
+    memory: bool = False
+    method: str = "automatic"
+    memory_mb: int = 2048
+
+
+class Device(ABC):
+    """One device of a runner."""
+
+    kind: ClassVar[DeviceKind]
+    vendor: ClassVar[str]
+    recovery: ClassVar[Literal["repeatable", "idempotent", "searchable", "opaque"]] = "repeatable"
+    level: ClassVar[int] = 2
+    """Default optimisation level of the transpiler."""
+
+    def __init__(self, spec: DeviceSpec, threads: int, target: Target, calibrated: datetime | None) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.target = target
+        self.live = without_dead_parts(target)
+        self.options = schemas(spec.max_shots, self.level)
+        self._simulator = AerSimulator(max_parallel_threads=threads)
+        self._document = target_to_json(target)
+        self.calibration = CalibrationRef(digest=digest_of(canonical(self._document)), at=calibrated)
+        self.passes = lru_cache(maxsize=8)(self._passes)
+
+    @property
+    def device_kind(self) -> DeviceKind:
+        """What it is in the eyes of policy."""
+        return self.spec.kind or self.kind
+
+    @property
+    def num_qubits(self) -> int:
+        """Qubits of the device."""
+        return int(self.target.num_qubits)
+
+    def announcement(self) -> DeviceAnnouncement:
+        """What the service is told."""
+        return DeviceAnnouncement(
+            name=self.name,
+            kind=self.device_kind,
+            label=self.spec.label or _LABELS[self.device_kind],
+            vendor=self.vendor,
+            region=self.spec.region,
+            description=self.target.description or "",
+            num_qubits=self.num_qubits,
+            basis_gates=sorted(one["name"] for one in self._document["operations"] if one["kind"] == "gate"),
+            max_shots=self.spec.max_shots,
+            max_circuits=300,
+            slots=self.spec.slots,
+            recovery=self.recovery,
+            calibration=self.calibration,
+            target=self._document,
+            options=self.options,
+        )
+
+    def _passes(self, level: int, seed: int) -> PassManager:
+        return generate_preset_pass_manager(level, target=self.live, seed_transpiler=seed)
+
+    def warm(self) -> None:
+        """Build ahead what every worker needs; called in the zygote, before any worker is forked."""
+        circuit = QuantumCircuit(2, 2)
+        circuit.h(0)
+        circuit.cx(0, 1)
+        circuit.measure([0, 1], [0, 1])
+        self.compile([circuit], self.level, 0)
+
+    def compile(self, circuits: Sequence[QuantumCircuit], level: int, seed: int) -> list[QuantumCircuit]:
+        """Transpile for this device, away from what is out of order."""
+        passes = self.passes(level, seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [passes.run(circuit) for circuit in circuits]
+
+    def width(self, circuit: QuantumCircuit) -> int:
+        """How many qubits the circuit takes here."""
+        return int(circuit.num_qubits)
+
+    def misfit(self, circuit: QuantumCircuit) -> Misfit | None:
+        """Why the circuit cannot run as it stands, or None."""
+        return first_misfit(circuit, self.target)
+
+    @abstractmethod
+    def noise(self, circuits: Sequence[QuantumCircuit]) -> NoiseModel | None:
+        """The noise of these circuits; None: none."""
+
+    @abstractmethod
+    def seconds(self, circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
+        """Estimated seconds for circuits with the executions of each."""
+
+    @abstractmethod
+    def success(self, circuit: QuantumCircuit) -> Interval | None:
+        """Estimated chance that no modelled error occurs; None: unknown, or there is no noise."""
+
+    def run(self, circuits: Sequence[QuantumCircuit], options: RunOptions, *, ideal: bool = False) -> Result:
+        """Run circuits, all with the same options, as one batch; ``ideal`` leaves the noise out."""
+        more: dict[str, Any] = {}
+        noise = None if ideal else self.noise(circuits)
+        if noise is not None:
+            more["noise_model"] = noise
+        if options.method != "automatic":
+            more["method"] = options.method
+        return self._simulator.run(
+            list(circuits),
+            shots=options.shots,
+            seed_simulator=options.seed,
+            memory=options.memory,
+            max_memory_mb=options.memory_mb,
+            **more,
+        ).result()
+
+    def estimator(self, facade: Facade) -> BackendEstimatorV2:
+        """Qiskit's estimator on this device; ``facade`` is what it runs circuits on."""
+        return BackendEstimatorV2(backend=facade)
+
+
+class Facade(BackendV2):
+    """The device as Qiskit's estimator wants it: a BackendV2 whose ``run`` keeps what the job asked for."""
+
+    def __init__(
+        self,
+        device: Device,
+        simulate: Callable[[Sequence[QuantumCircuit], RunOptions], Result],
+        memory_mb: int,
+        method: str,
+    ) -> None:
+        super().__init__(name=device.name)
+        self._device = device
+        self._simulate = simulate
+        self._memory_mb = memory_mb
+        self._method = method
+
+    @property
+    def target(self) -> Target:
+        """The device's Target."""
+        return self._device.target
+
+    @property
+    def max_circuits(self) -> None:
+        """All circuits go in one batch."""
+        return
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options()
+
+    def run(self, run_input: Sequence[QuantumCircuit], **options: Any) -> _Done:
+        """Run at once; the job is over when it is returned."""
+        chosen = RunOptions(
+            options["shots"], options["seed_simulator"], method=self._method, memory_mb=self._memory_mb
+        )
+        return _Done(self._simulate(run_input, chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    answer: Result
+
+    def result(self) -> Result:
+        return self.answer

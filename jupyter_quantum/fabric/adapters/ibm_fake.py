@@ -1,0 +1,95 @@
+"""Snapshots of IBM's devices, simulated with their noise: bit for bit ``AerSimulator.from_backend(FakeTorino())``.
+
+The noise model of a whole device takes seconds to build and to use. Restricted to the qubits that a circuit touches (with
+their indices kept) it gives the same bits for the same seed in milliseconds.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from qiskit import QuantumCircuit
+from qiskit.providers import BackendV2, Options
+from qiskit.transpiler import Target
+from qiskit_aer.noise import NoiseModel
+from qiskit_ibm_runtime import fake_provider
+
+from jupyter_quantum.core.jobs import DeviceKind
+from jupyter_quantum.fabric.adapters.base import Device
+from jupyter_quantum.fabric.estimates import device_seconds, success
+from jupyter_quantum.fabric.isa import active_qubits, restricted
+from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.wire.jobs import Interval
+
+__all__ = ["FakeDevice"]
+
+
+class FakeDevice(Device):
+    """A snapshot of one IBM device."""
+
+    kind: ClassVar[DeviceKind] = DeviceKind.EMULATOR
+    vendor: ClassVar[str] = "IBM (snapshot)"
+
+    def __init__(self, spec: DeviceSpec, threads: int) -> None:
+        fake = _snapshot(spec)
+        target: Target = fake.target
+        target.description = target.description or f"Snapshot of {fake.name.removeprefix('fake_')}, simulated with noise"
+        super().__init__(spec, threads, target, _calibrated(fake))
+        self._noise_of = lru_cache(maxsize=64)(self._build_noise)
+
+    def _build_noise(self, active: frozenset[int]) -> NoiseModel:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return NoiseModel.from_backend(_Snapshot(restricted(self.target, active)))
+
+    def noise(self, circuits: Sequence[QuantumCircuit]) -> NoiseModel | None:
+        """The snapshot's noise on the qubits that these circuits touch."""
+        model = self._noise_of(active_qubits(circuits))
+        return None if model.is_ideal() else model
+
+    def seconds(self, circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
+        """From the snapshot's durations."""
+        return device_seconds(circuits, self.target)
+
+    def success(self, circuit: QuantumCircuit) -> Interval | None:
+        """From the snapshot's errors."""
+        return success(circuit, self.target)
+
+
+def _snapshot(spec: DeviceSpec) -> Any:
+    found = getattr(fake_provider, spec.fake or "", None)
+    if spec.fake is None or not spec.fake.startswith("Fake") or not isinstance(found, type):
+        raise ValueError(f"device {spec.name}: no snapshot named {spec.fake!r}")
+    return found()
+
+
+def _calibrated(fake: Any) -> datetime | None:
+    moment = fake.properties().last_update_date
+    return moment.astimezone(UTC) if isinstance(moment, datetime) else None
+
+
+class _Snapshot(BackendV2):
+    """What ``NoiseModel.from_backend`` reads: a Target."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(name="snapshot")
+        self._restricted = target
+
+    @property
+    def target(self) -> Target:
+        return self._restricted
+
+    @property
+    def max_circuits(self) -> None:
+        return
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options()
+
+    def run(self, run_input: Any, **options: Any) -> Any:
+        raise TypeError("a snapshot is only read")

@@ -1,0 +1,108 @@
+"""Whether a circuit can run on a Target exactly as it stands, and a walk over what it does to which qubits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from qiskit import QuantumCircuit
+from qiskit.circuit import ControlFlowOp, ForLoopOp, Operation
+from qiskit.transpiler import Target
+
+__all__ = ["DEAD", "Misfit", "Step", "active_qubits", "first_misfit", "restricted", "steps", "without_dead_parts"]
+
+DEAD = 1.0
+"""An error of this size or more marks a qubit or an edge that is out of order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation, the device's qubits it acts on, and how often loops repeat it."""
+
+    operation: Operation
+    qubits: tuple[int, ...]
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """The first operation that a Target does not have: ``dead`` where it has it, but out of order."""
+
+    name: str
+    qubits: tuple[int, ...]
+    dead: bool = False
+
+    def words(self) -> str:
+        """``no `cz` between qubits 3 and 7``."""
+        where = " and ".join(str(qubit) for qubit in self.qubits)
+        if self.dead:
+            subject = f"qubit {where}" if len(self.qubits) == 1 else f"the connection {'–'.join(map(str, self.qubits))}"
+            return f"{subject} out of order (`{self.name}` always fails there)"
+        return f"no `{self.name}` on qubit {where}" if len(self.qubits) == 1 else f"no `{self.name}` between {where}"
+
+
+def steps(circuit: QuantumCircuit, qubits: Sequence[int] | None = None, times: int = 1) -> Iterator[Step]:
+    """Every operation in order, control flow followed into each of its blocks (an operation that holds blocks comes
+    before them); barriers are left out."""
+    where = dict(zip(circuit.qubits, range(circuit.num_qubits) if qubits is None else qubits, strict=True))
+    for found in circuit.data:
+        if found.operation.name == "barrier":
+            continue
+        mapped = tuple(where[bit] for bit in found.qubits)
+        yield Step(found.operation, mapped, times)
+        if isinstance(found.operation, ControlFlowOp):
+            again = max(len(found.operation.params[0]), 1) if isinstance(found.operation, ForLoopOp) else 1
+            for block in found.operation.blocks:
+                yield from steps(block, mapped, times * again)
+
+
+def active_qubits(circuits: Sequence[QuantumCircuit]) -> frozenset[int]:
+    """The qubits that any circuit does something to."""
+    return frozenset(qubit for circuit in circuits for step in steps(circuit) for qubit in step.qubits)
+
+
+def first_misfit(circuit: QuantumCircuit, target: Target) -> Misfit | None:
+    """The first operation that ``target`` cannot do, or None where the circuit fits as it stands."""
+    for step in steps(circuit):
+        name = step.operation.name
+        if isinstance(step.operation, ControlFlowOp):
+            if name not in target.operation_names:
+                return Misfit(name, step.qubits)
+            continue
+        if not target.instruction_supported(name, step.qubits):
+            return Misfit(name, step.qubits)
+        known = target[name].get(step.qubits) if name in target else None
+        if known is not None and known.error is not None and known.error >= DEAD:
+            return Misfit(name, step.qubits, dead=True)
+    return None
+
+
+def without_dead_parts(target: Target) -> Target:
+    """The Target without operations whose error is 1 or more, for the transpiler to avoid them."""
+    return _filtered(target, lambda qubits, error: error is None or error < DEAD)
+
+
+def restricted(target: Target, active: frozenset[int]) -> Target:
+    """The Target with operations on ``active`` qubits only; indices stay."""
+    return _filtered(target, lambda qubits, error: active.issuperset(qubits))
+
+
+def _filtered(target: Target, keep: Callable[[tuple[int, ...], float | None], bool]) -> Target:
+    smaller = Target(
+        description=target.description,
+        num_qubits=target.num_qubits,
+        dt=target.dt,
+        granularity=target.granularity,
+        min_length=target.min_length,
+        pulse_alignment=target.pulse_alignment,
+        acquire_alignment=target.acquire_alignment,
+        qubit_properties=target.qubit_properties,
+    )
+    for name in target.operation_names:
+        operation = target.operation_from_name(name)
+        if isinstance(operation, type) or None in target[name]:
+            smaller.add_instruction(operation, name=name)
+            continue
+        kept = {qubits: one for qubits, one in target[name].items() if keep(qubits, getattr(one, "error", None))}
+        smaller.add_instruction(operation, kept, name=name)
+    return smaller

@@ -1,0 +1,263 @@
+"""From checked circuits to an executable for one device, and what a person wants to know about it.
+
+A circuit that has a layout, or fits the Target as it stands, is never altered, only checked; where it does not fit any
+more, the broken edge is named. Anything else is transpiled (level and seed are recorded), observables and bindings with it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import qiskit
+from qiskit import QuantumCircuit, qpy
+from qiskit.circuit import ControlFlowOp
+
+from jupyter_quantum.core.jobs import DeviceKind, JobKind
+from jupyter_quantum.exceptions import QuantumError
+from jupyter_quantum.fabric.adapters.base import Device
+from jupyter_quantum.fabric.checks import expanded_size
+from jupyter_quantum.fabric.estimates import two_qubit_gates
+from jupyter_quantum.fabric.isa import Misfit, active_qubits
+from jupyter_quantum.fabric.limits import Limits
+from jupyter_quantum.fabric.options import fill
+from jupyter_quantum.fabric.parse import QPY_VERSIONS
+from jupyter_quantum.fabric.pubs import Unit, check_pubs, laid_out, units
+from jupyter_quantum.fabric.refusals import clean, error_body, refusal
+from jupyter_quantum.wire.base import digest_of
+from jupyter_quantum.wire.jobs import Interval, Pub
+from jupyter_quantum.wire.runner import Prepared, Work
+
+__all__ = ["Executable", "prepare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Executable:
+    """What will run, as circuits and as the exact bytes that its digest binds."""
+
+    circuits: Sequence[QuantumCircuit]
+    data: bytes
+    digest: str
+
+
+@dataclass(slots=True)
+class _Compiled:
+    circuits: list[QuantumCircuit]
+    altered: list[bool] = field(default_factory=list)
+
+
+def prepare(
+    device: Device, circuits: Sequence[QuantumCircuit], work: Work, limits: Limits, devices: Mapping[str, Device]
+) -> tuple[Prepared, Executable | None]:
+    """Check and transpile ``circuits`` for ``device``; a refusal is told in :attr:`Prepared.error`."""
+    try:
+        return _prepare(device, circuits, work, limits, devices)
+    except QuantumError as error:
+        return Prepared(device=device.name, error=error_body(error)), None
+
+
+def _prepare(
+    device: Device, circuits: Sequence[QuantumCircuit], work: Work, limits: Limits, devices: Mapping[str, Device]
+) -> tuple[Prepared, Executable]:
+    options = fill(device.name, device.options[work.kind.value], work.options)
+    check_pubs(work.kind, circuits, work.pubs)
+    planned = units(work.kind, circuits, work.pubs, options, limits, device.spec.max_shots)
+    for circuit in circuits:
+        _check_width(device, circuit, devices)
+        if work.kind is not JobKind.ESTIMATOR:
+            _check_measured(circuit)
+    compiled = _compile(device, circuits, work, options)
+    executable = _executable(compiled, work)
+    pubs = [laid_out(pub, circuits[pub.circuit], compiled.circuits[pub.circuit]) for pub in work.pubs]
+    return _describe(device, circuits, compiled, executable, planned, options, pubs, limits), executable
+
+
+def _check_width(device: Device, circuit: QuantumCircuit, devices: Mapping[str, Device]) -> None:
+    width = device.width(circuit)
+    if width <= device.num_qubits:
+        return
+    fits = [f"{other.name} ({other.num_qubits})" for other in devices.values() if other.width(circuit) <= other.num_qubits]
+    raise refusal(
+        "too_wide",
+        f"The circuit has {width} qubits; {device.name} has {device.num_qubits}.",
+        f"Devices that fit: {', '.join(fits)}." if fits else "No device here is wide enough; use fewer qubits.",
+        num_qubits=width,
+        device_qubits=device.num_qubits,
+    )
+
+
+def _check_measured(circuit: QuantumCircuit) -> None:
+    if not _measures(circuit):
+        raise refusal(
+            "no_measurement",
+            f"The circuit “{clean(circuit.name, 60)}” measures nothing, so there would be nothing to count.",
+            "Add circuit.measure_all(), or ask an estimator for expectation values.",
+        )
+
+
+def _measures(circuit: QuantumCircuit) -> bool:
+    for found in circuit.data:
+        if found.operation.name == "measure":
+            return True
+        if isinstance(found.operation, ControlFlowOp) and any(map(_measures, found.operation.blocks)):
+            return True
+        if found.clbits and _defined_measure(found.operation):
+            return True
+    return False
+
+
+def _defined_measure(operation: Any) -> bool:
+    definition = getattr(operation, "definition", None)
+    return definition is not None and _measures(definition)
+
+
+def _compile(
+    device: Device, circuits: Sequence[QuantumCircuit], work: Work, options: Mapping[str, Any]
+) -> _Compiled:
+    compiled = _Compiled([])
+    for circuit in circuits:
+        misfit = device.misfit(circuit)
+        if misfit is not None:
+            _may_alter(device, circuit, misfit, work.transpile)
+            compiled.circuits.append(_transpile(device, circuit, options, misfit))
+        else:
+            compiled.circuits.append(circuit)
+        compiled.altered.append(misfit is not None)
+    return compiled
+
+
+def _may_alter(device: Device, circuit: QuantumCircuit, misfit: Misfit, transpile: str) -> None:
+    if circuit.layout is not None:
+        raise refusal(
+            "layout",
+            f"The circuit is laid out already, and {device.name} has {misfit.words()}.",
+            f"It was laid out for another device or an older calibration: promote the original, or transpile it for "
+            f"{device.name} again.",
+            qubits=list(misfit.qubits),
+            gate=clean(misfit.name, 60),
+        )
+    if transpile == "never" or misfit.dead:
+        raise refusal(
+            "not_isa",
+            f"The circuit is not in the instructions of {device.name}: it has {misfit.words()}.",
+            f"Transpile it for {device.name} first, or let the service do it with transpile=\"auto\".",
+            qubits=list(misfit.qubits),
+            gate=clean(misfit.name, 60),
+        )
+
+
+def _transpile(
+    device: Device, circuit: QuantumCircuit, options: Mapping[str, Any], misfit: Misfit
+) -> QuantumCircuit:
+    try:
+        (compiled,) = device.compile([circuit], options["optimization_level"], options["seed_transpiler"])
+    except MemoryError:
+        raise refusal("memory", "Transpiling the circuit took more memory than it may.") from None
+    except Exception as error:
+        raise refusal(
+            "transpile",
+            f"The circuit cannot be transpiled for {device.name} ({misfit.words()}): {clean(error, 200)}",
+        ) from None
+    left = device.misfit(compiled)
+    if left is not None:
+        raise refusal("gate", f"{device.name} has {left.words()}, and it cannot be built from what it has.")
+    return compiled
+
+
+def _executable(compiled: _Compiled, work: Work) -> Executable:
+    """The bytes sent where nothing was altered, otherwise a new QPY file in the lowest version that holds it."""
+    if work.circuits.format == "qpy" and not any(compiled.altered):
+        data = work.circuits.data
+    else:
+        data = _dump(compiled.circuits)
+    return Executable(compiled.circuits, data, digest_of(data))
+
+
+def _dump(circuits: Sequence[QuantumCircuit]) -> bytes:
+    for version in range(QPY_VERSIONS[0], QPY_VERSIONS[1] + 1):
+        buffer = io.BytesIO()
+        try:
+            qpy.dump(list(circuits), buffer, version=version)
+        except Exception:
+            if version == QPY_VERSIONS[1]:
+                raise refusal("gate", "The transpiled circuit holds something that QPY cannot store.") from None
+            continue
+        return buffer.getvalue()
+    raise AssertionError("a version was tried")
+
+
+def _describe(
+    device: Device,
+    sources: Sequence[QuantumCircuit],
+    compiled: _Compiled,
+    executable: Executable,
+    planned: Sequence[Unit],
+    options: Mapping[str, Any],
+    pubs: list[Pub],
+    limits: Limits,
+) -> Prepared:
+    used = sorted({at for at, _, _ in planned})
+    executions = [(compiled.circuits[at], count * shots) for at, count, shots in planned]
+    operations = sum(expanded_size(circuit, limits) for circuit in compiled.circuits)
+    _check_work(operations, executions, limits)
+    return Prepared(
+        device=device.name,
+        num_circuits=len(sources),
+        num_qubits=max(_qubits(circuit) for circuit in sources),
+        depth=max(circuit.depth() for circuit in compiled.circuits),
+        source_depth=max(circuit.depth() for circuit in sources),
+        operations=operations,
+        two_qubit_gates=max(two_qubit_gates(compiled.circuits[at]) for at in used),
+        shots=max(shots for _, _, shots in planned),
+        executions=sum(count * shots for _, count, shots in planned),
+        tasks=sum(count for _, count, _ in planned),
+        success=_worst([device.success(compiled.circuits[at]) for at in used]),
+        noise_free=device.device_kind is DeviceKind.SIMULATOR,
+        seconds=device.seconds(executions),
+        calibration=device.calibration,
+        digest=executable.digest,
+        executable=executable.data,
+        compiler=_compiler(compiled, options),
+        pubs=pubs,
+        options=dict(options),
+    )
+
+
+def _check_work(operations: int, executions: Sequence[tuple[QuantumCircuit, int]], limits: Limits) -> None:
+    if operations > limits.operations or operations * sum(times for _, times in executions) > limits.work * len(executions):
+        raise refusal(
+            "too_large",
+            f"{operations:,} gates times {sum(times for _, times in executions):,} executions are more than may run.",
+            "Use fewer shots, or a smaller circuit.",
+        )
+
+
+def _qubits(circuit: QuantumCircuit) -> int:
+    return int(circuit.num_qubits) if circuit.layout is None else len(active_qubits([circuit]))
+
+
+def _worst(found: Sequence[Interval | None]) -> Interval | None:
+    """The circuit with the least chance; unknown where one is."""
+    known = [one for one in found if one is not None]
+    return min(known, key=lambda one: one.value) if known and len(known) == len(found) else None
+
+
+def _compiler(compiled: _Compiled, options: Mapping[str, Any]) -> dict[str, Any]:
+    if not any(compiled.altered):
+        return {"name": None, "altered": False}
+    return {
+        "name": "qiskit",
+        "version": str(qiskit.__version__),
+        "altered": True,
+        "circuits": [at for at, altered in enumerate(compiled.altered) if altered],
+        "level": options["optimization_level"],
+        "seed": options["seed_transpiler"],
+        "layout": [
+            circuit.layout.final_index_layout(filter_ancillas=True) if altered and circuit.layout else None
+            for circuit, altered in zip(compiled.circuits, compiled.altered, strict=True)
+        ],
+    }
+
+
