@@ -1,0 +1,279 @@
+"""A real hub with the service beside it (external form), so that a proof can kill and start the service as it likes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+from jupyter_quantum.client import Hub
+from jupyter_quantum.hub.demo.proxy import ensure_proxy
+from jupyter_quantum.hub.demo.supervisor import free_port
+from jupyter_quantum.store import Store
+from jupyter_quantum.store.verify import verify
+from jupyter_quantum.testing.demo import sign_in
+from jupyter_quantum.wire.jobs import JobView
+
+TIGHT_ROOM = 10
+"""So many holds of 1000 shots on the emulated QPU fit into a tight project."""
+_HOLD = 6.58
+_PASSWORD = secrets.token_urlsafe(12)
+_READY_S = 90.0
+
+_CONFIG = """\
+import os
+from jupyter_quantum.hub import configure
+
+c = get_config()
+told = {told!r}
+c.JupyterHub.bind_url = told["public"]
+c.JupyterHub.hub_bind_url = told["hub"]
+c.JupyterHub.db_url = "sqlite:///" + told["folder"] + "/jupyterhub.sqlite"
+c.JupyterHub.cookie_secret_file = told["folder"] + "/cookie_secret"
+c.ConfigurableHTTPProxy.api_url = told["proxy_api"]
+c.ConfigurableHTTPProxy.pid_file = told["folder"] + "/proxy.pid"
+c.ConfigurableHTTPProxy.command = told["proxy"]
+c.JupyterHub.authenticator_class = "dummy"
+c.DummyAuthenticator.password = told["password"]
+c.Authenticator.allow_all = True
+c.JupyterHub.load_groups = told["groups"]
+c.JupyterHub.services = [{{"name": "prover", "api_token": told["prover"]}}]
+c.JupyterHub.load_roles = [{{"name": "prover", "services": ["prover"], "scopes": ["admin:users", "tokens"]}}]
+configure(
+    c, config=told["service"], external_url=told["service_url"], api_token=told["service_token"], cull=False
+)
+"""
+
+
+def _project(members: str, grant: float) -> dict[str, Any]:
+    return {
+        "organisation": "campus",
+        "tier": "sandbox",
+        "members": [members],
+        "leads": [members + "-leads"],
+        "grant": grant,
+        "user_quota": 1e6,
+    }
+
+
+class ProofLab:
+    """Hub and service on free ports in a scratch directory.
+
+    Args:
+        tight_projects: how many further projects there are, each with room for :data:`TIGHT_ROOM` holds.
+    """
+
+    def __init__(self, tight_projects: int = 0) -> None:
+        self.tight_projects = tight_projects
+        self._folder = tempfile.TemporaryDirectory(prefix="jq-prove-")
+        self.folder = Path(self._folder.name)
+        self._hub_process: subprocess.Popen[bytes] | None = None
+        self._service: subprocess.Popen[bytes] | None = None
+        self._tokens: dict[str, str] = {}
+        self._hubs: dict[tuple[str, str], Hub] = {}
+        self._sessions: dict[str, requests.Session] = {}
+        ports = [free_port() for _ in range(4)]
+        self._public = f"http://127.0.0.1:{ports[0]}/"
+        self._service_url = f"http://127.0.0.1:{ports[3]}"
+        self.url = f"{self._service_url}/services/quantum"
+        many = [f"user{k:02d}" for k in range(10)]
+        self._told: dict[str, Any] = {
+            "folder": str(self.folder),
+            "public": self._public,
+            "hub": f"http://127.0.0.1:{ports[1]}",
+            "proxy_api": f"http://127.0.0.1:{ports[2]}",
+            "proxy": ensure_proxy(lambda line: print(line, file=sys.stderr)),
+            "password": _PASSWORD,
+            "prover": secrets.token_hex(24),
+            "service_token": secrets.token_hex(24),
+            "service_url": self._service_url,
+            "groups": {
+                "qcourse": {"users": ["ada", "ben", "grace"]},
+                "qcourse-leads": {"users": ["grace"]},
+                "crowd": {"users": many},
+                "crowd-leads": {"users": []},
+            },
+            "service": self._service_config(),
+        }
+
+    def _service_config(self) -> dict[str, Any]:
+        projects = {"qcourse": _project("qcourse", 1e6)}
+        for number in range(self.tight_projects):
+            projects[f"tight-{number:02d}"] = _project("crowd", round(TIGHT_ROOM * _HOLD + 0.5, 2))
+        emulator = {"per_task": 0.02, "per_shot": 0.0004, "per_second": 0.0005}
+        qpu = {"per_task": 0.10, "per_shot": 0.006, "per_second": 0.008}
+        return {
+            "projects": projects,
+            "prices": {"aer": {}, "fake_torino": emulator, "fake_fez": emulator, "campus_qpu": qpu},
+            "rate": 1e5,
+            "burst": 1e5,
+            "data_dir": str(self.folder / "data"),
+        }
+
+    def __enter__(self) -> Self:
+        config = self.folder / "jupyterhub_config.py"
+        config.write_text(_CONFIG.format(told=self._told))
+        with (self.folder / "hub.log").open("wb") as log:
+            self._hub_process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterhub", "-f", str(config)],
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                start_new_session=True,
+            )
+        self._until(self._public + "hub/api/", self._hub_process, "hub.log")
+        self.start_service()
+        self.wait_ready()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            for name in ("service.log", "hub.log"):
+                with contextlib.suppress(OSError):
+                    print(f"--- {name}\n" + (self.folder / name).read_text()[-6000:], file=sys.stderr)
+        self._stop(self._service)
+        self._stop(self._hub_process)
+        self._folder.cleanup()
+
+    @staticmethod
+    def _stop(process: subprocess.Popen[bytes] | None) -> None:
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    # the service
+
+    @property
+    def service_pid(self) -> int:
+        """Process id of the running service."""
+        assert self._service is not None
+        return self._service.pid
+
+    def start_service(self) -> None:
+        """Start the service; returns at once."""
+        settings = self.folder / "service.json"
+        settings.write_text(json.dumps({"QuantumService": self._told["service"]}))
+        env = os.environ | {
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "JUPYTERHUB_API_TOKEN": self._told["service_token"],
+            "JUPYTERHUB_API_URL": f"{self._told['hub']}/hub/api",
+            "JUPYTERHUB_BASE_URL": "/",
+            "JUPYTERHUB_HOST": "",
+            "JUPYTERHUB_CLIENT_ID": "service-quantum",
+            "JUPYTERHUB_SERVICE_NAME": "quantum",
+            "JUPYTERHUB_SERVICE_PREFIX": "/services/quantum/",
+            "JUPYTERHUB_SERVICE_URL": self._service_url,
+            "JUPYTERHUB_OAUTH_SCOPES": json.dumps(["access:services!service=quantum"]),
+            "JUPYTERHUB_OAUTH_ACCESS_SCOPES": json.dumps(["access:services!service=quantum"]),
+        }
+        with (self.folder / "service.log").open("ab") as log:
+            self._service = subprocess.Popen(
+                [sys.executable, "-m", "jupyter_quantum.hub", f"--config={settings}"],
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=env,
+                start_new_session=True,
+            )
+
+    def wait_ready(self) -> None:
+        """Return once the service and its runner answer."""
+        assert self._service is not None
+        self._until(f"{self.url}/health/ready", self._service, "service.log")
+
+    def kill_service(self) -> None:
+        """``kill -9`` of the service alone; its runner has to notice by itself."""
+        assert self._service is not None
+        self._service.kill()
+        self._service.wait()
+
+    def _until(self, url: str, process: subprocess.Popen[bytes], log: str) -> None:
+        end = time.monotonic() + _READY_S
+        while time.monotonic() < end and process.poll() is None:
+            with contextlib.suppress(requests.RequestException):
+                if requests.get(url, timeout=5).status_code == 200:
+                    return
+            time.sleep(0.1)
+        raise RuntimeError(f"{url} did not answer:\n" + (self.folder / log).read_text()[-4000:])
+
+    # users
+
+    def token(self, user: str) -> str:
+        """A token of that user with the scopes of a notebook."""
+        if user not in self._tokens:
+            answer = requests.post(
+                f"{self._told['hub']}/hub/api/users/{user}/tokens",
+                headers={"Authorization": f"token {self._told['prover']}"},
+                json={"scopes": ["custom:quantum:read", "custom:quantum:submit"]},
+                timeout=30,
+            )
+            answer.raise_for_status()
+            self._tokens[user] = answer.json()["token"]
+        return self._tokens[user]
+
+    def hub(self, user: str, project: str = "qcourse") -> Hub:
+        """The shipped client, signed in as that user."""
+        key = (user, project)
+        if key not in self._hubs:
+            self._hubs[key] = Hub(self.url, self.token(user), project=project)
+        return self._hubs[key]
+
+    def job(self, user: str, job_id: str) -> JobView:
+        """The job as its owner sees it now; raises ``QuantumError``, and tries again while the service is away."""
+        view: JobView = self.hub(user).job(job_id).view
+        return view
+
+    def session(self, user: str) -> requests.Session:
+        """A browser's session on the hub's page of the service."""
+        if user not in self._sessions:
+            session = sign_in(self._public, user, _PASSWORD)
+            session.get(self._public + "services/quantum/", timeout=30).raise_for_status()
+            self._sessions[user] = session
+        return self._sessions[user]
+
+    def request(
+        self, user: str, method: str, path: str, *, body: Any = None, cookie: bool = False
+    ) -> requests.Response:
+        """A raw request to ``path`` (from ``/api`` on), by token, or by the hub page's cookie with its XSRF token."""
+        if not cookie:
+            headers = {"Authorization": f"token {self.token(user)}"}
+            return requests.request(method, self.url + path, json=body, headers=headers, timeout=60)
+        session = self.session(user)
+        headers = {"X-XSRFToken": session.cookies.get("_xsrf", path="/services/quantum/") or ""}
+        return session.request(method, self._public + "services/quantum" + path, json=body, headers=headers, timeout=60)
+
+    def verify_store(self) -> list[str]:
+        """What is wrong in the ledger, the lives of the jobs or the chain of events; nothing, if all is well."""
+        import asyncio
+
+        async def look() -> list[str]:
+            store = Store(
+                f"sqlite:///{self.folder}/data/quantum.sqlite", artefacts=f"file://{self.folder}/data/artefacts"
+            )
+            try:
+                return await store.read(verify)
+            finally:
+                store.close()
+
+        return asyncio.run(look())
