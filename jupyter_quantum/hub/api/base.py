@@ -73,6 +73,8 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
 
     scope: ClassVar[Scope | None] = Scope.READ
     """What the token must hold; None leaves the route open."""
+    allow: str = ""
+    """Methods that the address takes, for a 405."""
     label: str = "other"
     """Name of the route in metrics."""
 
@@ -187,6 +189,8 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
         self.set_status(status)
         if "retry_after" in error.details:
             self.set_header("Retry-After", str(error.details["retry_after"]))
+        if status == 405 and self.allow:
+            self.set_header("Allow", self.allow)
         if status == 401:
             self.set_header("WWW-Authenticate", 'Bearer realm="jupyterhub"')
         self.write_failure(error)

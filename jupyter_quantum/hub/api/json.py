@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from tornado.web import HTTPError, stream_request_body
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Api", "TooLarge", "by_path", "malformed"]
 
 Body = TypeVar("Body", bound=BaseModel)
+
+_CHUNK: Final = 1024 * 1024
 
 
 class TooLarge(InputError):
@@ -51,6 +53,7 @@ class Api(Handler):
         super().initialize()
         self._routes = routes or {}
         self._body = bytearray()
+        self._received = 0
         self._began = time.monotonic()
 
     @property
@@ -62,12 +65,14 @@ class Api(Handler):
         """Find the route, identify the caller, refuse a body that is too large."""
         route = self._routes.get(self.request.method or "")
         if route is None:
-            self.set_header("Allow", ", ".join(sorted(self._routes)))
+            self.allow = ", ".join(sorted(self._routes))
             raise HTTPError(405)
         self.route = route
         self.label = route.path
         await self.authenticate(route.scope, max_age=route.max_age, cookie_only=route.cookie_only)
         self._check_size(int(self.request.headers.get("Content-Length") or 0))
+        if self.request.connection is not None:  # a chunked body says its length by ending
+            self.request.connection.set_max_body_size(route.body_limit + _CHUNK)  # type: ignore[attr-defined]
 
     def _check_size(self, size: int) -> None:
         if size > self.route.body_limit:
@@ -76,9 +81,10 @@ class Api(Handler):
             )
 
     def data_received(self, chunk: bytes) -> None:
-        """Collect the body; a chunked one is measured as it comes."""
-        self._check_size(len(self._body) + len(chunk))
-        self._body += chunk
+        """Collect the body; of one that is longer than was announced, only that it is too long."""
+        self._received += len(chunk)
+        if self._received <= self.route.body_limit:
+            self._body += chunk
 
     async def reauthenticate(self) -> None:
         """Ask the hub again unless it was asked during this request; groups and scopes may have changed."""
@@ -110,6 +116,7 @@ class Api(Handler):
         return min(max(value, low), high)
 
     async def _serve(self, **path: str) -> None:
+        self._check_size(self._received)
         assert self.route.call is not None
         answer = await self.route.call(self, **path)
         if answer is None:

@@ -1,0 +1,99 @@
+"""How long the hub's answers are believed, and for what."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jupyter_quantum.hub.auth import HubDirectory
+from tests.unit.hub.support import JOB, READ, SUBMIT, Service, signed_in
+
+
+async def submit(service: Service, token: str, device: str) -> int:
+    body = json.dumps({**JOB, "device": device})
+    return (await service.fetch("api/v1/jobs", token=token, method="POST", body=body)).code
+
+
+async def test_reads_and_free_submits_reuse_the_answer(service: Service) -> None:
+    """Many requests within seconds ask the hub once for the token and once for when the user was created."""
+    token = service.hub.add("t", [READ, SUBMIT])
+    for _ in range(3):
+        await service.fetch("api/v1/me", token=token)
+        assert await submit(service, token, "aer") == 201
+    assert service.hub.asked == ["user", "users/ada"]
+
+
+async def test_a_priced_submit_asks_each_time(service: Service) -> None:
+    """A token that was revoked, or has lost its scope, cannot spend, whatever was remembered; reads may lag."""
+    token = service.hub.add("t", [READ, SUBMIT])
+    assert await submit(service, token, "campus_qpu") == 201
+    assert service.hub.asked.count("user") == 1  # the first answer was fresh already
+    assert await submit(service, token, "campus_qpu") == 201
+    assert service.hub.asked.count("user") == 2
+    other = service.hub.add("other", [READ, SUBMIT])
+    assert await submit(service, other, "aer") == 201
+    service.hub.tokens[other]["scopes"].remove(SUBMIT)
+    assert await submit(service, other, "campus_qpu") == 403
+    del service.hub.tokens[token]
+    assert await submit(service, token, "aer") == 201  # free: believed for half a minute
+    assert await submit(service, token, "campus_qpu") == 401
+    assert await submit(service, token, "aer") == 401  # a refusal holds at once
+
+
+async def test_groups_are_as_fresh_as_the_answer(service: Service) -> None:
+    """After a priced submit the pipeline sees the groups that the hub has now."""
+    token = service.hub.add("t", [SUBMIT])
+    await submit(service, token, "aer")
+    service.hub.tokens[token]["groups"] = ["other"]
+    await submit(service, token, "campus_qpu")
+    assert [who.groups for _, who in service.pipeline.calls] == [{"qcourse"}, {"other"}]
+
+
+async def test_a_token_in_the_address_opens_nothing(service: Service) -> None:
+    """?token=… is never looked at: addresses end up in logs."""
+    token = service.hub.add("t", [READ])
+    assert (await service.fetch(f"api/v1/me?token={token}")).code == 401
+
+
+async def test_a_header_beats_a_cookie(service: Service) -> None:
+    """A request with both counts as the token's, so it is never a person's."""
+    token = service.hub.add("t", ["custom:quantum:read", "custom:quantum:approve"])
+    headers = await signed_in(service, token)
+    answer = await service.fetch(
+        "api/v1/approvals/x/decision", token=token, method="POST", headers=headers, body='{"verdict": "approve"}'
+    )
+    assert (answer.code, json.loads(answer.body)["code"]) == (403, "auth.interactive")
+
+
+async def test_a_hub_that_fails_is_unavailable(service: Service) -> None:
+    """Where the hub cannot be asked the answer is 503, not a guess."""
+    token = service.hub.add("t", [READ])
+    service.hub.broken = True
+    answer = await service.fetch("api/v1/me", token=token)
+    assert (answer.code, json.loads(answer.body)["code"]) == (503, "hub.unavailable")
+
+
+async def test_without_read_users_nobody_is_identified(service: Service) -> None:
+    """A service that may not read when users were created refuses, and names the scope it lacks."""
+    token = service.hub.add("t", [READ])
+    service.hub.users.clear()
+    answer = await service.fetch("api/v1/me", token=token)
+    assert (answer.code, json.loads(answer.body)["code"]) == (503, "hub.scope")
+
+
+async def test_the_directory_tells_a_reused_name_apart(service: Service, directory: HubDirectory) -> None:
+    """Groups of a principal; None for one that is gone or whose name was created anew; one question for several."""
+    service.hub.add("t", [READ])
+    assert await directory.groups_of("ada@2026-05-12T09:00:00Z") == {"qcourse"}
+    assert await directory.groups_of("ada@2020-01-01T00:00:00Z") is None
+    assert await directory.groups_of("ghost@2026-05-12T09:00:00Z") is None
+    assert await directory.groups_of("checker@service") == frozenset()
+    assert service.hub.asked == ["users/ada", "users/ghost"]
+
+
+@pytest.mark.parametrize("header", ["token t", "Bearer t", "bearer  t ", "TOKEN t"])
+async def test_both_spellings_of_a_token_work(service: Service, header: str) -> None:
+    """`token` and `Bearer`, in any case."""
+    service.hub.add("t", [READ])
+    assert (await service.fetch("api/v1/me", headers={"Authorization": header})).code == 200

@@ -1,0 +1,222 @@
+"""Every route of the table: who may, what errors look like, what is refused before it reaches the pipeline."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from jupyter_quantum.exceptions import JobFailed, QuotaExceeded
+from jupyter_quantum.hub.api.routes import CIRCUITS, ROUTES, SMALL, Route
+from tests.unit.hub.support import ALL, JOB, READ, SUBMIT, Service, cookies, signed_in
+
+EXAMPLES = {
+    "api/v1/jobs": JOB,
+    "api/v1/reports": {"circuits": JOB["circuits"]},
+    "api/v1/devices/{name}/state": {"action": "pause"},
+    "api/v1/approvals/{id}/decision": {"verdict": "approve"},
+}
+TABLE = pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+
+
+def address(route: Route, value: str = "x") -> str:
+    return re.sub(r"\{\w+\}", value, route.path)
+
+
+@TABLE
+async def test_a_token_without_the_routes_scope_is_refused(service: Service, route: Route) -> None:
+    """Each route refuses a token that holds every scope but the one it needs."""
+    token = service.hub.add("t", [scope for scope in ALL if scope != route.scope])
+    body = {"body": json.dumps(EXAMPLES.get(route.path, {}))} if route.method == "POST" else {}
+    answer = await service.fetch(address(route), token=token, method=route.method, **body)
+    assert answer.code == 403
+    said = json.loads(answer.body)
+    assert (said["error"], said["code"]) == ("ScopeMissing", "scope.missing")
+    assert service.pipeline.calls == []
+
+
+@TABLE
+async def test_nobody_gets_in_without_a_token(service: Service, route: Route) -> None:
+    """Each route answers 401 to a request without a token and to one with an unknown token."""
+    for token in (None, "unknown"):
+        answer = await service.fetch(address(route), token=token, method=route.method)
+        assert answer.code == 401
+        assert json.loads(answer.body)["error"] == "Unauthenticated"
+    assert service.pipeline.calls == []
+
+
+@TABLE
+async def test_the_right_scope_alone_opens_the_route(service: Service, route: Route) -> None:
+    """Each route takes a token with just its scope, unless it wants a person: then it says so."""
+    token = service.hub.add("t", [route.scope])
+    body = {"body": json.dumps(EXAMPLES.get(route.path, {}))} if route.method == "POST" else {}
+    answer = await service.fetch(address(route), token=token, method=route.method, **body)
+    if route.cookie_only:
+        assert answer.code == 403
+        assert json.loads(answer.body)["code"] == "auth.interactive"
+        assert service.pipeline.calls == []
+    else:
+        assert answer.code == route.status, answer.body
+        assert [who.id for _, who in service.pipeline.calls] == ["ada@2026-05-12T09:00:00Z"]
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.method == "POST"], ids=lambda route: route.path)
+async def test_a_login_by_cookie_needs_the_pages_token(service: Service, route: Route) -> None:
+    """An unsafe request with the login cookie passes with X-XSRFToken only, and then counts as a person's."""
+    token = service.hub.add("t", ALL)
+    body = json.dumps(EXAMPLES.get(route.path, {}))
+    bare = await service.fetch(address(route), method="POST", headers=cookies(service, token), body=body)
+    assert (bare.code, json.loads(bare.body)["code"]) == (403, "auth.xsrf")
+    assert service.pipeline.calls == []
+    headers = await signed_in(service, token)
+    service.pipeline.calls.clear()
+    answer = await service.fetch(address(route), method="POST", headers=headers, body=body)
+    assert answer.code == route.status, answer.body
+    assert service.pipeline.calls[0][1].interactive
+
+
+async def test_foreign_and_absent_are_one_answer(service: Service) -> None:
+    """The 404 of the pipeline and that of an unknown address have the same code."""
+    token = service.hub.add("t", [READ])
+    foreign = await service.fetch("api/v1/jobs/foreign", token=token)
+    nowhere = await service.fetch("api/v1/nothing", token=token)
+    assert (foreign.code, nowhere.code) == (404, 404)
+    assert json.loads(foreign.body)["code"] == json.loads(nowhere.body)["code"] == "absent"
+
+
+async def test_a_wrong_body_names_the_fields(service: Service) -> None:
+    """422 request.malformed tells field and reason, and repeats nothing of what was sent."""
+    token = service.hub.add("t", [SUBMIT])
+    body = json.dumps({**JOB, "surprise": "<script>", "max_price": "much"})
+    answer = await service.fetch("api/v1/jobs", token=token, method="POST", body=body)
+    said = json.loads(answer.body)
+    assert (answer.code, said["code"]) == (422, "request.malformed")
+    assert {problem["field"] for problem in said["details"]["fields"]} == {"surprise", "max_price"}
+    assert b"<script>" not in answer.body
+    for broken in ("", "{", "[]", '{"device": "\ud800"}'.encode("utf8", "surrogatepass")):
+        answer = await service.fetch("api/v1/jobs", token=token, method="POST", body=broken)
+        assert answer.code == 422
+
+
+async def test_a_large_body_is_refused_before_it_is_read(service: Service) -> None:
+    """413 for a body above the route's limit, whether its length is announced or not."""
+    token = service.hub.add("t", [SUBMIT])
+    announced = await service.fetch("api/v1/jobs/x/cancel", token=token, method="POST", body=b"x" * (SMALL + 1))
+    assert (announced.code, json.loads(announced.body)["code"]) == (413, "request.size")
+    fits = await service.fetch("api/v1/jobs", token=token, method="POST", body=b"x" * (CIRCUITS - 1))
+    assert fits.code == 422
+
+    async def pieces(write: object) -> None:
+        for _ in range(SMALL // 1024 + 2):
+            await write(b"x" * 1024)  # type: ignore[operator]
+
+    chunked = await service.fetch("api/v1/jobs/x/cancel", token=token, method="POST", body=None, body_producer=pieces)
+    assert chunked.code == 413
+    assert [name for name, _ in service.pipeline.calls] == []
+
+
+async def test_only_our_errors_reach_the_user(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """An unexpected exception is `internal` without its text, and is logged; ours keeps code, hint, details and job."""
+    token = service.hub.add("t", [READ])
+    service.pipeline.raises = RuntimeError("password is hunter2")
+    answer = await service.fetch("api/v1/quota", token=token)
+    assert (answer.code, json.loads(answer.body)["code"]) == (500, "internal")
+    assert b"hunter2" not in answer.body
+    assert "hunter2" in caplog.text
+    service.pipeline.raises = QuotaExceeded("Too dear.", hint="Ask.", details={"left": 5, "job": "job_7"})
+    said = json.loads((await service.fetch("api/v1/quota", token=token)).body)
+    assert (said["error"], said["hint"], said["details"], said["job"]) == (
+        "QuotaExceeded",
+        "Ask.",
+        {"left": 5},
+        "job_7",
+    )
+    service.pipeline.raises = JobFailed("It failed.")
+    assert (await service.fetch("api/v1/jobs/x/result", token=token)).code == 410
+
+
+async def test_a_wrong_method_is_405_in_the_common_form(service: Service) -> None:
+    """DELETE on a job is refused with an error body and an Allow header."""
+    token = service.hub.add("t", ALL)
+    answer = await service.fetch("api/v1/jobs", token=token, method="DELETE")
+    assert (answer.code, json.loads(answer.body)["code"]) == (405, "request.method")
+    assert answer.headers["Allow"] == "GET, POST"
+
+
+async def test_query_values_are_checked(service: Service) -> None:
+    """Numbers that are none and unknown states are 422; a long wait is cut."""
+    token = service.hub.add("t", [READ])
+    for query in ("wait=nan", "wait=x", "version=one"):
+        assert (await service.fetch(f"api/v1/jobs/x?{query}", token=token)).code == 422
+    assert (await service.fetch("api/v1/jobs?state=sleeping", token=token)).code == 422
+    assert (await service.fetch("api/v1/jobs?state=queued,running&active=1", token=token)).code == 200
+    assert (await service.fetch("api/v1/jobs/x?wait=999&version=1", token=token)).code == 200
+
+
+async def test_a_target_is_sent_once_per_calibration(service: Service) -> None:
+    """The ETag is the calibration's digest; If-None-Match answers 304."""
+    token = service.hub.add("t", [READ])
+    first = await service.fetch("api/v1/devices/aer/target", token=token)
+    again = await service.fetch(
+        "api/v1/devices/aer/target", token=token, headers={"If-None-Match": first.headers["ETag"]}
+    )
+    assert (first.code, again.code, again.body) == (200, 304, b"")
+
+
+async def test_too_many_requests_wait(service: Service) -> None:
+    """Beyond the burst a principal gets 429 with Retry-After; another one is not held up."""
+    service.context.bucket._rate, service.context.bucket._burst = 0.5, 3
+    ada, ben = service.hub.add("a", [READ]), service.hub.add("b", [READ], name="ben")
+    codes = [(await service.fetch("api/v1/me", token=ada)).code for _ in range(4)]
+    assert codes == [200, 200, 200, 429]
+    refused = await service.fetch("api/v1/me", token=ada)
+    assert (refused.headers["Retry-After"], json.loads(refused.body)["code"]) == ("2", "busy.rate")
+    assert (await service.fetch("api/v1/me", token=ben)).code == 200
+
+
+async def test_every_answer_is_guarded(service: Service) -> None:
+    """Security headers on answers and errors, and no header that shares with other origins."""
+    token = service.hub.add("t", [READ])
+    for path in ("api/v1/me", "api/v1/nothing", "health/live"):
+        answer = await service.fetch(path, token=token, headers={"Origin": "https://evil.example"})
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+
+
+async def test_health_metrics_and_description_are_there(service: Service) -> None:
+    """Live and ready answer without a token; metrics locally only, or with a token that may operate."""
+    assert json.loads((await service.fetch("health/live")).body) == {"status": "live"}
+    service.context.ready = lambda: {"store": "ready", "runner": "starting"}
+    unready = await service.fetch("health/ready")
+    assert (unready.code, json.loads(unready.body)["parts"]["runner"]) == (503, "starting")
+    assert b"quantum_request_answer_seconds" in (await service.fetch("metrics")).body
+    proxied = {"X-Forwarded-For": "10.0.0.1"}
+    assert (await service.fetch("metrics", headers=proxied)).code == 401
+    user, operator = service.hub.add("u", [READ, SUBMIT]), service.hub.add("o", ["custom:quantum:operate"], name="otto")
+    assert (await service.fetch("metrics", token=user, headers=proxied)).code == 403
+    assert (await service.fetch("metrics", token=operator, headers=proxied)).code == 200
+
+
+async def test_the_description_covers_the_table(service: Service) -> None:
+    """The OpenAPI document has every route with its scope, body, answer and errors, and no dangling reference."""
+    said = json.loads((await service.fetch("api/v1/openapi.json")).body)
+    assert said["openapi"].startswith("3.1")
+    for route in ROUTES:
+        operation = said["paths"][f"/{route.path}"][route.method.lower()]
+        assert operation["x-scope"] == route.scope
+        assert ("requestBody" in operation) == (route.body is not None)
+        assert {str(route.status), "401", "403", "503"} <= set(operation["responses"])
+    wanted = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(said)))
+    assert wanted <= set(said["components"]["schemas"])
+
+
+async def test_before_the_pipeline_is_there_the_service_says_so(service: Service) -> None:
+    """While the pipeline starts, routes answer 503 and live still answers."""
+    token = service.hub.add("t", [READ])
+    service.context.started = None
+    answer = await service.fetch("api/v1/me", token=token)
+    assert (answer.code, json.loads(answer.body)["code"]) == (503, "service.starting")
+    assert (await service.fetch("health/live")).code == 200
