@@ -195,9 +195,10 @@ async def _report(pipeline: Pipeline, who: Principal, job: JobView) -> ReportVie
     if job.report is None:
         return None
     try:
-        return await pipeline.get_report(who, job.report)
+        found: ReportView = await pipeline.get_report(who, job.report)
     except (NotFound, Refused):
         return None
+    return found
 
 
 def _approval(view: ApprovalView, report: ReportView | None, who: Principal, clock: Clock) -> ApprovalItem:

@@ -1,0 +1,279 @@
+"""The hub page: who sees what, forms, escaping, and that it needs no script and no inline style."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from jupyter_quantum.core.jobs import DeviceKind, JobState
+from jupyter_quantum.core.tenancy import Principal
+from jupyter_quantum.exceptions import Conflict, NotFound
+from jupyter_quantum.wire.base import digest_of
+from jupyter_quantum.wire.jobs import (
+    ApprovalDecision,
+    Approvals,
+    ApprovalView,
+    CalibrationRef,
+    DecisionView,
+    DeviceAction,
+    Devices,
+    DeviceView,
+    DryRun,
+    Jobs,
+    Me,
+    Meter,
+    PriceView,
+    QuotaView,
+    ReportView,
+    Wait,
+)
+from tests.unit.hub.support import ALL, READ, Service, cookies, job_view, signed_in
+
+DIGEST = digest_of(b"")
+HOSTILE = "<img src=x onerror=alert(1)>"
+APPROVAL = "apr_" + "1" * 32
+NOW = datetime.now(UTC)
+
+
+def a_device(name: str, state: str = "ready") -> DeviceView:
+    return DeviceView(
+        name=name,
+        kind=DeviceKind.QPU,
+        label="emulated QPU",
+        vendor="ours",
+        region="here",
+        num_qubits=133,
+        state=state,  # type: ignore[arg-type]
+        max_shots=1,
+        max_circuits=1,
+        calibration=CalibrationRef(digest=DIGEST, at=NOW - timedelta(hours=26)),
+        price=PriceView(),
+        wait=Wait(p50=60, p90=90),
+    )
+
+
+@dataclass
+class Pages:
+    """A pipeline with one request, one project, a few jobs; remembers decisions and acts."""
+
+    role: str = "lead"
+    roles: tuple[str, ...] = ()
+    name: str = "bell"
+    done: list[Any] = field(default_factory=list)
+
+    async def me(self, who: Principal) -> Me:
+        projects = {"qcourse": self.role} if self.role else {}
+        return Me(name=who.name, roles=list(self.roles), scopes=[], projects=projects, tiers={"qcourse": "sandbox"})
+
+    async def quota(self, who: Principal, project: str | None = None) -> QuotaView:
+        meter = Meter(
+            scope="user",
+            name=who.name,
+            project="qcourse",
+            window="May",
+            limit=50_000_000,
+            used=31_000_000,
+            held=6_600_000,
+            available=12_400_000,
+            resets=NOW + timedelta(days=9),
+        )
+        return QuotaView(project="qcourse", meters=[meter], binding=0)
+
+    def _job(self, state: JobState = JobState.RUNNING, **changes: Any) -> Any:
+        return job_view(id="job_" + "2" * 32, name=self.name, state=state, device="campus_qpu", **changes)
+
+    async def jobs(self, who: Principal, **options: Any) -> Jobs:
+        return Jobs(jobs=[self._job(on_hold=6_600_000), self._job(JobState.COMPLETED, cost=6_020_000)])
+
+    async def approvals(self, who: Principal, state: str = "open") -> Approvals:
+        decision = DecisionView(effect="needs_approval", policies=["qpu-over-5"], version=DIGEST, words="")
+        job = self._job(
+            JobState.AWAITING_APPROVAL, decision=decision, price=6_100_000, price_at_most=6_580_000, report="rep"
+        )
+        view = ApprovalView(
+            id=APPROVAL,
+            job=job,
+            project="qcourse",
+            role="lead",
+            asked_by="ada",
+            reason=HOSTILE,
+            words="Needs a lead's approval because the estimate, 6.10 credits, is over 5.",
+            created=NOW,
+            expires=NOW + timedelta(hours=3, minutes=40, seconds=30),
+            state="open",
+            project_left=5_800_000,
+            may_decide=self.role == "lead" and who.name != "ada",
+        )
+        return Approvals(approvals=[view] if self.role else [])
+
+    async def get_report(self, who: Principal, id: str) -> ReportView:  # noqa: A002 (the pipeline's own name)
+        run = DryRun(device="campus_qpu", shots=1000, ideal={"00": 0.5, "11": 0.5}, noisy={"00": 0.6, "11": 0.4})
+        return ReportView(
+            id=id,
+            created=NOW,
+            project="qcourse",
+            name=self.name,
+            kind="run",  # type: ignore[arg-type]
+            source=DIGEST,
+            num_circuits=1,
+            num_qubits=2,
+            executions=1000,
+            shots=1000,
+            policy=DIGEST,
+            rows=[],
+            dry_run=run,
+            text="q_0: ─H─",
+        )
+
+    async def devices(self, who: Principal) -> Devices:
+        return Devices(devices=[a_device("campus_qpu"), a_device("old_qpu", "offline")])
+
+    async def decide(self, who: Principal, id: str, decision: ApprovalDecision) -> None:  # noqa: A002
+        if decision.verdict == "reject" and not decision.note:
+            raise Conflict("A rejection needs a reason.")
+        self.done.append((who.name, id, decision.verdict, decision.note))
+
+    async def act_on_device(self, who: Principal, name: str, action: DeviceAction) -> None:
+        self.done.append((who.name, name, action.action))
+
+    async def cancel(self, who: Principal, id: str) -> None:  # noqa: A002
+        raise NotFound("No such job, or it is not visible to you.")
+
+
+@pytest.fixture
+def pages(service: Service) -> Pages:
+    found = Pages()
+    service.context.started = found  # type: ignore[assignment]
+    return found
+
+
+async def page(service: Service, name: str = "grace", scopes: list[str] = ALL) -> str:
+    token = service.hub.add("t", scopes, name=name)
+    answer = await service.fetch("", headers=cookies(service, token))
+    assert answer.code == 200, answer.body
+    return answer.body.decode()
+
+
+async def send(service: Service, path: str, name: str = "grace", scopes: list[str] = ALL, **form: str) -> Any:
+    headers = await signed_in(service, service.hub.add("t", scopes, name=name))
+    form["_xsrf"] = headers.pop("X-XSRFToken")
+    headers["Content-Type"] = "application/x-www-form-urlencoded"
+    return await service.fetch(path, method="POST", headers=headers, body=urlencode(form))
+
+
+async def test_a_lead_sees_what_needs_them_first(service: Service, pages: Pages) -> None:
+    """Price, bound, what is left, why, by which policy, the person's reason."""
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", await page(service)))
+    for words in (
+        "Needs you: 1 approval",
+        "ada: bell on campus_qpu",
+        "expires in 3 h 40 min",
+        "6.10 credits, at most 6.58 · qcourse keeps 5.80",
+        "(policy qpu-over-5)",
+        "12.40 of 50 credits left",
+        "used 31.00 · on hold 6.60",
+    ):
+        assert words in text
+    assert text.index("Needs you") < text.index("Budgets") < text.index("Devices")
+
+
+async def test_approving_takes_one_form_and_comes_back(service: Service, pages: Pages) -> None:
+    """No script is needed; a reload repeats nothing."""
+    answer = await send(service, f"approvals/{APPROVAL}", verdict="approve")
+    assert (answer.code, answer.headers["Location"]) == (303, "/services/quantum/")
+    assert pages.done == [("grace", APPROVAL, "approve", None)]
+
+
+async def test_a_rejection_without_a_reason_is_explained_at_its_place(service: Service, pages: Pages) -> None:
+    """The page comes again with the error's words inside the item."""
+    answer = await send(service, f"approvals/{APPROVAL}", verdict="reject", note="")
+    assert answer.code == 409
+    item = answer.body.decode().partition(f'id="{APPROVAL}"')[2].partition("</article>")[0]
+    assert "A rejection needs a reason." in item
+    assert pages.done == []
+
+
+async def test_a_form_without_the_pages_token_does_nothing(service: Service, pages: Pages) -> None:
+    """Another site cannot approve in a lead's name."""
+    login = cookies(service, service.hub.add("t", ALL, name="grace"))
+    login["Content-Type"] = "application/x-www-form-urlencoded"
+    answer = await service.fetch(f"approvals/{APPROVAL}", method="POST", headers=login, body="verdict=approve")
+    assert answer.code == 403
+    assert pages.done == []
+
+
+async def test_a_token_cannot_decide(service: Service, pages: Pages) -> None:
+    """Only a person who is signed in: kernels can read their server's token."""
+    token = service.hub.add("t", ALL, name="grace")
+    answer = await service.fetch(f"approvals/{APPROVAL}", token=token, method="POST", body="verdict=approve")
+    assert answer.code == 403
+    assert pages.done == []
+
+
+async def test_the_scope_to_approve_is_needed(service: Service, pages: Pages) -> None:
+    """A reader's login is refused, in HTML."""
+    answer = await send(service, f"approvals/{APPROVAL}", scopes=[READ], verdict="approve")
+    assert answer.code == 403
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert pages.done == []
+
+
+async def test_an_own_request_has_no_buttons(service: Service, pages: Pages) -> None:
+    """And says who decides."""
+    text = await page(service, "ada")
+    assert "You asked for this, so another lead must decide." in text
+    assert 'value="approve"' not in text
+
+
+async def test_operators_get_buttons_for_devices_and_others_do_not(service: Service, pages: Pages) -> None:
+    """Those that fit the state; an offline device has none."""
+    assert 'value="pause"' not in await page(service)
+    pages.role, pages.roles = "", ("operator",)
+    text = await page(service, "otto")
+    assert re.findall(r'name="action" value="(\w+)"', text) == ["pause", "drain"]
+    assert "1 device offline" in text
+    answer = await send(service, "devices/campus_qpu", name="otto", action="drain")
+    assert answer.code == 303
+    assert pages.done == [("otto", "campus_qpu", "drain")]
+
+
+async def test_an_unknown_action_is_refused_in_words(service: Service, pages: Pages) -> None:
+    """A form that somebody made up."""
+    answer = await send(service, "devices/campus_qpu", action="explode")
+    assert answer.code == 422
+    assert "Something went wrong" not in answer.body.decode()
+
+
+async def test_a_foreign_job_cannot_be_cancelled(service: Service, pages: Pages) -> None:
+    """It answers like an absent one."""
+    answer = await send(service, "jobs/job_3/cancel")
+    assert answer.code == 404
+
+
+async def test_names_are_text(service: Service, pages: Pages) -> None:
+    """Markup in names and reasons is shown, not run; nothing inline that the policy of the page would have to allow."""
+    pages.name = HOSTILE
+    text = await page(service)
+    assert HOSTILE not in text
+    assert text.count("&lt;img src=x onerror=alert(1)&gt;") >= 3
+    assert not re.search(r'\sstyle="|<style|<script(?![^>]*src=)|\son\w+="(?!.*&)', text)
+
+
+async def test_who_is_not_signed_in_is_sent_to_the_hub(service: Service, pages: Pages) -> None:
+    """As every page of the hub."""
+    answer = await service.fetch("")
+    assert answer.code == 302
+    assert "/hub/api/oauth2/authorize" in answer.headers["Location"]
+
+
+async def test_style_and_script_are_served(service: Service, pages: Pages) -> None:
+    """And nothing beside them."""
+    for name, kind in (("quantum.css", "text/css"), ("quantum.js", "javascript")):
+        answer = await service.fetch(f"static/{name}")
+        assert (answer.code, kind in answer.headers["Content-Type"]) == (200, True)
+    assert (await service.fetch("static/%2e%2e/handlers.py")).code in {403, 404}
