@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -16,6 +17,7 @@ __all__ = ["INLINE", "Files"]
 
 INLINE: Final = 64 * 1024
 """Bytes; what is smaller goes into the database, with the transaction that refers to it."""
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Files:
@@ -47,6 +49,8 @@ class Files:
 
     def get(self, digest: str) -> bytes:
         """The bytes, checked against their digest. Raises NotFound; Unavailable where the file was damaged."""
+        if not _DIGEST.fullmatch(digest):
+            raise NotFound("No such artefact.")
         try:
             raw: bytes = self._fs.cat_file(self._path(digest))
         except FileNotFoundError:
