@@ -33,9 +33,11 @@ def _ibms(module: str, name: str) -> Any:
 def test_constructor_raises(service: Service, hub: Hub, module: str, name: str) -> None:
     """Given our backend, each of them raises at once and names what to use."""
     backend = hub.backend("aer")
-    with warnings.catch_warnings(), pytest.raises(InputError, match=r"simulate 'aer' on this machine.*hub\.") as caught:
+    theirs = _ibms(module, name)
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        _ibms(module, name)(backend)
+        with pytest.raises(InputError, match=r"simulate 'aer' on this machine.*hub\.") as caught:
+            theirs(backend)
     assert caught.value.code == "backend.foreign"
     assert service.jobs == {}
 

@@ -85,9 +85,10 @@ def test_interrupt_leaves_the_job(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(job._connection, "get", interrupted)
-        job.result()
+        with pytest.raises(KeyboardInterrupt):
+            job.result()
     service.run(job.job_id())
     assert sum(job.result().get_counts().values()) == 10
 
@@ -108,7 +109,7 @@ def test_failed_job_says_why(service: Service, hub: Hub, bell: QuantumCircuit) -
     job = hub.backend("fake_torino").run(bell)
     why = {"error": "JobFailed", "code": "device.stopped", "message": "It stopped.", "hint": "Try again."}
     service.move(job.job_id(), JobState.FAILED, error=why)
-    with pytest.raises(JobFailed, match="It stopped. Try again.") as caught:
+    with pytest.raises(JobFailed, match=r"It stopped\. Try again\.") as caught:
         job.result()
     assert caught.value.code == "device.stopped"
     assert caught.value.details["job"] == job.job_id()
@@ -119,7 +120,7 @@ def test_a_refusal_raises_from_run(service: Service, hub: Hub, bell: QuantumCirc
     """What the service refuses with a status is raised by ``run`` itself."""
     backend = hub.backend("fake_torino")
     service.before = [lambda handler: handler.refuse(QuotaExceeded("5.20 are left."))]
-    with pytest.raises(QuotaExceeded, match="5.20"):
+    with pytest.raises(QuotaExceeded, match=r"5\.20"):
         backend.run(bell)
 
 
@@ -262,4 +263,4 @@ def test_transpiled_and_source(hub: Hub, bell: QuantumCircuit) -> None:
 def test_run_does_not_wait_for_long_jobs(service: Service, hub: Hub, bell: QuantumCircuit) -> None:
     """The first request asks to be held back for a quarter of a second only."""
     hub.backend("aer").run(bell)
-    assert [path for method, path, _ in service.seen if method == "POST"][0].endswith(f"wait={submit.FIRST_WAIT_S}")
+    assert next(path for method, path, _ in service.seen if method == "POST").endswith(f"wait={submit.FIRST_WAIT_S}")
