@@ -58,7 +58,7 @@ async def test_the_stream_lives_and_ends_with_the_right_to_read(
         await asyncio.sleep(0.4)  # checked again, and still allowed
         assert service.context.metrics.streams._value.get() == 1
         del service.hub.tokens[token]
-        await asyncio.wait_for(reader.read(), 3)
+        await until(reader, "\r\n0\r\n\r\n")
     await asyncio.sleep(0.05)
     assert service.context.metrics.streams._value.get() == 0
 
