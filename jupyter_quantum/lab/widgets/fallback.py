@@ -59,12 +59,13 @@ def _plot_rows(plot: dict[str, Any] | None) -> list[Sequence[str]]:
 def text(promotion: Promotion) -> str:
     """The promotion as aligned text, complete."""
     view, body, chosen = _lines(promotion)
-    parts = [clean(view["title"]), columns([_HEADS, *body])]
+    parts = [clean(view["title"])]
     card = promotion.card()
     if card is not None:
         parts += _job_lines(card)
         plot = card["plot"]
     else:
+        parts.append(columns([_HEADS, *body]))
         plot = promotion.plots().get(promotion.selected or "")
         if chosen is not None:
             parts.append(f"{GLYPHS[chosen['icon']]} {clean(chosen['message'])}  {chosen['quota']}".rstrip())

@@ -132,20 +132,28 @@ def _step(word: str, when: datetime | None, now: datetime, *, current: bool = Fa
         "time": None if when is None else _clock(when, now).rpartition(" ")[0],
         "iso": None if when is None else when.isoformat(),
         "now": current,
+        "ahead": False,
     }
 
 
 def steps(job: JobView, now: datetime) -> list[dict[str, Any]]:
     """The way of the job: what is behind it, with times, where it is, what is to come."""
+    final = job.state in FINAL
     walked = [_step("submitted", job.submitted or job.created, now)]
     if job.approval is not None or job.state is _S.AWAITING_APPROVAL:
         walked.append(_step("approval", None, now, current=job.state is _S.AWAITING_APPROVAL))
-    waits = job.state in (_S.QUEUED, _S.SCHEDULED)
-    walked.append(_step("scheduled" if job.state is _S.SCHEDULED else "waiting", None, now, current=waits))
-    if job.state not in FINAL or job.started is not None:
+    if not final:
+        waits = job.state in (_S.QUEUED, _S.SCHEDULED)
+        walked.append(_step("scheduled" if job.state is _S.SCHEDULED else "waiting", None, now, current=waits))
+    if not final or job.started is not None:
         walked.append(_step("running", job.started, now, current=job.state is _S.RUNNING))
-    last = state_words(job.state) if job.state in FINAL else "done"
-    return [*walked, _step(last, job.ended, now, current=job.state in FINAL)]
+    walked.append(_step(state_words(job.state) if final else "done", job.ended, now, current=final))
+    return _with_future(walked)
+
+
+def _with_future(walked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    at = next((index for index, step in enumerate(walked) if step["now"]), 0)
+    return [step | {"ahead": index > at} for index, step in enumerate(walked)]
 
 
 def _buttons(job: JobView, other: str | None) -> list[dict[str, Any]]:
@@ -183,6 +191,16 @@ def _details(job: JobView) -> list[list[str]]:
     return pairs
 
 
+def _folded(job: JobView) -> str:
+    """What was chosen, in one line: it stands where the table of devices was."""
+    parts = [words.plural(job.num_qubits, "qubit")] if job.num_qubits else []
+    parts += [words.shots(job.shots)] if job.shots else []
+    if not job.price:
+        return " · ".join([*parts, credits_text(job.price)])
+    most = "" if job.price_at_most is None or job.state in FINAL else f", at most {words.price(job.price_at_most)}"
+    return " · ".join([*parts, f"about {credits_text(job.price)}{most}"])
+
+
 def card(
     job: JobView, now: datetime, *, expires: datetime | None = None, other: str | None = None, extra: Sequence[str] = ()
 ) -> dict[str, Any]:
@@ -203,7 +221,7 @@ def card(
         "more": [*said[1:], *extra],
         "since": job.started.isoformat() if job.state is _S.RUNNING and job.started else None,
         "hold": f"{words.price(job.on_hold)} credits on hold" if job.on_hold else "",
-        "folded": f"{job.device} · {job.device_label} · {credits_text(job.price)}",
+        "folded": _folded(job),
         "steps": steps(job, now),
         "buttons": _buttons(job, other),
         "details": _details(job),

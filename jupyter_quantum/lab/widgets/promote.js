@@ -159,7 +159,8 @@ class View {
 
   buildJob() {
     this.heading = el("h3", { tabindex: "-1", id: `${this.uid}-job` });
-    this.copyId = el("button", { type: "button", class: "jq-link jq-mono", title: "Copy the job's id" });
+    this.id = el("span", { class: "jq-mono jq-muted" });
+    this.copyId = el("button", { type: "button", class: "jq-link" }, "copy");
     this.copyId.addEventListener("click", () => this.copy(this.model.get("job").id, this.copyId));
     this.folded = el("p", { class: "jq-muted" });
     this.steps = el("ol", { class: "jq-steps", "aria-label": "Way of the job" });
@@ -173,7 +174,7 @@ class View {
     this.details = el("div");
     this.codeBox = el("textarea", { class: "jq-mono", readonly: true, rows: 4, hidden: true, "aria-label": "Code" });
     this.job.append(
-      el("div", { class: "jq-head" }, this.heading, this.copyId), this.folded, this.steps,
+      el("div", { class: "jq-head" }, this.heading, el("span", { class: "jq-id" }, this.id, this.copyId)), this.folded, this.steps,
       el("p", { class: "jq-line" }, this.stateIcon, el("span", {}, this.line, this.elapsed)), this.more, this.result,
       el("div", { class: "jq-actions" }, this.buttons, this.hold), this.codeBox,
       el("details", { class: "jq-why" }, el("summary", {}, "Details"), this.details));
@@ -278,11 +279,11 @@ class View {
   updateJob(job) {
     remake(this.heading, [job.icon, job.name, job.device, job.label], () =>
       [el("span", {}, `${job.name} → ${job.device}`), el("span", { class: "jq-muted" }, ` (${job.label})`)]);
-    put(this.copyId, job.short);
-    this.copyId.setAttribute("aria-label", `Copy the id ${job.id}`);
+    put(this.id, job.short);
+    this.copyId.setAttribute("aria-label", `copy the id ${job.id}`);
     put(this.folded, job.folded);
     remake(this.steps, job.steps, () => job.steps.map((step) =>
-      el("li", { "aria-current": step.now ? "step" : null, class: step.time || step.now ? "" : "jq-ahead" }, step.word,
+      el("li", { "aria-current": step.now ? "step" : null, class: step.ahead ? "jq-ahead" : null }, step.word,
         step.time ? el("time", { datetime: step.iso }, ` ${step.time}`) : null)));
     remake(this.stateIcon, job.icon, () => icon(job.icon));
     put(this.line, job.line);

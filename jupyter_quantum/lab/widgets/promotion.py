@@ -49,6 +49,7 @@ class Promotion:
         self._estimates: list[str] = []
         self._dry_runs: dict[str, DryRun | None] = {}
         self._view: JobView | None = None
+        self._selected: str | None = None
         self.prefer: Prefer = prefer
         self.note: dict[str, Any] | None = None
         self.offline: str = ""
@@ -176,7 +177,7 @@ class Promotion:
 
     def _take(self, report: ReportView) -> None:
         self._report = report
-        self._selected: str | None = rows.pick(report.rows, self.prefer)
+        self._selected = rows.pick(report.rows, self.prefer)
         self._dry_runs = {} if report.dry_run is None else {report.dry_run.device: report.dry_run}
 
     def _prefetch(self) -> None:
