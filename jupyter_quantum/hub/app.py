@@ -121,6 +121,14 @@ class QuantumService(Application):
             self.exit(1)
 
 
+def _oauth(service: QuantumService) -> Any:
+    """The hub's OAuth client. A hub tells a service that it manages everything; to another one only what differs."""
+    name = os.environ.setdefault("JUPYTERHUB_SERVICE_NAME", "quantum")
+    os.environ.setdefault("JUPYTERHUB_CLIENT_ID", f"service-{name}")
+    prefix = os.environ.setdefault("JUPYTERHUB_SERVICE_PREFIX", f"/services/{name}/")
+    return HubOAuth(parent=service, base_url=prefix)
+
+
 def _hub_api(oauth: Any) -> HubApi:
     tls = make_ssl_context(oauth.keyfile, oauth.certfile, cafile=oauth.client_ca) if oauth.certfile else None
     return HubApi(oauth.api_url, oauth.api_token, tls)
@@ -138,7 +146,7 @@ class _Running:
         self._stopping = asyncio.Event()
         self._announced = False
         self._store: Store | None = None
-        self._oauth = HubOAuth(parent=service)
+        self._oauth = _oauth(service)
         self._hub = _hub_api(self._oauth)
         self._metrics = Counters()
         self._context = Context(
