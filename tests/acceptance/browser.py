@@ -92,3 +92,22 @@ def picture(page: Page, name: str) -> Path:
     path = ARTIFACTS / f"{name}.png"
     page.screenshot(path=path)
     return path
+
+
+def open_terminal(page: Page) -> None:
+    """A terminal of Lab, with the focus in it."""
+    page.locator("#jp-MainMenu").get_by_text("File", exact=True).click()
+    page.get_by_text("New", exact=True).hover()
+    page.get_by_role("menuitem", name="Terminal").click()
+    page.locator(".jp-Terminal .xterm-screen").wait_for(timeout=RUN_MS)
+    page.locator(".jp-Terminal").click()
+    page.wait_for_timeout(1000)  # the shell's prompt cannot be seen from outside: it is painted on a canvas
+
+
+def theme(page: Page, name: str) -> None:
+    """Choose one of Lab's themes by its menu entry, such as ``JupyterLab Dark``."""
+    page.locator("#jp-MainMenu").get_by_text("Settings", exact=True).click()
+    page.get_by_text("Theme", exact=True).hover()
+    page.get_by_role("menuitem", name=name, exact=True).click()
+    light = "false" if "Dark" in name else "true"
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", light)
