@@ -77,7 +77,7 @@ class Group:
             value = getattr(self, name)
             if isinstance(value, Group):
                 found |= value.chosen(f"{prefix}{name}.")
-            elif value is not None and value != neutral and value is not False:
+            elif value is not None and value != neutral:
                 found[prefix + name] = value
         return found
 
@@ -119,6 +119,8 @@ _COMMON: Final[dict[str, Any]] = {
     "max_execution_time": None,
     "experimental": None,
     "transpile": "auto",
+    "optimization_level": None,
+    "seed_transpiler": None,
 }
 
 

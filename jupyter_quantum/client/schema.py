@@ -69,6 +69,8 @@ def _problem(value: Any, schema: Mapping[str, Any]) -> str:
     if "enum" in schema and value not in schema["enum"]:
         return f"it must be one of {', '.join(map(str, schema['enum']))}"
     if _is(value, "number"):
+        if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
+            return f"it must be above {schema['exclusiveMinimum']}"
         if "minimum" in schema and value < schema["minimum"]:
             return f"the least is {schema['minimum']}"
         if "maximum" in schema and value > schema["maximum"]:
