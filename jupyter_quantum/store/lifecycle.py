@@ -119,7 +119,8 @@ class Lifecycle(Ledger):
         earlier attempt has not ended: nothing is run twice silently.
         """
         job = self.job(attempt.job)
-        if attempt.number != job.attempts + 1 or attempt.tag != f"{job.id}-{attempt.number}":
+        numbered = attempt.number == job.attempts + 1 and attempt.tag == f"{job.id}-{attempt.number}"
+        if job.state in FINAL or not numbered:
             raise Conflict("This is not the job's next attempt.", code="attempt.number")
         if job.attempts and self.attempt(f"{job.id}-{job.attempts}").state not in _ENDED:
             raise Conflict("The attempt before has not ended.", code="attempt.open")
