@@ -112,10 +112,13 @@ class Interval(Answer):
 
 
 class Wait(Answer):
-    """When a job would start: seconds from now, median and ninth decile; ``reason`` names why it waits (or None)."""
+    """When a job would start: seconds from now, median and ninth decile (None where nobody knows: paused, offline).
 
-    p50: float
-    p90: float
+    ``reason`` names why it waits (or None).
+    """
+
+    p50: float | None = None
+    p90: float | None = None
     place: int | None = None
     reason: str | None = Field(default=None, description="code, e.g. wait.share, wait.device, wait.drained")
     words: str | None = None
