@@ -197,7 +197,7 @@ class Api(RequestHandler):
         self.service = service
 
     def prepare(self) -> None:
-        self.service.seen.append((self.request.method or "", self.request.path))
+        self.service.seen.append((self.request.method or "", self.request.uri or ""))
         if self.request.headers.get("Authorization") != f"token {TOKEN}":
             self.set_status(401)
             self.answer({"error": "Unauthenticated", "code": "auth.missing", "message": "No token."})
