@@ -71,11 +71,19 @@ class Connection:
     def __reduce__(self) -> NoReturn:
         raise TypeError("A connection to the hub holds a token and is not pickled; keep the job's id instead.")
 
-    def get(self, path: str, shape: type[_Shape], *, wait_s: float = 0.0, **params: object) -> _Shape:
+    def get(
+        self,
+        path: str,
+        shape: type[_Shape],
+        *,
+        wait_s: float = 0.0,
+        patience_s: float = PATIENCE_S,
+        **params: object,
+    ) -> _Shape:
         """``GET api/v1/<path>`` as ``shape``; ``wait_s`` is how long the service may hold the answer back."""
         if wait_s:
             params["wait"] = f"{wait_s:g}"
-        return self._shaped(self.request("GET", path, params=params, wait_s=wait_s), shape)
+        return self._shaped(self.request("GET", path, params=params, wait_s=wait_s, patience_s=patience_s), shape)
 
     def post(self, path: str, shape: type[_Shape], body: BaseModel | None = None, *, wait_s: float = 0.0) -> _Shape:
         """``POST api/v1/<path>``, once however often it is sent, as ``shape``."""
@@ -92,16 +100,17 @@ class Connection:
         params: Mapping[str, object] | None = None,
         wait_s: float = 0.0,
         headers: Mapping[str, str] | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> urllib3.BaseHTTPResponse:
         """Send, and send again while that is safe and the service is away.
 
         Raises the error that the service answered with, :class:`Unavailable` when it does not answer within
-        :data:`PATIENCE_S` seconds.
+        ``patience_s`` seconds.
         """
         sent = self._headers(method, headers)
         target = self._target(path, params)
         timeout = urllib3.Timeout(connect=5.0, read=wait_s + 60.0)
-        patience = _Patience(self.url)
+        patience = _Patience(self.url, patience_s)
         while True:
             answer: urllib3.BaseHTTPResponse | None = None
             try:
@@ -182,9 +191,9 @@ class Connection:
 class _Patience:
     """Pauses between tries (seconds, growing to 2), until the total is used up."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._ends = time.monotonic() + PATIENCE_S
+    def __init__(self, url: str, patience_s: float) -> None:
+        self._url, self._patience_s = url, patience_s
+        self._ends = time.monotonic() + patience_s
         self._next = 0.05
         self._told = False
 
@@ -200,7 +209,9 @@ class _Patience:
     def _tell(self) -> None:
         if not self._told and self._next >= 0.8 and sys.stderr.isatty():
             self._told = True
-            sys.stderr.write(f"The quantum service at {self._url} does not answer; waiting up to {PATIENCE_S:.0f} s.\n")
+            sys.stderr.write(
+                f"The quantum service at {self._url} does not answer; waiting up to {self._patience_s:.0f} s.\n"
+            )
 
 
 def _failure(answer: urllib3.BaseHTTPResponse) -> QuantumError:

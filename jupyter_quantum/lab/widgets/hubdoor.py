@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.core.money import CREDIT
@@ -11,6 +11,9 @@ from jupyter_quantum.wire.jobs import Approvals, JobView, ReportView
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["HubDoor"]
+
+_PATIENCE_S: Final = 2.0
+"""After so long (seconds) the widget says that the service does not answer, and goes on asking."""
 
 
 class HubDoor:
@@ -35,8 +38,8 @@ class HubDoor:
 
     def follow(self, job: JobView, wait_s: float) -> JobView:
         """The job once it has moved on, by one long poll."""
-        path = f"jobs/{job.id}"
-        return self._hub._connection.get(path, JobView, wait_s=wait_s, version=job.version)
+        ask = self._hub._connection.get
+        return ask(f"jobs/{job.id}", JobView, wait_s=wait_s, patience_s=_PATIENCE_S, version=job.version)
 
     def cancel(self, job: JobView) -> JobView:
         """Cancel."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.lab.widgets.rows import credits_text
-from jupyter_quantum.wire.jobs import JobView
+from jupyter_quantum.wire.jobs import JobView, Wait
 
 __all__ = ["card", "code_for", "short_id", "state_words"]
 
@@ -56,16 +56,19 @@ def _waiting(job: JobView, now: datetime) -> list[str]:
     if job.wait is None:
         return ["Waiting for the device."]
     place = "" if job.wait.place is None else f"Place {words.number(job.wait.place)}. "
-    start = now.timestamp() + job.wait.p50, now.timestamp() + job.wait.p90
-    middle, late = (datetime.fromtimestamp(moment, now.tzinfo) for moment in start)
-    starts = f"Starts about {words.moment(middle, now)}"
-    if f"{late:%d %H:%M}" != f"{middle:%d %H:%M}":
-        starts += (
-            f", 9 in 10 by {late:%H:%M}" if late.date() == now.date() else f", 9 in 10 by {words.moment(late, now)}"
-        )
-    if job.wait.p90 < 60:
-        starts = "Starts within a minute"
-    return [f"{place}{starts}.", *([job.wait.words] if job.wait.words else [])]
+    said = f"{place}{_starts(job.wait, now)}".strip()
+    return [said, *([job.wait.words] if job.wait.words else [])]
+
+
+def _starts(wait: Wait, now: datetime) -> str:
+    if wait.p50 is None or wait.p90 is None:
+        return "When it starts is not known."
+    if wait.p90 < 60:
+        return "Starts within a minute."
+    middle, late = (datetime.fromtimestamp(now.timestamp() + s, now.tzinfo) for s in (wait.p50, wait.p90))
+    by = f"{late:%H:%M}" if late.date() == now.date() else words.moment(late, now)
+    tail = "" if by == f"{middle:%H:%M}" else f", 9 in 10 by {by}"
+    return f"Starts about {words.moment(middle, now)}{tail}."
 
 
 def _awaiting(job: JobView, expires: datetime | None, now: datetime) -> list[str]:

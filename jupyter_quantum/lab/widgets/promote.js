@@ -149,9 +149,10 @@ class View {
     this.slow = el("p", { class: "jq-muted", hidden: true });
     this.form = el("form", { onsubmit: (event) => { event.preventDefault(); this.act(this.row?.action); } },
       el("div", { class: "jq-head" }, this.title, this.prefer), this.table, this.dryRun,
-      el("div", { class: "jq-verdict" }, this.message, this.why), this.actions);
+      (this.verdict = el("div", { class: "jq-verdict" }, this.message, this.why)), this.actions);
     this.job = el("div", { class: "jq-job", hidden: true });
     this.buildJob();
+    // Lab's own shortcuts would take the arrow keys and Enter from the radio buttons.
     this.frame = el("section", { class: "jq", "aria-labelledby": `${uid}-title`, "data-lm-suppress-shortcuts": "true" },
       this.offline, this.form, this.job, this.note, this.slow, this.status);
     this.root.append(this.frame);
@@ -175,8 +176,8 @@ class View {
     this.codeBox = el("textarea", { class: "jq-mono", readonly: true, rows: 4, hidden: true, "aria-label": "Code" });
     this.job.append(
       el("div", { class: "jq-head" }, this.heading, el("span", { class: "jq-id" }, this.id, this.copyId)), this.folded, this.steps,
-      el("p", { class: "jq-line" }, this.stateIcon, el("span", {}, this.line, this.elapsed)), this.more, this.result,
-      el("div", { class: "jq-actions" }, this.buttons, this.hold), this.codeBox,
+      el("p", { class: "jq-line" }, this.stateIcon, el("span", {}, this.line, this.elapsed)), this.more,
+      el("div", { class: "jq-actions" }, this.buttons, this.hold), this.codeBox, this.result,
       el("details", { class: "jq-why" }, el("summary", {}, "Details"), this.details));
   }
 
@@ -189,7 +190,7 @@ class View {
     this.job.hidden = !job;
     this.frame.setAttribute("aria-labelledby", `${this.uid}-${job ? "job" : "title"}`);
     if (job) this.updateJob(job); else this.updateChoice();
-    this.updateNote(note);
+    this.updateNote(note, job);
     this.updateBusy();
   }
 
@@ -230,6 +231,7 @@ class View {
 
   choose(device, focus = false) {
     this.model.set("selected", device);
+    this.model.set("note", null);
     this.model.save_changes();
     this.update();
     if (focus) this.body.querySelector("tr.jq-chosen input")?.focus();
@@ -239,6 +241,7 @@ class View {
     this.model.set("prefer", name);
     const { pick } = this.model.get("table").orders[name];
     if (pick) this.model.set("selected", pick);
+    this.model.set("note", null);
     this.model.save_changes();
     this.update();
     this.prefer.querySelector("input:checked")?.focus();
@@ -290,7 +293,7 @@ class View {
     remake(this.more, job.more, () => job.more.map((line) => el("p", { class: "jq-more" }, line)));
     put(this.hold, job.hold);
     this.result.hidden = !job.plot;
-    remake(this.result, [job.id, job.plot], () => job.plot ? figure(job.plot, `Result of ${job.device}`, this.measured) : []);
+    remake(this.result, [job.id, job.plot], () => job.plot ? figure(job.plot, job.plot_title, this.measured) : []);
     remake(this.details, job.details, () => pairs(job.details));
     const focused = this.buttons.contains(document.activeElement);
     remake(this.buttons, job.buttons, () => job.buttons.map((button) =>
@@ -300,7 +303,11 @@ class View {
     this.tick();
   }
 
-  updateNote(note) {
+  /** What went wrong stands where the verdict was, or below the job. */
+  updateNote(note, job) {
+    const [place, before] = job ? [this.frame, this.slow] : [this.form, this.actions];
+    if (this.note.nextSibling !== before) place.insertBefore(this.note, before);
+    this.verdict.hidden = Boolean(note);
     this.note.hidden = !note;
     remake(this.note, note, () => note ? [
       el("p", { class: "jq-line" }, icon("refused"), el("span", {}, `${note.text} ${note.hint}`.trim())),

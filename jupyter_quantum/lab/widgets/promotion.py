@@ -164,16 +164,25 @@ class Promotion:
         """The job's card, in words; None before a submission."""
         if self._view is None:
             return None
-        usable = [row.device for row in self._report.rows if rows.verdict(row)[0] == "ok"]
-        others = [device for device in rows.order(self._report.rows, self.prefer) if device in usable]
-        other = next((device for device in others if device != self._view.device), None)
-        card = jobcard.card(self._view, _now(), expires=self._expires, other=other, extra=self._estimates)
-        return card | {"plot": self._result}
+        view = self._view
+        card = jobcard.card(view, _now(), expires=self._expires, other=self._other(view), extra=self._estimates)
+        return card | self._plot(view)
 
     def tell_error(self, error: QuantumError) -> None:
         """Show an error below the table, in the service's words."""
         self.note = {"text": error.message, "hint": error.hint or "", "code": error.code}
         self._tell()
+
+    def _other(self, view: JobView) -> str | None:
+        """Another device that is ready, for a job that did not end well: one with noise before a plain simulator."""
+        ready = [row for row in self._report.rows if rows.verdict(row)[0] == "ok" and row.device != view.device]
+        return rows.pick(ready, self.prefer)
+
+    def _plot(self, view: JobView) -> dict[str, Any]:
+        """The result, or until it is there what was predicted."""
+        if self._result is not None or view.state in FINAL:
+            return {"plot": self._result, "plot_title": f"Result of {view.device}"}
+        return {"plot": plots.dry_run_plot(self._dry_runs.get(view.device)), "plot_title": f"Dry run on {view.device}"}
 
     def _take(self, report: ReportView) -> None:
         self._report = report

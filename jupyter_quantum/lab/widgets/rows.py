@@ -58,7 +58,7 @@ def _usable(row: ReportRow) -> bool:
 
 def _key(row: ReportRow, prefer: Prefer) -> tuple[float, ...]:
     chance = 1.0 if row.noise_free else (row.success.value if row.success else 0.0)
-    start = row.wait.p50 if row.wait else float("inf")
+    start = row.wait.p50 if row.wait and row.wait.p50 is not None else float("inf")
     took = row.seconds.value if row.seconds else 0.0
     price = float(row.price) if row.price is not None else float("inf")
     keys = {"fidelity": (-chance, start, price), "speed": (start + took, price, -chance)}
@@ -84,7 +84,7 @@ def pick(rows: Sequence[ReportRow], prefer: Prefer) -> str | None:
 
 
 def _start(row: ReportRow) -> str:
-    if row.wait is None or not _usable(row):
+    if row.wait is None or row.wait.p50 is None or not _usable(row):
         return "–"
     return "now" if row.wait.p50 < 1 else f"about {words.seconds(row.wait.p50)}"
 
@@ -135,7 +135,7 @@ def _at_most(row: ReportRow) -> str:
 
 def quota_line(row: ReportRow) -> str:
     """``Quota 12.40 → 11.95 or more``; empty where nothing is known."""
-    if row.quota_after is None:
+    if row.quota_after is None or (not _usable(row) and row.quota_after >= 0):
         return ""
     if not row.price_at_most:
         return f"Quota {words.left(row.quota_after)}, unchanged"
@@ -183,9 +183,10 @@ def _fact(value: object) -> str:
 
 
 def _fact_row(name: str, value: object) -> list[str]:
+    head = _capital(name.replace("_", " "))
     if name.startswith(("price", "cost")) and isinstance(value, int):
-        return [name.replace("_", " "), credits_text(value)]
-    return [name.replace("_", " "), _fact(value)]
+        return [head, credits_text(value)]
+    return [head, _fact(value)]
 
 
 def why(row: ReportRow, now: datetime) -> list[list[str]]:
@@ -204,7 +205,7 @@ def why(row: ReportRow, now: datetime) -> list[list[str]]:
     if row.calibration is not None and row.calibration.at is not None:
         lines.append(["Calibrated", words.moment(row.calibration.at.astimezone(now.tzinfo), now)])
     if row.kind is DeviceKind.QPU and "emulated" in row.label:
-        lines.append([row.label, "a simulator with a real device's noise and limits, governed like hardware"])
+        lines.append([_capital(row.label), "a simulator with a real device's noise and limits, governed like hardware"])
     return lines
 
 

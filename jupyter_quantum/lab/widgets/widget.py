@@ -45,7 +45,7 @@ class PromotionWidget(anywidget.AnyWidget):
         self._act_lock = threading.Lock()
         super().__init__(**self._state())
         self.on_msg(self._heard)
-        self.observe(self._chosen, names=["selected", "prefer"])
+        self.observe(self._chosen, names=["selected", "prefer", "note"])
         promotion.on_change(self.refresh)
 
     def _state(self) -> dict[str, Any]:
@@ -68,7 +68,9 @@ class PromotionWidget(anywidget.AnyWidget):
                     setattr(self, name, value)
 
     def _chosen(self, change: dict[str, Any]) -> None:
-        if change["name"] == "prefer" and change["new"] in PREFERENCES:
+        if change["name"] == "note":
+            self._promotion.note = change["new"]
+        elif change["name"] == "prefer" and change["new"] in PREFERENCES:
             self._promotion.prefer = change["new"]
         elif change["name"] == "selected" and any(row["device"] == change["new"] for row in self.table["rows"]):
             self._promotion.select(change["new"])

@@ -120,6 +120,7 @@ class Stage:
         while True:
             self.sync()
             if said():
+                self.sync()
                 return
             assert time.monotonic() < ends, self.page.locator("main").inner_text()
             self.page.wait_for_timeout(20)
