@@ -33,11 +33,10 @@ class Server:
             "JUPYTER_QUANTUM_PUBLIC_URL": "/services/quantum/",
             "JUPYTERHUB_API_TOKEN": TOKEN,
         }
-        command = [
-            sys.executable, "-m", f"jupyter{app}" if app == "lab" else "jupyter_server", "--no-browser", "--ServerApp.port=0",
-            "--ServerApp.ip=127.0.0.1", "--allow-root", f"--IdentityProvider.token={LOGIN}",
-            f"--ServerApp.root_dir={home}",
-        ]  # fmt: skip
+        module = "jupyterlab" if app == "lab" else "jupyter_server"
+        options = ["--no-browser", "--allow-root", "--ServerApp.port=0", "--ServerApp.ip=127.0.0.1"]
+        options += [f"--IdentityProvider.token={LOGIN}", f"--ServerApp.root_dir={home}"]
+        command = [sys.executable, "-m", module, *options]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, env=clean | place | environment, stdout=log, stderr=subprocess.STDOUT, cwd=home

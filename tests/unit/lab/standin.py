@@ -1,4 +1,4 @@
-"""A small service that speaks the wire's models: enough for a server and a Lab to talk to, with the state in the open."""
+"""A small service that speaks the wire's models: enough for a Jupyter server to talk to, its state in the open."""
 
 from __future__ import annotations
 
@@ -151,7 +151,6 @@ class Standin:
             self._server.stop()
             for stream in list(self._streams):
                 stream.request.connection.stream.close()  # type: ignore[union-attr]
-            asyncio.ensure_future(self._server.close_all_connections())
 
         self._call(close)
 
@@ -251,7 +250,7 @@ class Stream(RequestHandler):
 
     def push(self, event: EventView) -> None:
         self.write(f"id: {event.seq}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n")
-        asyncio.ensure_future(self.flush())
+        self._sending = asyncio.ensure_future(self.flush())
 
     def on_connection_close(self) -> None:
         self.service._streams.discard(self)
@@ -290,16 +289,19 @@ def default_jobs() -> list[JobView]:
         job(
             "vqe-7", "fake_fez", "queued", price=420_000, price_at_most=450_000, on_hold=450_000,
             wait=Wait(p50=300, p90=600, place=2, reason="wait.share",
-                      words="Waiting because your project used more than its share today; others go first for a while."),
+                      words="Waiting because your project used more than its share today; "
+                            "others go first for a while."),
         ),
         job("ghz", "campus_qpu", "awaiting_approval", price=6_100_000, on_hold=6_580_000),
         job("bell", "fake_torino", "completed", price=420_000, cost=410_000, seconds=3.9, ended=NOW),
         job("bell", "aer", "completed", price=0, cost=0, seconds=0.02, ended=NOW),
         job("wide", "fake_torino", "rejected", ended=NOW, error={
             "error": "CircuitRejected", "code": "circuit.too_wide",
-            "message": "The circuit has 140 qubits; fake_torino has 133.", "hint": "Devices that fit: fake_fez (156)."}),
+            "message": "The circuit has 140 qubits; fake_torino has 133.",
+            "hint": "Devices that fit: fake_fez (156)."}),
         job("qft", "fake_torino", "failed", price=420_000, cost=0, ended=NOW, error={
-            "error": "JobFailed", "code": "device.lost", "message": "The device stopped answering. Not charged; 2 attempts."}),
+            "error": "JobFailed", "code": "device.lost",
+            "message": "The device stopped answering. Not charged; 2 attempts."}),
     ]  # fmt: skip
 
 

@@ -101,5 +101,4 @@ def test_an_endless_line_is_refused() -> None:
     """A stream that is not ours cannot fill the memory."""
     parser = Parser()
     with pytest.raises(ValueError, match="too long"):
-        for _ in range(6):
-            list(parser.feed(b"x" * 1024 * 1024))
+        list(parser.feed(b"x" * 5 * 1024 * 1024))
