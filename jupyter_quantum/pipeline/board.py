@@ -1,0 +1,256 @@
+"""The board: tasks that wait for a runner, tasks that a runner holds, and the runners themselves.
+
+It lives in memory only. What must survive a crash is in rows (an attempt's tag is written before its task is put
+here); after a restart every task of before is unknown, its reports are refused, and its job is reconciled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.exceptions import Conflict
+from jupyter_quantum.pipeline.bus import Bell
+from jupyter_quantum.wire.runner import (
+    Announce,
+    ExecuteTask,
+    Leased,
+    LeaseRequest,
+    PrepareTask,
+    ReportTask,
+    Task,
+    TaskReport,
+)
+
+__all__ = ["Board", "LeaseLost", "Runner", "Ticket"]
+
+_GRACE_S = 30.0
+"""A runner kills a task at its limit; one that still renews this long after it is not believed."""
+
+
+class LeaseLost(Exception):
+    """The runner that held a task is gone; whether the task ran is not known."""
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """One task on its way: put on the board, leased, reported."""
+
+    do: PrepareTask | ReportTask | ExecuteTask
+    affinity: str
+    timeout_s: float
+    memory_mb: int
+    job: str | None = None
+    attempt: int = 0
+    id: str = field(default_factory=lambda: new_id("tsk"))
+    fence: int = 0
+    runner: str | None = None
+    """Who holds it; before that, the only one who may take it, where that is decided."""
+    lease_until: float = 0.0
+    """Monotonic seconds; 0 while nobody holds it."""
+    kill_after: float = 0.0
+    outcome: asyncio.Future[TaskReport] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    """The report that ends it; LeaseLost where the runner is gone. Used by prepare and report tasks."""
+    follow: asyncio.Future[Task | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    """The task that the same worker goes on with; whoever awaits ``outcome`` sets it."""
+
+    @property
+    def leased(self) -> bool:
+        """Whether a runner ever had it."""
+        return self.lease_until > 0
+
+    @property
+    def devices(self) -> frozenset[str]:
+        """What a runner must serve to take it."""
+        return frozenset(self.do.devices if isinstance(self.do, ReportTask) else (self.do.device,))
+
+    def task(self) -> Task:
+        """As it is sent."""
+        return Task.model_construct(
+            id=self.id,
+            fence=self.fence,
+            affinity=self.affinity,
+            timeout_s=self.timeout_s,
+            memory_mb=self.memory_mb,
+            do=self.do,
+        )
+
+
+@dataclass(eq=False, slots=True)
+class Runner:
+    """A runner as it announced itself."""
+
+    words: Announce
+    devices: frozenset[str]
+    seen: float
+    polls: int = 0
+    """Long polls that are open now: who waits here is alive."""
+    stop: set[str] = field(default_factory=set)
+    bell: Bell = field(default_factory=Bell)
+
+
+class Board:
+    """Tasks and runners.
+
+    Args:
+        lease_s: how long a lease lasts without renewal, seconds.
+    """
+
+    def __init__(self, lease_s: float) -> None:
+        self.lease_s = lease_s
+        self.runners: dict[str, Runner] = {}
+        self._waiting: dict[str, Ticket] = {}
+        self._leased: dict[str, Ticket] = {}
+        # Larger than any fence given before a restart, and exact in JSON.
+        self._fences = itertools.count((time.time_ns() // 1_000_000) << 8)
+
+    # Runners
+
+    def announce(self, words: Announce, devices: Iterable[str]) -> Runner:
+        """A runner says what it serves, for the first time or again."""
+        known = self.runners.get(words.runner)
+        if known is None:
+            known = self.runners[words.runner] = Runner(words, frozenset(devices), time.monotonic())
+        known.words, known.devices, known.seen = words, frozenset(devices), time.monotonic()
+        known.bell.ring()
+        return known
+
+    def alive(self, runner: Runner) -> bool:
+        """Whether it polls now, or did within a lease."""
+        return runner.polls > 0 or time.monotonic() - runner.seen < self.lease_s
+
+    def serving(self, device: str) -> Runner | None:
+        """A live runner that serves this device."""
+        return next((r for r in self.runners.values() if device in r.devices and self.alive(r)), None)
+
+    def forget(self, runner_id: str) -> list[Ticket]:
+        """The runner is gone: what it held is lost, and is returned."""
+        self.runners.pop(runner_id, None)
+        both = itertools.chain(self._waiting.values(), self._leased.values())
+        return self._lose([ticket for ticket in both if ticket.runner == runner_id])
+
+    # Tasks
+
+    def put(self, ticket: Ticket) -> None:
+        """Offer a task to whoever serves its devices."""
+        self._waiting[ticket.id] = ticket
+        for runner in self.runners.values():
+            if ticket.devices <= runner.devices:
+                runner.bell.ring()
+
+    def hand_over(self, ticket: Ticket, runner_id: str) -> Task:
+        """Give a task to this runner at once, as what follows the one that it reports."""
+        self._grant(ticket, runner_id)
+        return ticket.task()
+
+    def next_fence(self) -> int:
+        """A fencing token larger than any before."""
+        return next(self._fences)
+
+    async def lease(self, asked: LeaseRequest) -> Leased:
+        """Work for this runner: at once where there is some, else at the latest after ``asked.wait_s`` seconds."""
+        runner = self.runners.get(asked.runner)
+        if runner is None:
+            raise Conflict("Announce first: this runner is not known here.", code="runner.unknown")
+        lost = self._renew(asked)
+        until = time.monotonic() + min(asked.wait_s, self.lease_s / 2)
+        runner.polls += 1
+        try:
+            while True:
+                found = Leased(tasks=self._take(runner, asked), stop=sorted(lost | self._stops(runner)))
+                left = until - time.monotonic()
+                if found.tasks or found.stop or left <= 0:
+                    return found
+                await runner.bell.wait(left)
+        finally:
+            runner.polls -= 1
+            runner.seen = time.monotonic()
+
+    def held(self, task_id: str, report: TaskReport) -> Ticket:
+        """The ticket that this report is about. Raises Conflict ``fence`` where the lease is not this runner's."""
+        ticket = self._leased.get(task_id)
+        if ticket is None or ticket.fence != report.fence or ticket.runner != report.runner:
+            raise Conflict("This lease has ended; the report changes nothing.", code="fence")
+        return ticket
+
+    def done(self, ticket: Ticket) -> None:
+        """The lease ends."""
+        self._leased.pop(ticket.id, None)
+        self._waiting.pop(ticket.id, None)
+
+    def stop(self, ticket: Ticket) -> None:
+        """Take a task back: from the board, or by telling its runner to kill it."""
+        self._waiting.pop(ticket.id, None)
+        holder = self.runners.get(ticket.runner or "")
+        if ticket.id in self._leased and holder is not None:
+            holder.stop.add(ticket.id)
+            holder.bell.ring()
+
+    def of_job(self, job_id: str) -> list[Ticket]:
+        """Tickets of a job, waiting or leased."""
+        both = itertools.chain(self._waiting.values(), self._leased.values())
+        return [ticket for ticket in both if ticket.job == job_id]
+
+    def expired(self) -> list[Ticket]:
+        """Tickets whose lease ran out; they are lost now."""
+        now = time.monotonic()
+        gone = [
+            ticket
+            for ticket in self._leased.values()
+            if now > ticket.kill_after or (now > ticket.lease_until and not self._polls(ticket.runner))
+        ]
+        return self._lose(gone)
+
+    # Inside
+
+    def _polls(self, runner_id: str | None) -> bool:
+        runner = self.runners.get(runner_id or "")
+        return runner is not None and runner.polls > 0
+
+    def _grant(self, ticket: Ticket, runner_id: str) -> None:
+        now = time.monotonic()
+        self._waiting.pop(ticket.id, None)
+        ticket.runner = runner_id
+        ticket.fence = ticket.fence or self.next_fence()
+        ticket.lease_until = now + self.lease_s
+        ticket.kill_after = now + ticket.timeout_s + _GRACE_S
+        self._leased[ticket.id] = ticket
+
+    def _renew(self, asked: LeaseRequest) -> set[str]:
+        """Renew what the runner names and holds; what it names and does not hold is to be stopped."""
+        lost: set[str] = set()
+        for task_id, fence in asked.running.items():
+            ticket = self._leased.get(task_id)
+            if ticket is None or ticket.fence != fence or ticket.runner != asked.runner:
+                lost.add(task_id)
+            else:
+                ticket.lease_until = time.monotonic() + self.lease_s
+        return lost
+
+    def _take(self, runner: Runner, asked: LeaseRequest) -> list[Task]:
+        fitting = (
+            ticket
+            for ticket in self._waiting.values()
+            if ticket.devices <= runner.devices and ticket.runner in (None, asked.runner)
+        )
+        taken = list(itertools.islice(fitting, max(0, asked.slots)))
+        for ticket in taken:
+            self._grant(ticket, asked.runner)
+        return [ticket.task() for ticket in taken]
+
+    @staticmethod
+    def _stops(runner: Runner) -> set[str]:
+        stops, runner.stop = runner.stop, set()
+        return stops
+
+    def _lose(self, gone: Collection[Ticket]) -> list[Ticket]:
+        for ticket in gone:
+            self.done(ticket)
+            if not ticket.outcome.done():
+                ticket.outcome.set_exception(LeaseLost(ticket.id))
+                ticket.outcome.exception()  # seen: an execute task has nobody who awaits it
+        return list(gone)

@@ -1,0 +1,175 @@
+"""Live: numbers what was committed and delivers it, to each principal what they may see."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.core.tenancy import Principal
+from jupyter_quantum.exceptions import Conflict, NotFound
+from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.decide import Deciding
+from jupyter_quantum.pipeline.views import job_view
+from jupyter_quantum.store import View
+from jupyter_quantum.store.rows import EventRow, JobRow
+from jupyter_quantum.wire.jobs import EventView, JobView, Wait
+from jupyter_quantum.wire.results import ResultView
+
+__all__ = ["Live"]
+
+log = logging.getLogger(__name__)
+
+_LEASE_S = 10.0
+_RECENT = 2_000
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Events for one reader, and the budgets that moved with them."""
+
+    views: list[EventView]
+    last: int
+
+
+class Live:
+    """The numbering loop and the streams."""
+
+    def __init__(self, context: Context, deciding: Deciding) -> None:
+        self._context = context
+        self._deciding = deciding
+        self._holder = new_id("run")
+        self._recent: deque[EventRow] = deque(maxlen=_RECENT)
+        self._last = 0
+        self._dirty = True
+        self.leads = asyncio.Event()
+        """Set once this process leads."""
+
+    def moved(self, row: JobRow, result: ResultView | None = None) -> None:
+        """A job's move was committed: wake who waits for it, and have its event numbered."""
+        self._context.bus.publish(row, result)
+        self.committed()
+
+    def committed(self) -> None:
+        """Something with an event was committed."""
+        self._dirty = True
+        self._context.dirty.ring()
+
+    # Numbering
+
+    async def run(self) -> None:
+        """Claim the lead, then number events for ever: soon after each commit, together what comes together."""
+        every = self._context.settings.numbering_s
+        fence, claimed = None, 0.0
+        clock = asyncio.get_running_loop().time
+        while True:
+            if fence is None or clock() - claimed > _LEASE_S / 3:
+                fence = await self._context.store.write(lambda tx: tx.claim_leader(self._holder, _LEASE_S))
+                claimed = clock()
+            if fence is None:
+                await asyncio.sleep(_LEASE_S / 10)
+                continue
+            self.leads.set()
+            try:
+                await self._number(fence)
+            except Conflict:
+                fence = None
+                continue
+            if not self._dirty:
+                await self._context.dirty.wait(_LEASE_S / 4)
+            await asyncio.sleep(every / 2)
+
+    async def _number(self, fence: int) -> None:
+        if not self._dirty:
+            return
+        self._dirty = False
+        rows = await self._context.store.write(lambda tx: tx.number_events(fence))
+        if rows:
+            self._recent.extend(rows)
+            self._last = rows[-1].seq or self._last
+            self._dirty = len(rows) >= _BATCH
+            self._context.numbered.ring()
+
+    # Streams
+
+    async def stream(self, who: Principal, after: int | None) -> AsyncIterator[EventView]:
+        """What ``who`` may see, from event ``after`` on (from now on where None), for ever."""
+        if after is None:
+            after = await self._context.store.read(lambda view: view.last_seq())
+        while True:
+            rows = await self._rows(after)
+            if not rows:
+                await self._context.numbered.wait(5.0)
+                continue
+            after = rows[-1].seq or after
+            seen = [row for row in rows if self._context.people.sees_event(who, row)]
+            for event in await self._views(who, rows, seen):
+                yield event
+
+    async def _rows(self, after: int) -> Sequence[EventRow]:
+        if self._recent and (self._recent[0].seq or 0) <= after + 1:
+            return [row for row in self._recent if (row.seq or 0) > after]
+        return await self._context.store.read(lambda view: view.events(after, limit=_BATCH))
+
+    async def _views(self, who: Principal, rows: Sequence[EventRow], seen: Sequence[EventRow]) -> list[EventView]:
+        jobs = {row.job for row in seen if row.job is not None}
+        roles = self._context.people.roles(who)
+        spent = sorted({row.project for row in rows if row.project in roles and _moves_money(row)} - {None})
+
+        def read(view: View) -> tuple[dict[str, JobRow], list[EventView]]:
+            found = {job: row for job in jobs if (row := _job(view, job)) is not None}
+            quotas = [self._quota(view, who, project or "", rows[-1]) for project in spent]
+            return found, quotas
+
+        if not jobs and not spent:
+            return [self._event(who, row, None) for row in seen]
+        found, quotas = await self._context.store.read(read)
+        return [self._event(who, row, found.get(row.job or "")) for row in seen] + quotas
+
+    def _quota(self, view: View, who: Principal, project: str, last: EventRow) -> EventView:
+        spec = self._context.settings.projects[project]
+        quota = self._deciding.quota_of(view, who.id, who.name, spec)
+        return EventView(
+            seq=last.seq or 0,
+            id=last.id,
+            time=last.time,
+            type="quota.changed",
+            project=project,
+            data=quota.model_dump(mode="json"),
+        )
+
+    def _event(self, who: Principal, row: EventRow, job: JobRow | None) -> EventView:
+        data = dict(row.data)
+        if row.type.startswith("job.") and job is not None:
+            data = _as_of(job_view(job), row).model_dump(mode="json")
+        elif row.type == "device.changed":
+            device = self._context.registry.get(str(data.get("device") or data.get("name")))
+            if device is not None:
+                data = self._context.registry.view(device, Wait(p50=0.0, p90=0.0)).model_dump(mode="json")
+        return EventView(
+            seq=row.seq or 0, id=row.id, time=row.time, type=row.type, job=row.job, project=row.project, data=data
+        )
+
+
+def _job(view: View, job_id: str) -> JobRow | None:
+    try:
+        return view.job(job_id)
+    except NotFound:
+        return None
+
+
+def _moves_money(row: EventRow) -> bool:
+    return bool(row.data.get("entries"))
+
+
+def _as_of(view: JobView, event: EventRow) -> JobView:
+    """The job with the state that this event tells of, where it has moved on since."""
+    version = event.data.get("version")
+    if version is None or version == view.version:
+        return view
+    then = {"state": event.data.get("to") or view.state, "version": version, "changed": event.time}
+    return view.model_copy(update=then)

@@ -1,0 +1,106 @@
+"""Who may see and do what: membership comes from the hub's groups, roles from the projects' specifications."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from jupyter_quantum.core.tenancy import Principal, ProjectSpec, Role
+from jupyter_quantum.exceptions import InputError, NotFound, Refused
+from jupyter_quantum.pipeline.settings import Settings
+from jupyter_quantum.store.rows import EventRow, JobRow
+from jupyter_quantum.wire.jobs import Me
+
+__all__ = ["Directory", "People", "absent"]
+
+
+class Directory(Protocol):
+    """Membership, asked again when a job is about to run."""
+
+    async def groups_of(self, principal_id: str) -> frozenset[str] | None:
+        """Groups of this principal now; None where the user is gone, or another one has the name."""
+
+
+def absent(what: str = "job") -> NotFound:
+    """The one answer to an id that does not exist or belongs to somebody else."""
+    return NotFound(f"No such {what}, or it is not visible to you.")
+
+
+class People:
+    """Answers questions about principals from the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    def projects(self) -> Mapping[str, ProjectSpec]:
+        """Every project by name."""
+        return self._settings.projects
+
+    def roles(self, who: Principal) -> dict[str, Role]:
+        """Project → role of ``who`` in it, for every project that they belong to."""
+        found = ((name, spec.role_of(who)) for name, spec in sorted(self.projects.items()))
+        return {name: role for name, role in found if role is not None}
+
+    def project(self, who: Principal, name: str | None) -> ProjectSpec:
+        """The project that pays: the named one, or the caller's only one.
+
+        Raises NotFound for a project that is not theirs, InputError where one of several must be named.
+        """
+        roles = self.roles(who)
+        if name is not None:
+            if name not in roles:
+                raise absent("project")
+            return self.projects[name]
+        if not roles:
+            raise Refused(
+                "You are in no project, so nobody would pay for this.",
+                code="project.none",
+                hint="Ask a lead to add you to the project's group.",
+            )
+        if len(roles) > 1:
+            names = ", ".join(roles)
+            raise InputError(
+                f"You are in several projects ({names}).", code="project.required", hint="Say which one pays: project=…"
+            )
+        return self.projects[next(iter(roles))]
+
+    def leads(self, who: Principal) -> frozenset[str]:
+        """Projects that ``who`` leads."""
+        return frozenset(name for name, role in self.roles(who).items() if role is Role.LEAD)
+
+    def operates(self, who: Principal) -> bool:
+        """Whether ``who`` operates devices."""
+        return who.admin or bool(who.groups & {self._settings.operators, self._settings.admins})
+
+    def sees_devices(self, who: Principal) -> bool:
+        """Members of a project and operators see devices."""
+        return self.operates(who) or bool(self.roles(who))
+
+    def check_job(self, who: Principal, row: JobRow) -> JobRow:
+        """The job, for its owner and for leads of its project. Raises NotFound for everybody else."""
+        if row.principal == who.id or row.project in self.leads(who):
+            return row
+        raise absent()
+
+    def sees_event(self, who: Principal, event: EventRow) -> bool:
+        """Own events, those of projects one leads, and devices."""
+        if event.type == "device.changed":
+            return self.sees_devices(who)
+        return event.principal == who.id or (event.project is not None and event.project in self.leads(who))
+
+    def me(self, who: Principal) -> Me:
+        """Who the service takes the caller for."""
+        hub_wide = {
+            "operator": self.operates(who),
+            "auditor": self._settings.auditors in who.groups,
+            "admin": who.admin or self._settings.admins in who.groups,
+        }
+        roles = self.roles(who)
+        return Me(
+            name=who.name,
+            roles=[name for name, has in hub_wide.items() if has],
+            scopes=sorted(scope for scope in who.scopes if scope.startswith("custom:quantum:")),
+            projects={name: role.value for name, role in roles.items()},
+            tiers={name: self.projects[name].tier for name in roles},
+        )

@@ -1,0 +1,346 @@
+"""The facade: everything that the hub's handlers ask for, each a few lines over the stages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+
+from jupyter_quantum.core.jobs import ACTIVE, FINAL, JobState
+from jupyter_quantum.core.tenancy import Principal
+from jupyter_quantum.exceptions import Conflict, QuantumError, Refused
+from jupyter_quantum.pipeline import sentences
+from jupyter_quantum.pipeline.approve import Approving
+from jupyter_quantum.pipeline.board import Board
+from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.decide import Deciding
+from jupyter_quantum.pipeline.execute import Executing
+from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.people import Directory, People, absent
+from jupyter_quantum.pipeline.policy import Policies
+from jupyter_quantum.pipeline.queues import Queues
+from jupyter_quantum.pipeline.reconcile import Reconciling
+from jupyter_quantum.pipeline.registry import Device, Registry
+from jupyter_quantum.pipeline.reports import Reports
+from jupyter_quantum.pipeline.retire import Retiring
+from jupyter_quantum.pipeline.runners import Runners
+from jupyter_quantum.pipeline.schedule import Scheduling
+from jupyter_quantum.pipeline.settings import Settings
+from jupyter_quantum.pipeline.submit import Submitting
+from jupyter_quantum.pipeline.validate import PUBS, Validating, bundle_of
+from jupyter_quantum.pipeline.views import error_of, job_view, provenance, summary
+from jupyter_quantum.store import Store, View
+from jupyter_quantum.store.rows import JobRow
+from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
+from jupyter_quantum.wire.jobs import (
+    ApprovalDecision,
+    Approvals,
+    ApprovalView,
+    CalibrationRef,
+    DeviceAction,
+    Devices,
+    DeviceView,
+    EventView,
+    JobRequest,
+    Jobs,
+    JobView,
+    Me,
+    Provenance,
+    Pub,
+    QuotaView,
+    ReportRequest,
+    ReportView,
+)
+from jupyter_quantum.wire.results import ResultView
+from jupyter_quantum.wire.runner import Announce, Leased, LeaseRequest, Reported, TaskReport, Welcome
+
+__all__ = ["Pipeline"]
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 1.0
+
+
+class Pipeline:
+    """The governed way of a job, for callers who are authenticated already.
+
+    Args:
+        settings: what the operator decides.
+        store: migrated and open; the caller closes it after :meth:`stop`.
+        directory: who is in which group now.
+
+    Every method raises only :mod:`jupyter_quantum.exceptions` at what a user does. An id that does not exist and one
+    that belongs to somebody else give the same NotFound.
+    """
+
+    def __init__(self, settings: Settings, store: Store, directory: Directory) -> None:
+        board = Board(settings.lease_s)
+        registry = Registry(settings, board)
+        people = People(settings)
+        context = Context(settings, store, directory, Policies(settings.policies), board, registry, people)
+        self._context = context
+        self._deciding = Deciding(context)
+        self._live = Live(context, self._deciding)
+        self._validating = Validating(context)
+        self._scheduling = Scheduling(context, self._deciding, self._live)
+        self._queues = Queues(context, self._scheduling.scheduler)
+        self._reports = Reports(context, self._deciding, self._validating, self._queues)
+        self._submitting = Submitting(
+            context, self._deciding, self._validating, self._scheduling, self._reports, self._live
+        )
+        self._executing = Executing(context, self._scheduling, self._live)
+        self._approving = Approving(context, self._deciding, self._scheduling, self._live)
+        self._retiring = Retiring(context, self._scheduling, self._live)
+        self._reconciling = Reconciling(
+            context, self._deciding, self._validating, self._scheduling, self._submitting, self._live
+        )
+        self._runners = Runners(context, self._scheduling, self._executing, self._reconciling, self._live)
+
+    # Life
+
+    async def start(self) -> None:
+        """Lead, restore what was under way, and keep going. Returns when requests may come."""
+        start = self._context.background.start
+        start(self._live.run(), "number events")
+        await self._live.leads.wait()
+        await self._reconciling.restore()
+        start(self._reconciling.stale(), "validate again")
+        start(self._tick(), "tick")
+
+    async def stop(self) -> None:
+        """End every task of this pipeline. Jobs go on after the next :meth:`start`."""
+        await self._context.background.stop()
+
+    async def _tick(self) -> None:
+        """What time brings: changed policy files, ended leases, pauses and requests, new estimates."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            try:
+                await self._turn()
+            except QuantumError as error:
+                log.warning("tick: %s", error)
+
+    async def _turn(self) -> None:
+        self._context.policies.refresh()
+        for ticket in self._context.board.expired():
+            await self._reconciling.lost(ticket)
+        await self._runners.watch()
+        await self._approving.expire()
+        self._scheduling.kick_all()
+        await self._runners.write_waits(self._queues.texts())
+
+    # About the caller
+
+    def priced(self, device: str) -> bool:
+        """Whether a run on this device may cost something; an unknown device counts as priced."""
+        found = self._context.registry.get(device)
+        return found is None or not found.prices.free
+
+    async def me(self, who: Principal) -> Me:
+        """Who the service takes the caller for."""
+        return self._context.people.me(who)
+
+    async def quota(self, who: Principal, project: str | None = None) -> QuotaView:
+        """The budgets that bind the caller in a project."""
+        spec = self._context.people.project(who, project)
+        return await self._context.store.read(lambda view: self._deciding.quota_of(view, who.id, who.name, spec))
+
+    # Devices
+
+    async def devices(self, who: Principal) -> Devices:
+        """Every device, simulators first."""
+        if not self._context.people.sees_devices(who):
+            return Devices(devices=[])
+        return Devices(devices=[self._device_view(who, device) for device in self._context.registry])
+
+    async def device(self, who: Principal, name: str) -> DeviceView:
+        """One device."""
+        return self._device_view(who, self._device(who, name))
+
+    async def target(self, who: Principal, name: str) -> tuple[CalibrationRef, dict[str, Any]]:
+        """The device's Target as JSON, and the calibration that it is of."""
+        device = self._device(who, name)
+        target = device.words.target
+        if not target and device.row.target is not None:  # not announced again since a restart
+            target = json.loads(await self._context.store.artefacts.get(device.row.target))
+        return device.words.calibration, target
+
+    async def act_on_device(self, who: Principal, name: str, act: DeviceAction) -> DeviceView:
+        """Pause (no starts), drain (no intake), resume. For operators, signed in on the hub's page."""
+        device = self._device(who, name)
+        if not self._context.people.operates(who):
+            raise Refused("Operators do this.", code="device.role")
+        if not who.interactive:
+            raise Refused("A person does this, signed in on the hub's page; a token cannot.", code="device.interactive")
+        await self._runners.act(who, device, act)
+        return self._device_view(who, device)
+
+    def _device(self, who: Principal, name: str) -> Device:
+        device = self._context.registry.get(name)
+        if device is None or not self._context.people.sees_devices(who):
+            raise absent("device")
+        return device
+
+    def _device_view(self, who: Principal, device: Device) -> DeviceView:
+        roles = self._context.people.roles(who)
+        project = self._context.people.projects[next(iter(roles))] if roles else None
+        return self._context.registry.view(device, self._queues.outlook(device, project, who.id, None))
+
+    # Reports
+
+    async def report(self, who: Principal, request: ReportRequest) -> ReportView:
+        """Validate circuits on several devices; runs nothing."""
+        return await self._reports.make(who, request)
+
+    async def get_report(self, who: Principal, report_id: str) -> ReportView:
+        """A report made before."""
+        return await self._reports.get(who, report_id)
+
+    # Jobs
+
+    async def submit(self, who: Principal, request: JobRequest, *, key: str | None, wait_s: float) -> JobView:
+        """Submit a job; answers when it is decided, or, with ``wait_s``, when it is final or after so many seconds.
+
+        Args:
+            key: the caller's idempotency key: the same key and body give the first job again.
+
+        Raises what refuses it; a refused job is recorded, and ``details["job"]`` is its id.
+        """
+        view = await self._submitting.submit(who, request, key, wait_s)
+        return self._with_wait(view)
+
+    async def jobs(
+        self,
+        who: Principal,
+        *,
+        states: Collection[JobState] | None = None,
+        active: bool = False,
+        limit: int = 50,
+        before: str | None = None,
+        project: str | None = None,
+    ) -> Jobs:
+        """One's own jobs, newest first; with ``project``, all of a project that one leads."""
+        limit = max(1, min(limit, 200))
+        wanted = ACTIVE if active else states
+        mine: str | None = who.id
+        if project is not None:
+            if project not in self._context.people.roles(who):
+                raise absent("project")
+            mine = None if project in self._context.people.leads(who) else who.id
+
+        def read(view: View) -> list[JobRow]:
+            return view.jobs(principal=mine, project=project, states=wanted, before=before, limit=limit + 1)
+
+        rows = await self._context.store.read(read)
+        following = rows[limit - 1].id if len(rows) > limit else None
+        return Jobs(jobs=[self._with_wait(job_view(row)) for row in rows[:limit]], next=following)
+
+    async def job(self, who: Principal, job_id: str, *, wait_s: float = 0.0, version: int = -1) -> JobView:
+        """One job; with ``wait_s``, once its version is over ``version``, or after so many seconds."""
+        with self._context.bus.follow(job_id) as news:
+            row = await self._row(who, job_id)
+            if wait_s > 0 and row.version <= version and row.state not in FINAL:
+                last = await news.newer(version, wait_s)
+                row = last.row if last is not None else row
+        return self._with_wait(job_view(row))
+
+    async def result(self, who: Principal, job_id: str) -> ResultView:
+        """The result of a job. Raises Conflict ``job.unfinished``; JobFailed and its kin where there is none."""
+        row = await self._row(who, job_id)
+        return ResultView.model_validate_json(await self._result_bytes(row))
+
+    async def _result_bytes(self, row: JobRow) -> bytes:
+        if row.state not in FINAL:
+            raise Conflict(f"{sentences.state_words(row)}; there is no result yet.", code="job.unfinished")
+        if row.result is None:
+            raise _ended(row)
+        return await self._context.store.artefacts.get(row.result)
+
+    async def executable(self, who: Principal, job_id: str) -> bytes:
+        """The transpiled circuits, QPY."""
+        row = await self._row(who, job_id)
+        if row.executable is None or row.state is JobState.REJECTED:
+            raise Conflict("This job has no executable.", code="job.unprepared")
+        return await self._context.store.artefacts.get(row.executable)
+
+    async def source(self, who: Principal, job_id: str) -> tuple[CircuitBundle, list[Pub]]:
+        """The circuits and PUBs as they were sent."""
+        row = await self._row(who, job_id)
+        raw = await self._context.store.artefacts.get(row.source)
+        return bundle_of(row.source_format, raw), PUBS.validate_json(row.pubs)
+
+    async def provenance(self, who: Principal, job_id: str) -> Provenance:
+        """The record of one run (R1)."""
+        row = await self._row(who, job_id)
+        found = summary(ResultView.model_validate_json(await self._result_bytes(row))) if row.result else {}
+
+        def read(view: View) -> Provenance:
+            now = view.job(job_id)
+            approval = view.approval(now.approval) if now.approval is not None else None
+            events = view.job_events(job_id)
+            return provenance(now, attempts=view.attempts(job_id), events=events, approval=approval, found=found)
+
+        return await self._context.store.read(read)
+
+    async def cancel(self, who: Principal, job_id: str) -> JobView:
+        """Take a job back, in any state that is not final."""
+        return job_view(await self._retiring.cancel(who, job_id))
+
+    async def _row(self, who: Principal, job_id: str) -> JobRow:
+        row = await self._context.store.read(lambda view: view.job(job_id))
+        return self._context.people.check_job(who, row)
+
+    def _with_wait(self, view: JobView) -> JobView:
+        """The estimate as of now, for a job that waits."""
+        if view.state is not JobState.QUEUED:
+            return view
+        return view.model_copy(update={"wait": self._queues.wait(view.device, view.id) or view.wait})
+
+    # Approvals
+
+    async def approvals(self, who: Principal, *, state: str = "open") -> Approvals:
+        """Requests that ``who`` may see: a lead's projects', everybody's own."""
+        return await self._approving.list(who, state)
+
+    async def decide(self, who: Principal, approval_id: str, answer: ApprovalDecision) -> ApprovalView:
+        """Approve or reject a request."""
+        return await self._approving.decide(who, approval_id, answer)
+
+    # Live
+
+    def events(self, who: Principal, *, after: int | None) -> AsyncIterator[EventView]:
+        """Numbered events that ``who`` may see: those after number ``after``, then live, for ever."""
+        return self._live.stream(who, after)
+
+    # Runners (authenticated by their token)
+
+    async def announce(self, words: Announce) -> Welcome:
+        """A runner says what it serves."""
+        return await self._runners.announce(words)
+
+    async def lease(self, asked: LeaseRequest) -> Leased:
+        """Work for a runner: a long poll."""
+        return await self._context.board.lease(asked)
+
+    async def report_task(self, task_id: str, report: TaskReport) -> Reported:
+        """A move of a task; answers with the task that the same worker goes on with."""
+        return await self._runners.report(task_id, report)
+
+    async def runner_lost(self, runner: str) -> None:
+        """A runner's process has ended: what it held is reconciled at once, not when its leases run out."""
+        await self._runners.lost(runner)
+
+
+def _ended(row: JobRow) -> QuantumError:
+    """Why a final job has no result."""
+    names = {JobState.FAILED: "JobFailed", JobState.CANCELLED: "JobCancelled", JobState.REJECTED: "JobRejected"}
+    name = names.get(row.state, "JobEnded")
+    if row.error is None:
+        body = ErrorBody(error=name, code=f"job.{row.state.value}", message=f"{sentences.state_words(row)}.")
+    else:
+        body = ErrorBody.model_validate(json.loads(row.error) | {"error": name})
+    error = error_of(body)
+    error.details["job"] = row.id
+    return error

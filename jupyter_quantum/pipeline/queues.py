@@ -1,0 +1,80 @@
+"""Why a job waits and when it would start, in words; the queues run ahead (``core.forecast``)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jupyter_quantum.core import forecast
+from jupyter_quantum.core.fairshare import Demand, Scheduler
+from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.core.tenancy import ProjectSpec
+from jupyter_quantum.pipeline import sentences
+from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.registry import Device
+from jupyter_quantum.store.rows import Json
+from jupyter_quantum.wire.jobs import Wait
+from jupyter_quantum.wire.runner import Prepared
+
+__all__ = ["Queues"]
+
+_WHOSE: Final = {"organisation": "your organisation", "project": "your project", "user": "you", "class": "your class"}
+
+
+class Queues:
+    """Answers about waiting, from the scheduler's own state."""
+
+    def __init__(self, context: Context, scheduler: Scheduler) -> None:
+        self._context = context
+        self._scheduler = scheduler
+
+    def waits(self, device: Device) -> dict[str, Wait]:
+        """Every waiting job of a device: place, estimate, reason."""
+        lane = self._scheduler.lane(device.name)
+        return {found.job: self._wait(device, found) for found in forecast.ahead(lane, self._now())}
+
+    def texts(self) -> dict[str, Json]:
+        """The same for all devices, as it is stored."""
+        found = {job: wait for device in self._context.registry for job, wait in self.waits(device).items()}
+        return {job: wait.model_dump_json() for job, wait in found.items()}
+
+    def wait(self, device: str, job_id: str) -> Wait | None:
+        """The same for one job; None where it does not wait."""
+        found = self._context.registry.get(device)
+        return None if found is None else self.waits(found).get(job_id)
+
+    def outlook(self, device: Device, project: ProjectSpec | None, principal: str, prepared: Prepared | None) -> Wait:
+        """When a job would start if it were submitted now."""
+        seconds = prepared.seconds if prepared is not None else None
+        value, high = (seconds.value, seconds.high) if seconds is not None else (1.0, 1.0)
+        organisation, name = (project.organisation, project.name) if project is not None else ("", "")
+        now = self._now()
+        job = Demand(new_id("job"), device.name, organisation, name, principal, now, max(value, 1e-3), high)
+        found = self._wait(device, forecast.if_submitted(self._scheduler.lane(device.name), job, now))
+        free = found.reason == "wait.device" and found.p50 == 0
+        return found.model_copy(update={"reason": None, "words": None}) if free else found
+
+    def _wait(self, device: Device, found: forecast.Forecast) -> Wait:
+        p50 = None if found.p50 is None else round(max(0.0, found.p50), 1)
+        p90 = None if found.p90 is None else round(max(0.0, found.p90), 1)
+        return Wait(p50=p50, p90=p90, place=found.place, reason=found.reason, words=self._words(device, found))
+
+    def _words(self, device: Device, found: forecast.Forecast) -> str:
+        zone, now = self._context.settings.time_zone, self._context.clock()
+        match found.reason:
+            case "wait.paused":
+                return sentences.paused(device.row, zone, now)
+            case "wait.drained":
+                return sentences.drained(device.row, zone, now)
+            case "wait.offline":
+                return sentences.waiting_for_runner(device.name)
+            case "wait.share":
+                whose = _WHOSE.get(found.level or "", "your project")
+                its = "your" if whose == "you" else "its"
+                return f"Waiting because {whose} used more than {its} share today; others go first for a while."
+            case "wait.turn":
+                return f"Waiting because others asked for {device.name} earlier."
+            case _:
+                return f"Waiting because {device.name} is busy; this is next."
+
+    def _now(self) -> float:
+        return self._context.clock().timestamp()

@@ -1,0 +1,221 @@
+"""Stage *reconcile*: after a restart, and when a runner is lost. Nothing is lost, nothing is run twice silently.
+
+What a device declares decides: on a *repeatable* one (a simulator) the job is queued again for a new attempt, a few
+times; on any other the attempt becomes *unknown*, the job stays running and says so, and an operator decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from jupyter_quantum.core.jobs import JobState
+from jupyter_quantum.exceptions import Conflict, JobFailed, NotFound, QuantumError, Refused
+from jupyter_quantum.pipeline.board import Ticket
+from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.decide import Asker, Deciding
+from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
+from jupyter_quantum.pipeline.submit import Run, Submitting
+from jupyter_quantum.pipeline.validate import Validating, parcel_of, single
+from jupyter_quantum.pipeline.views import error_body
+from jupyter_quantum.store import Tx, View
+from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow
+from jupyter_quantum.wire.base import ErrorBody
+
+__all__ = ["Reconciling"]
+
+log = logging.getLogger(__name__)
+
+_LATE = 1_000
+"""Ended jobs whose usage fair share remembers after a restart."""
+
+
+class Reconciling:
+    """Brings every job that was under way to where it can go on."""
+
+    def __init__(
+        self,
+        context: Context,
+        deciding: Deciding,
+        validating: Validating,
+        scheduling: Scheduling,
+        submitting: Submitting,
+        live: Live,
+    ) -> None:
+        self._context = context
+        self._deciding = deciding
+        self._validating = validating
+        self._scheduling = scheduling
+        self._submitting = submitting
+        self._live = live
+
+    async def restore(self) -> None:
+        """After a restart: devices, usage, attempts that nobody reports on, queues, drafts.
+
+        Every lease of before has ended: a runner of before gets its reports refused and stops.
+        """
+        context = self._context
+        devices = await context.store.read(lambda view: view.devices())
+        for row in devices:
+            context.registry.restore(row)
+        for device in context.registry:
+            self._scheduling.device(device)
+        for job in await context.store.read(_ended):
+            self._scheduling.used(job)
+        for attempt in await context.store.read(lambda view: view.open_attempts()):
+            await self._lost_attempt(attempt)
+        waiting = await context.store.read(_under_way)
+        for job in waiting:
+            if job.state is JobState.QUEUED:
+                self._scheduling.queued(job)
+            elif job.state is JobState.DRAFT:
+                context.background.start(self._resume(job), f"resume {job.id}")
+            else:
+                context.background.start(self.revalidate(job.id), f"revalidate {job.id}")
+
+    # Lost runs
+
+    async def lost(self, ticket: Ticket) -> None:
+        """The runner that held this task is gone."""
+        if not ticket.attempt or ticket.job is None:
+            return
+        tag = f"{ticket.job}-{ticket.attempt}"
+        try:
+            attempt = await self._context.store.read(lambda view: view.attempt(tag))
+        except NotFound:
+            return
+        if attempt.state in (AttemptState.SCHEDULED, AttemptState.RUNNING):
+            await self._lost_attempt(attempt, sure=not ticket.leased)
+        else:
+            device = next(iter(ticket.devices))
+            self._scheduling.free(ticket.job, device, 0.0)
+
+    async def _lost_attempt(self, attempt: AttemptRow, *, sure: bool = False) -> None:
+        """``sure``: no runner ever had it, so that it cannot have run."""
+        try:
+            row = await self._context.store.write(lambda tx: self._after_loss(tx, attempt, sure))
+        except Conflict:  # it ended, or was cancelled, at this very moment
+            return
+        self._live.moved(row)
+        if row.state is JobState.QUEUED:
+            self._scheduling.requeued(row)
+        else:
+            self._scheduling.free(row.id, row.device, 0.0)
+
+    def _after_loss(self, tx: Tx, attempt: AttemptRow, sure: bool) -> JobRow:
+        row = tx.job(attempt.job)
+        lost = JobFailed(
+            "The runner stopped answering while it had this run. Not charged.", code="runner.lost", hint="Try again."
+        )
+        text = error_body(lost, row.id).model_dump_json()
+        event = {"tag": attempt.tag, "code": lost.code}
+        device = self._context.registry.get(row.device)
+        repeatable = device is not None and device.words.recovery == "repeatable"
+        if not (repeatable or sure):
+            return self._unknown(tx, row, attempt, text)
+        tx.settle(row.id, attempt.number, 0)
+        tx.finish_attempt(attempt.tag, AttemptState.FAILED, fence=None, error=text)
+        if attempt.number >= self._context.settings.max_attempts:
+            return tx.move(row.id, JobState.FAILED, actor=SERVICE, event=event, error=text)
+        return tx.move(row.id, JobState.QUEUED, actor=SERVICE, event=event)
+
+    @staticmethod
+    def _unknown(tx: Tx, row: JobRow, attempt: AttemptRow, text: str) -> JobRow:
+        """Nobody can tell whether the device ran it: the job stays running, and says so."""
+        if row.state is JobState.SCHEDULED:
+            tx.move(row.id, JobState.RUNNING, actor=SERVICE, event={"tag": attempt.tag})
+        tx.finish_attempt(attempt.tag, AttemptState.UNKNOWN, fence=None, error=text)
+        said = ErrorBody(
+            error="JobFailed",
+            code="attempt.unknown",
+            message=f"We cannot tell whether {row.device} ran this. An operator checks; it will not be run twice.",
+            job=row.id,
+        )
+        event = {"tag": attempt.tag, "code": "attempt.unknown"}
+        return tx.amend(row.id, actor=SERVICE, event=event, error=said.model_dump_json())
+
+    # Validating again
+
+    async def _resume(self, row: JobRow) -> None:
+        """A draft of before the restart goes through the door again; its sender asks for it with the same key."""
+        try:
+            run = await self._run(row)
+        except QuantumError as error:
+            await self._reject(row, error)
+            return
+        ticket = self._validating.offer(run.parcel, run.device, row.principal, row.id)
+        await self._submitting.drive(run, ticket, None)
+
+    async def _run(self, row: JobRow) -> Run:
+        """The job as a run, its owner as the hub knows them now. Raises what forbids going on."""
+        device = self._context.registry.get(row.device)
+        if device is None:
+            raise Refused(f"{row.device} is no longer there.", code="device.gone", hint="Choose another device.")
+        asker: Asker = await self._deciding.asker_now(row)
+        source = await self._context.store.artefacts.get(row.source)
+        return Run(row, parcel_of(row, source), asker, self._context.settings.projects[row.project], device)
+
+    async def stale(self) -> None:
+        """For ever: validate again what the scheduler found to be out of date."""
+        while True:
+            await self._scheduling.on_stale.wait()
+            self._scheduling.on_stale.clear()
+            jobs, self._scheduling.stale = self._scheduling.stale, []
+            await asyncio.gather(*(self._again(job) for job in jobs))
+
+    async def _again(self, job_id: str) -> None:
+        try:
+            event = {"code": "calibration.changed"}
+            row = await self._context.store.write(
+                lambda tx: tx.move(job_id, JobState.VALIDATED, actor=SERVICE, event=event)
+            )
+        except Conflict:
+            return
+        self._live.moved(row)
+        await self.revalidate(job_id)
+
+    async def revalidate(self, job_id: str) -> None:
+        """A job in *validated* keeps its hold, is prepared for the new calibration, and goes on where it fits."""
+        row = await self._context.store.read(lambda view: view.job(job_id))
+        try:
+            run = await self._run(row)
+            ticket = self._validating.offer(run.parcel, run.device, row.principal, row.id)
+            try:
+                ticket, report = await self._validating.found(ticket)
+                prepared = single(report)
+                self._validating.check_found(run.device, prepared)
+            finally:
+                self._validating.close(ticket)
+            row = await self._submitting.decide_again(run, prepared)
+        except Conflict as error:
+            if error.code == "job.move":  # cancelled meanwhile
+                return
+            row = await self._reject(row, error)
+        except QuantumError as error:
+            row = await self._reject(row, error)
+        self._live.moved(row)
+        if row.state is JobState.QUEUED:
+            self._scheduling.queued(row)
+
+    async def _reject(self, row: JobRow, error: QuantumError) -> JobRow:
+        text = error_body(error, row.id).model_dump_json()
+        event = {"code": error.code}
+        row = await self._context.store.write(
+            lambda tx: tx.move(row.id, JobState.REJECTED, actor=SERVICE, event=event, error=text)
+        )
+        self._live.moved(row)
+        return row
+
+
+def _under_way(view: View) -> list[JobRow]:
+    """Jobs that go on by themselves, oldest first."""
+    states = {JobState.DRAFT, JobState.VALIDATED, JobState.QUEUED}
+    found: list[JobRow] = []
+    while page := view.jobs(states=states, before=found[-1].id if found else None, limit=500):
+        found += page
+    return found[::-1]
+
+
+def _ended(view: View) -> list[JobRow]:
+    return view.jobs(states={JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED}, limit=_LATE)[::-1]

@@ -1,0 +1,173 @@
+"""The devices: what runners announced, what the operators made of it, and which options each has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from jupyter_quantum.core.jobs import DeviceKind, JobKind
+from jupyter_quantum.core.money import PriceList
+from jupyter_quantum.exceptions import InputError, OptionRejected
+from jupyter_quantum.pipeline.board import Board
+from jupyter_quantum.pipeline.settings import Settings
+from jupyter_quantum.pipeline.views import price_view
+from jupyter_quantum.store.rows import DeviceRow
+from jupyter_quantum.wire.jobs import DeviceView, Wait
+from jupyter_quantum.wire.runner import DeviceAnnouncement
+
+__all__ = ["Device", "Registry"]
+
+State = Literal["ready", "paused", "drained", "offline"]
+
+
+@dataclass(slots=True)
+class Device:
+    """One device as the service knows it."""
+
+    words: DeviceAnnouncement
+    row: DeviceRow
+    prices: PriceList
+    label: str
+    max_seconds: float
+    _checks: dict[JobKind, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What users pick."""
+        return self.words.name
+
+    @property
+    def max_shots(self) -> int:
+        """Of one circuit."""
+        return self.words.max_shots
+
+    def check_options(self, kind: JobKind, options: Mapping[str, Any]) -> None:
+        """Raise OptionRejected, naming the option, unless the device has all of these for this kind of job."""
+        schema = self.words.options.get(kind.value)
+        if schema is None:
+            raise OptionRejected(f"{self.name} does not offer {kind.value} jobs.", code="option.kind")
+        if not options:
+            return
+        known = schema.get("properties", {})
+        for name in options:
+            if name not in known:
+                offered = ", ".join(sorted(known)) or "none"
+                raise OptionRejected(
+                    f"{self.name} has no option {name!r} for {kind.value} jobs.",
+                    hint=f"It has: {offered}.",
+                    details={"option": name, "device": self.name},
+                )
+        if kind not in self._checks:
+            self._checks[kind] = Draft202012Validator(schema)
+        problem: ValidationError | None = best_match(self._checks[kind].iter_errors(dict(options)))
+        if problem is not None:
+            name = str(problem.absolute_path[0]) if problem.absolute_path else "options"
+            raise OptionRejected(
+                f"The option {name!r} of {self.name} cannot be this: {problem.message}.",
+                code="option.value",
+                details={"option": name, "device": self.name},
+            )
+
+    def check_shots(self, shots: int | None, limit: int) -> None:
+        """Raise InputError where the device takes fewer shots at once; ``limit`` is the service's own."""
+        most = min(self.max_shots, limit)
+        if shots is not None and shots > most:
+            raise InputError(
+                f"{self.name} takes at most {most:,} shots of a circuit at once; {shots:,} were asked for.".replace(
+                    ",", "\u202f"
+                ),
+                code="shots.limit",
+                hint=f"Use {most:,} shots or fewer.".replace(",", "\u202f"),
+                details={"most": most, "shots": shots},
+            )
+
+
+class Registry:
+    """Devices by name."""
+
+    def __init__(self, settings: Settings, board: Board) -> None:
+        self._settings = settings
+        self._board = board
+        self._devices: dict[str, Device] = {}
+
+    def __iter__(self) -> Any:
+        return iter(sorted(self._devices.values(), key=_order))
+
+    def get(self, name: str) -> Device | None:
+        """The device that was announced under this name and admitted."""
+        return self._devices.get(name)
+
+    def restore(self, row: DeviceRow) -> None:
+        """A device from before a restart: known, and offline until a runner announces it again."""
+        if row.admitted:
+            self._put(DeviceAnnouncement.model_validate(json.loads(row.announcement)), row)
+
+    def prices(self, device: str, kind: DeviceKind) -> PriceList | None:
+        """The price list; a simulator without one is free, anything else is not admitted."""
+        free = PriceList() if kind is DeviceKind.SIMULATOR else None
+        return self._settings.prices.get(device, free)
+
+    def admits(self, words: DeviceAnnouncement) -> bool:
+        """Whether the operator has said what the device costs."""
+        return self.prices(words.name, words.kind) is not None
+
+    def put(self, words: DeviceAnnouncement, row: DeviceRow) -> bool:
+        """A runner announced it; whether its calibration or anything else that users see changed."""
+        before = self._devices.get(words.name)
+        self._put(words, row)
+        return before is None or before.words != words
+
+    def _put(self, words: DeviceAnnouncement, row: DeviceRow) -> None:
+        prices = self.prices(words.name, words.kind)
+        if prices is None:
+            self._devices.pop(words.name, None)
+            return
+        label = self._settings.device_labels.get(words.name, words.label)
+        seconds = self._settings.seconds_at_most(words.name)
+        self._devices[words.name] = Device(words, row, prices, label, seconds)
+
+    def set_row(self, row: DeviceRow) -> None:
+        """The operator changed it."""
+        self._devices[row.name].row = row
+
+    def state(self, device: Device) -> State:
+        """What it does now: the operator's word, unless nobody serves it."""
+        return device.row.state if self._board.serving(device.name) else "offline"
+
+    def view(self, device: Device, wait: Wait) -> DeviceView:
+        """As its users see it."""
+        words, row = device.words, device.row
+        return DeviceView(
+            name=words.name,
+            kind=words.kind,
+            label=device.label,
+            vendor=words.vendor,
+            region=words.region,
+            description=words.description,
+            num_qubits=words.num_qubits,
+            state=self.state(device),
+            state_reason=row.reason,
+            state_until=row.until,
+            basis_gates=words.basis_gates,
+            max_shots=min(words.max_shots, self._settings.limits.shots),
+            max_circuits=min(words.max_circuits, self._settings.limits.circuits),
+            calibration=words.calibration,
+            price=price_view(device.prices),
+            wait=wait,
+            options=words.options,
+        )
+
+    def due(self, now: datetime) -> list[Device]:
+        """Devices whose pause or drain has ended by itself."""
+        return [d for d in self._devices.values() if d.row.until is not None and d.row.until <= now]
+
+
+def _order(device: Device) -> tuple[int, str]:
+    """Simulators first, then emulators, then hardware."""
+    return list(DeviceKind).index(device.words.kind), device.name

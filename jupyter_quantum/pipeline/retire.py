@@ -1,0 +1,63 @@
+"""Stage *retire*: cancel, in every state. What is final stays as it is."""
+
+from __future__ import annotations
+
+from jupyter_quantum.core.jobs import FINAL, JobState
+from jupyter_quantum.core.tenancy import Principal
+from jupyter_quantum.exceptions import Conflict
+from jupyter_quantum.pipeline import sentences
+from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.schedule import Scheduling
+from jupyter_quantum.store import Tx
+from jupyter_quantum.store.rows import AttemptState, JobRow
+from jupyter_quantum.wire.runner import Prepared
+
+__all__ = ["Retiring"]
+
+
+class Retiring:
+    """Takes jobs back."""
+
+    def __init__(self, context: Context, scheduling: Scheduling, live: Live) -> None:
+        self._context = context
+        self._scheduling = scheduling
+        self._live = live
+
+    async def cancel(self, who: Principal, job_id: str) -> JobRow:
+        """Cancel a job that ``who`` may see. Raises Conflict ``job.final`` where it has ended."""
+        row = await self._context.store.read(lambda view: view.job(job_id))
+        self._context.people.check_job(who, row)
+        row = await self._context.store.write(lambda tx: self._write(tx, who, job_id))
+        for ticket in self._context.board.of_job(job_id):
+            self._context.board.stop(ticket)
+            if not ticket.leased and ticket.attempt:
+                self._scheduling.free(job_id, row.device, 0.0)
+        self._scheduling.withdrawn(row)
+        self._live.moved(row)
+        self._scheduling.kick(row.device)
+        return row
+
+    def _write(self, tx: Tx, who: Principal, job_id: str) -> JobRow:
+        row = tx.job(job_id)
+        if row.state in FINAL:
+            raise Conflict(f"{sentences.state_words(row)} already.", code="job.final")
+        if row.approval is not None and tx.approval(row.approval).state == "open":
+            tx.decide_approval(row.approval, "withdrawn", actor=who.id)
+        if row.state in (JobState.SCHEDULED, JobState.RUNNING) and row.attempts:
+            self._stop_attempt(tx, row)
+        return tx.move(job_id, JobState.CANCELLED, actor=who.id, event={"by": who.name})
+
+    def _stop_attempt(self, tx: Tx, row: JobRow) -> None:
+        """The runner kills it. Hardware that had it already may have been used: that is charged, by the clock."""
+        attempt = tx.attempt(f"{row.id}-{row.attempts}")
+        device = self._context.registry.get(row.device)
+        amount, seconds = 0, 0.0
+        if attempt.started is not None:
+            seconds = (tx.now - attempt.started).total_seconds()
+            if device is not None and device.words.recovery != "repeatable":
+                prepared = Prepared.model_validate_json(row.prepared or "{}")
+                tasks = prepared.tasks or prepared.num_circuits
+                amount = device.prices.amount(tasks=tasks, executions=prepared.executions, seconds=seconds)
+        tx.settle(row.id, row.attempts, amount)
+        tx.finish_attempt(attempt.tag, AttemptState.CANCELLED, fence=None, usage=seconds, charged=amount > 0)

@@ -1,0 +1,156 @@
+"""The runners' side: announcements, reports, losses, and what the operators make of the devices."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from jupyter_quantum.core.tenancy import Principal
+from jupyter_quantum.exceptions import Conflict, InputError
+from jupyter_quantum.pipeline.board import Ticket
+from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.execute import Executing
+from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.reconcile import Reconciling
+from jupyter_quantum.pipeline.registry import Device
+from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
+from jupyter_quantum.store import Tx
+from jupyter_quantum.store.rows import DeviceRow, DeviceState
+from jupyter_quantum.wire.jobs import DeviceAction
+from jupyter_quantum.wire.runner import (
+    PROTOCOL,
+    Announce,
+    DeviceAnnouncement,
+    ExecuteTask,
+    Reported,
+    TaskReport,
+    Welcome,
+)
+
+__all__ = ["Runners"]
+
+_STATES: Mapping[str, DeviceState] = {"pause": "paused", "drain": "drained", "resume": "ready"}
+
+
+class Runners:
+    """What runners and operators say about devices."""
+
+    def __init__(
+        self,
+        context: Context,
+        scheduling: Scheduling,
+        executing: Executing,
+        reconciling: Reconciling,
+        live: Live,
+    ) -> None:
+        self._context = context
+        self._scheduling = scheduling
+        self._executing = executing
+        self._reconciling = reconciling
+        self._live = live
+        self._states: dict[str, str] = {}
+        self._waits: dict[str, str] = {}
+
+    async def announce(self, words: Announce) -> Welcome:
+        """Take note of a runner and its devices. Raises InputError for another protocol."""
+        if words.protocol != PROTOCOL:
+            raise InputError(
+                f"This service speaks protocol {PROTOCOL}; the runner {words.protocol}.",
+                code="runner.protocol",
+                hint="Install the same release on both sides.",
+            )
+        admitted = [device for device in words.devices if self._context.registry.admits(device)]
+        self._context.board.announce(words, [device.name for device in admitted])
+        targets = {device.name: json.dumps(device.target, sort_keys=True).encode() for device in words.devices}
+        for raw in targets.values():
+            await self._context.keep(raw)
+        now = self._context.clock()
+
+        def write(tx: Tx) -> list[DeviceRow]:
+            return [self._put(tx, words.runner, device, targets[device.name], now) for device in words.devices]
+
+        rows = await self._context.store.write(write)
+        for device, row in zip(words.devices, rows, strict=True):
+            if device in admitted:
+                self._context.registry.put(device, row)
+        await self.watch()
+        self._live.committed()
+        return Welcome(protocol=PROTOCOL, lease_s=self._context.settings.lease_s, admitted=[d.name for d in admitted])
+
+    def _put(self, tx: Tx, runner: str, device: DeviceAnnouncement, target: bytes, now: datetime) -> DeviceRow:
+        digest = tx.put_blob(target)
+        text = device.model_copy(update={"target": {}}).model_dump_json()
+        row = DeviceRow(device.name, text, runner, now, self._context.registry.admits(device), target=digest)
+        return tx.put_device(row, actor=f"runner:{runner}")
+
+    async def report(self, task_id: str, report: TaskReport) -> Reported:
+        """A move of a task. Raises Conflict ``fence`` where the lease is not this runner's any more."""
+        board = self._context.board
+        ticket = board.held(task_id, report)
+        if isinstance(ticket.do, ExecuteTask):
+            await self._executing.report(ticket, report)
+            return Reported()
+        if report.state == "started":
+            return Reported()
+        board.done(ticket)
+        if ticket.outcome.done():
+            return Reported()
+        ticket.outcome.set_result(report)
+        return Reported.model_construct(next=await asyncio.shield(ticket.follow))
+
+    async def lost(self, runner: str) -> None:
+        """A runner has ended."""
+        tickets: list[Ticket] = self._context.board.forget(runner)
+        await self.watch()
+        for ticket in tickets:
+            await self._reconciling.lost(ticket)
+
+    async def watch(self) -> None:
+        """Note devices that came or went, and pauses that have ended."""
+        for device in self._context.registry.due(self._context.clock()):
+            await self._set(device, "ready", SERVICE, None, None)
+        for device in self._context.registry:
+            state = self._context.registry.state(device)
+            if self._states.get(device.name) == state:
+                continue
+            known = device.name in self._states
+            self._states[device.name] = state
+            self._scheduling.device(device)
+            self._scheduling.kick(device.name)
+            if known:
+                await self._tell(device, state)
+
+    async def _tell(self, device: Device, state: str) -> None:
+        data: dict[str, Any] = {"device": device.name, "state": state}
+        await self._context.store.write(lambda tx: tx.add_event("device.changed", actor=SERVICE, data=data))
+        self._live.committed()
+
+    async def act(self, who: Principal, device: Device, act: DeviceAction) -> None:
+        """Pause, drain or resume. Raises Conflict where it is in that state already."""
+        state = _STATES[act.action]
+        if device.row.state == state and state == "ready":
+            raise Conflict(f"{device.name} is ready already.", code="device.state")
+        until = None if state == "ready" else act.until
+        await self._set(device, state, who.id, act.reason or None, until)
+
+    async def _set(
+        self, device: Device, state: DeviceState, actor: str, reason: str | None, until: datetime | None
+    ) -> None:
+        row = await self._context.store.write(
+            lambda tx: tx.set_device_state(device.name, state, actor=actor, reason=reason, until=until)
+        )
+        self._context.registry.set_row(row)
+        self._states[device.name] = self._context.registry.state(device)
+        self._scheduling.device(device)
+        self._scheduling.kick(device.name)
+        self._live.committed()
+
+    async def write_waits(self, texts: dict[str, str]) -> None:
+        """Write place, estimate and reason of waiting jobs where they changed."""
+        changed = {job: text for job, text in texts.items() if self._waits.get(job) != text}
+        self._waits = texts
+        if changed:
+            await self._context.store.write(lambda tx: tx.set_waits(changed))

@@ -1,0 +1,265 @@
+"""Stage *schedule*: who is next on each device, and the start of a run.
+
+The rules are :mod:`jupyter_quantum.core.fairshare`; this module feeds it what was committed, checks membership, policy
+and calibration once more when a job's turn has come, and writes the attempt's tag before any runner gets the task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jupyter_quantum.core.fairshare import (
+    Demand,
+    DeviceSet,
+    Ended,
+    Path,
+    Requeued,
+    Rules,
+    Scheduler,
+    Started,
+    Submitted,
+    Used,
+    Withdrawn,
+)
+from jupyter_quantum.core.jobs import JobState
+from jupyter_quantum.exceptions import Conflict, Refused
+from jupyter_quantum.pipeline.board import Ticket
+from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.decide import Deciding
+from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.registry import Device
+from jupyter_quantum.pipeline.views import error_body
+from jupyter_quantum.store import Tx
+from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow
+from jupyter_quantum.wire.jobs import CalibrationRef
+from jupyter_quantum.wire.runner import ExecuteTask, Prepared
+
+__all__ = ["Scheduling", "Start"]
+
+SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A slot given to a job, and the attempt that will use it."""
+
+    job: str
+    number: int
+    runner: str
+    fence: int
+
+    @property
+    def tag(self) -> str:
+        """What the device is told."""
+        return f"{self.job}-{self.number}"
+
+
+class Scheduling:
+    """Queues of all devices. Set :attr:`revalidate` before jobs arrive."""
+
+    def __init__(self, context: Context, deciding: Deciding, live: Live) -> None:
+        self._context = context
+        self._deciding = deciding
+        self._live = live
+        self.scheduler = Scheduler(_rules(context))
+        self.stale: list[str] = []
+        """Jobs taken from the queue because their calibration or policy is not the one they were decided under."""
+        self.on_stale: asyncio.Event = asyncio.Event()
+        self._busy: set[str] = set()
+        self._again: set[str] = set()
+
+    # What was committed
+
+    def device(self, device: Device) -> None:
+        """A device is there, changed, or is not served any more."""
+        state = self._context.registry.state(device)
+        self.scheduler.apply(DeviceSet(device.name, device.words.slots, state))
+
+    def queued(self, row: JobRow) -> None:
+        """A job waits for its device."""
+        self.scheduler.apply(Submitted(_demand(row), self._now()))
+        self.kick(row.device)
+
+    def withdrawn(self, row: JobRow) -> None:
+        """A job waits no longer."""
+        self.scheduler.apply(Withdrawn(row.id))
+
+    def free(self, job_id: str, device: str, seconds: float) -> None:
+        """A run gave its slot back after so many seconds on the device."""
+        self.scheduler.apply(Ended(job_id, seconds))
+        self.kick(device)
+
+    def requeued(self, row: JobRow) -> None:
+        """A run gave its slot back and waits again."""
+        self.scheduler.apply(Requeued(row.id, self._now()))
+        self.scheduler.apply(Submitted(_demand(row), self._now()))
+        self.kick(row.device)
+
+    def used(self, row: JobRow) -> None:
+        """Usage from before a restart."""
+        if row.ended is not None and row.seconds:
+            self.scheduler.apply(Used(_demand(row), row.seconds, row.ended.timestamp()))
+
+    # Starting
+
+    def reserve(self, row: JobRow) -> Start | None:
+        """Queue a job that is just being decided; its start where it is next and a slot is free, before the commit.
+
+        Undo with :meth:`unreserve` where the commit fails.
+        """
+        demand = _demand(row)
+        self.scheduler.apply(Submitted(demand, self._now()))
+        runner = self._context.board.serving(row.device)
+        first = self.scheduler.next(row.device, self._now())
+        if runner is None or first is None or first.id != row.id:
+            return None
+        self.scheduler.apply(Started(row.id, self._now()))
+        return self._start(row, runner.words.runner)
+
+    def unreserve(self, job_id: str) -> None:
+        """The job was not queued after all."""
+        self.scheduler.apply(Ended(job_id, 0.0))
+        self.scheduler.apply(Withdrawn(job_id))
+
+    def _start(self, row: JobRow, runner: str) -> Start:
+        return Start(row.id, row.attempts + 1, runner, self._context.board.next_fence())
+
+    def write(self, tx: Tx, start: Start) -> JobRow:
+        """The move to *scheduled* with the attempt's tag, in the caller's transaction."""
+        until = tx.now + timedelta(seconds=self._context.settings.lease_s)
+        tx.move(start.job, JobState.SCHEDULED, actor=SERVICE, event={"tag": start.tag, "runner": start.runner})
+        tx.add_attempt(
+            AttemptRow(
+                job=start.job,
+                number=start.number,
+                tag=start.tag,
+                state=AttemptState.SCHEDULED,
+                runner=start.runner,
+                fence=start.fence,
+                created=tx.now,
+                lease_until=until,
+            )
+        )
+        return tx.job(start.job)
+
+    def ticket(self, row: JobRow, prepared: Prepared, start: Start, executable: bytes | None) -> Ticket:
+        """The execute task of a start. ``executable`` is None where the worker that prepared it goes on."""
+        settings = self._context.settings
+        do = ExecuteTask.model_construct(
+            task="execute",
+            tag=start.tag,
+            device=row.device,
+            kind=row.kind,
+            executable=executable,
+            digest=row.executable or "",
+            pubs=prepared.pubs,
+            options=prepared.options,
+            calibration=prepared.calibration.digest if prepared.calibration else "",
+        )
+        seconds = settings.seconds_at_most(row.device)
+        ticket = Ticket(do, self._context.affinity(row.principal), seconds, settings.memory_mb, row.id, start.number)
+        ticket.runner, ticket.fence = start.runner, start.fence
+        return ticket
+
+    # The cycle
+
+    def kick(self, device: str) -> None:
+        """Look whether something can start on this device; returns at once."""
+        if device in self._busy:
+            self._again.add(device)
+        elif self.scheduler.next(device, self._now()) is not None:
+            self._busy.add(device)
+            self._context.background.start(self._cycle(device), f"schedule {device}")
+
+    def kick_all(self) -> None:
+        """The same for every device."""
+        for device in self._context.registry:
+            self.kick(device.name)
+
+    async def _cycle(self, device: str) -> None:
+        try:
+            while (demand := self.scheduler.next(device, self._now())) is not None:
+                self._again.discard(device)
+                runner = self._context.board.serving(device)
+                if runner is None:
+                    return
+                self.scheduler.apply(Started(demand.id, self._now()))
+                try:
+                    await self._launch(demand.id, runner.words.runner)
+                except BaseException:
+                    self.scheduler.apply(Ended(demand.id, 0.0))
+                    raise
+        finally:
+            self._busy.discard(device)
+            if device in self._again:
+                self._again.discard(device)
+                self.kick(device)
+
+    async def _launch(self, job_id: str, runner: str) -> None:
+        """1. Does it still wait? 2. May its owner still? 3. Is it what was decided? 4. Write the tag. 5. Hand out."""
+        row = await self._context.store.read(lambda view: view.job(job_id))
+        if row.state is not JobState.QUEUED:
+            self.scheduler.apply(Ended(job_id, 0.0))
+            return
+        try:
+            await self._deciding.asker_now(row)
+        except Refused as gone:
+            await self._take_back(row, gone)
+            return
+        if self._is_stale(row):
+            self.scheduler.apply(Ended(job_id, 0.0))
+            self.stale.append(job_id)
+            self.on_stale.set()
+            return
+        start = self._start(row, runner)
+        executable = await self._context.store.artefacts.get(row.executable or "")
+        try:
+            row = await self._context.store.write(lambda tx: self.write(tx, start))
+        except Conflict:  # cancelled meanwhile
+            self.scheduler.apply(Ended(job_id, 0.0))
+            return
+        prepared = Prepared.model_validate_json(row.prepared or "{}")
+        self._context.board.put(self.ticket(row, prepared, start, executable))
+        self._live.moved(row)
+
+    async def _take_back(self, row: JobRow, why: Refused) -> None:
+        """The owner may not run it any more: cancelled, and the hold released."""
+        self.scheduler.apply(Ended(row.id, 0.0))
+        text = error_body(why, row.id).model_dump_json()
+        try:
+            row = await self._context.store.write(
+                lambda tx: tx.move(row.id, JobState.CANCELLED, actor=SERVICE, event={"code": why.code}, error=text)
+            )
+        except Conflict:
+            return
+        self._live.moved(row)
+
+    def _is_stale(self, row: JobRow) -> bool:
+        device = self._context.registry.get(row.device)
+        if device is None or row.calibration is None:
+            return False
+        return CalibrationRef.model_validate_json(row.calibration).digest != device.words.calibration.digest
+
+    def _now(self) -> float:
+        return self._context.clock().timestamp()
+
+
+def _rules(context: Context) -> Rules:
+    weights: dict[Path, float] = {
+        (spec.organisation, spec.name): spec.weight for spec in context.settings.projects.values()
+    }
+    return Rules(half_life=context.settings.half_life_s, weights=weights)
+
+
+def _demand(row: JobRow) -> Demand:
+    """A job as the scheduler sees it."""
+    seconds, most = 0.0, 0.0
+    if row.prepared is not None:
+        found = Prepared.model_validate_json(row.prepared).seconds
+        seconds, most = (found.value, found.high) if found else (0.0, 0.0)
+    when: datetime = row.submitted or row.created
+    return Demand(
+        row.id, row.device, row.organisation, row.project, row.principal, when.timestamp(), max(seconds, 1e-3), most
+    )

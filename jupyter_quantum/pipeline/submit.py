@@ -1,0 +1,460 @@
+"""Stage *submit*: the door. A draft is stored while a worker validates it; then one transaction decides everything.
+
+That transaction takes the hold and moves the job as far as it can go now: to *awaiting approval*, to *queued*, or,
+where it is next and a slot is free, to *scheduled*, and then the worker that prepared it goes on with the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from jupyter_quantum.core import words
+from jupyter_quantum.core.facts import Decision
+from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.core.jobs import FINAL, JobState
+from jupyter_quantum.core.money import Cost
+from jupyter_quantum.core.tenancy import Principal, ProjectSpec, Role
+from jupyter_quantum.exceptions import (
+    Conflict,
+    InputError,
+    PolicyRefused,
+    QuantumError,
+    QuotaExceeded,
+    Refused,
+    Unavailable,
+)
+from jupyter_quantum.pipeline import sentences
+from jupyter_quantum.pipeline.board import Ticket
+from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.decide import Asker, Deciding
+from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.people import absent
+from jupyter_quantum.pipeline.registry import Device
+from jupyter_quantum.pipeline.reports import Reports
+from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling, Start
+from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, single
+from jupyter_quantum.pipeline.views import decision_view, error_body, error_of, job_view
+from jupyter_quantum.store import Tx
+from jupyter_quantum.store.rows import ApprovalRow, JobRow
+from jupyter_quantum.wire.base import ErrorBody, digest_of
+from jupyter_quantum.wire.jobs import JobRequest, JobView, ReportRow
+from jupyter_quantum.wire.runner import Prepared
+
+__all__ = ["Run", "Submitting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One job on its way through the door."""
+
+    row: JobRow
+    parcel: Parcel
+    asker: Asker
+    project: ProjectSpec
+    device: Device
+    promised: ReportRow | None = None
+    """What the report said, where the job comes from one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What was found out and decided about a run."""
+
+    prepared: Prepared
+    cost: Cost
+    decision: Decision
+
+    def columns(self, run: Run) -> dict[str, Any]:
+        """For the job's row."""
+        prepared = self.prepared
+        options = {**run.parcel.options, **prepared.options}
+        return {
+            "num_circuits": prepared.num_circuits,
+            "num_qubits": prepared.num_qubits,
+            "shots": prepared.shots,
+            "executions": prepared.executions,
+            "executable": prepared.digest,
+            "prepared": prepared.model_dump_json(exclude={"executable"}),
+            "calibration": None if prepared.calibration is None else prepared.calibration.model_dump_json(),
+            "options": json.dumps(options),
+            "price": self.cost.estimate,
+            "price_at_most": self.cost.at_most,
+            "decision": decision_view(self.decision).model_dump_json(),
+        }
+
+
+class Submitting:
+    """From a request to a job that is decided."""
+
+    def __init__(
+        self,
+        context: Context,
+        deciding: Deciding,
+        validating: Validating,
+        scheduling: Scheduling,
+        reports: Reports,
+        live: Live,
+    ) -> None:
+        self._context = context
+        self._deciding = deciding
+        self._validating = validating
+        self._scheduling = scheduling
+        self._reports = reports
+        self._live = live
+
+    async def submit(self, who: Principal, request: JobRequest, key: str | None, wait_s: float) -> JobView:
+        """Take a request through the door; see ``Pipeline.submit``."""
+        project = self._context.people.project(who, request.project)
+        device = self._context.registry.get(request.device)
+        if device is None:
+            raise absent("device")
+        parcel, promised = await self._parcel(who, request, project)
+        run = self._draft(who, request, project, device, parcel, promised, key)
+        with self._context.bus.follow(run.row.id) as news:
+            row = await self._through(run)
+            if row.id != run.row.id:
+                return await self._first_answer(row.id, wait_s)
+            if row.state is JobState.REJECTED:
+                raise _refusal(row)
+            if wait_s > 0 and row.state not in FINAL:
+                last = await news.final(wait_s)
+                if last is not None:
+                    return job_view(last.row, last.result)
+                row = await self._context.store.read(lambda view: view.job(run.row.id))
+        return job_view(row)
+
+    async def _parcel(
+        self, who: Principal, request: JobRequest, project: ProjectSpec
+    ) -> tuple[Parcel, ReportRow | None]:
+        if request.report is not None:
+            return await self._reports.bound(who, request, project)
+        if request.circuits is None:
+            raise InputError("The request has no circuits.", code="circuit.missing", hint="Send circuits, or a report.")
+        return Parcel(request.kind, request.circuits, request.pubs, request.options, request.transpile), None
+
+    def _draft(
+        self,
+        who: Principal,
+        request: JobRequest,
+        project: ProjectSpec,
+        device: Device,
+        parcel: Parcel,
+        promised: ReportRow | None,
+        key: str | None,
+    ) -> Run:
+        now = self._context.clock()
+        body = request.model_dump_json(exclude={"circuits"}) + parcel.source
+        row = JobRow(
+            id=new_id("job"),
+            principal=who.id,
+            owner=who.name,
+            organisation=project.organisation,
+            project=project.name,
+            device=device.name,
+            device_kind=device.words.kind,
+            device_label=device.label,
+            kind=parcel.kind,
+            name=request.name or parcel.kind.value,
+            created=now,
+            changed=now,
+            source=parcel.source,
+            source_format=parcel.circuits.format,
+            transpile=parcel.transpile,
+            pubs=PUBS.dump_json(list(parcel.pubs)).decode(),
+            options=json.dumps(dict(parcel.options)),
+            reason=request.reason,
+            max_price=request.max_price,
+            report=request.report,
+            idempotency=key,
+            body=digest_of(body.encode()) if key else None,
+        )
+        return Run(row, parcel, Asker.of(who, project), project, device, promised)
+
+    # The door
+
+    async def _through(self, run: Run) -> JobRow:
+        """Validate while the draft is stored, then decide; not ended by a client that goes away."""
+        try:
+            self._admit(run)
+        except Unavailable:
+            raise
+        except QuantumError as error:
+            return await self._refuse_at_once(run, error)
+        await self._context.keep(run.parcel.circuits.data)
+        ticket = self._validating.offer(run.parcel, run.device, run.row.principal, run.row.id)
+        stored = self._context.store.write(lambda tx: self._store(tx, run))
+        name = f"submit {run.row.id}"
+        return await asyncio.shield(self._context.background.start(self.drive(run, ticket, stored), name))
+
+    def _admit(self, run: Run) -> None:
+        """What can be said without looking into the circuits. Raises what forbids it."""
+        context, device = self._context, run.device
+        state = context.registry.state(device)
+        if state == "offline":
+            raise Unavailable(
+                f"{device.name} does not answer at the moment.",
+                code="device.offline",
+                hint="Try again later, or choose another device.",
+            )
+        if state == "drained":
+            said = sentences.drained(device.row, context.settings.time_zone, context.clock())
+            raise Conflict(said, code="device.drained", hint="Choose another device.")
+        self._validating.check_size(run.parcel)
+        device.check_options(run.parcel.kind, run.parcel.options)
+        device.check_shots(run.parcel.shots(), context.settings.limits.shots)
+
+    def _store(self, tx: Tx, run: Run) -> str:
+        """Write the draft. Returns the id of the job that this key made, which may be an earlier one."""
+        row = run.row
+        if row.idempotency is not None:
+            first = tx.idempotent(row.principal, row.idempotency, row.body or "")
+            if first is not None:
+                return first
+        self._context.refer(tx, run.parcel.circuits.data, row.source)
+        tx.add_job(row, actor=row.principal)
+        return row.id
+
+    async def _refuse_at_once(self, run: Run, error: QuantumError) -> JobRow:
+        """Record a refusal that needed no validation."""
+        await self._context.keep(run.parcel.circuits.data)
+
+        def write(tx: Tx) -> JobRow:
+            first = self._store(tx, run)
+            return tx.job(first) if first != run.row.id else self._reject(tx, run.row.id, error)
+
+        row = await self._context.store.write(write)
+        if row.id == run.row.id:
+            self._live.moved(row)
+        return row
+
+    async def drive(self, run: Run, ticket: Ticket, stored: Awaitable[str] | None) -> JobRow:
+        """From the validation's answer to the decision. Also for jobs that were drafts when the service stopped."""
+        try:
+            if stored is not None:
+                first = await stored
+                if first != run.row.id:
+                    return await self._context.store.read(lambda view: view.job(first))
+            try:
+                ticket, report = await self._validating.found(ticket)
+                prepared = single(report)
+                verdict = self._judge(run, prepared)
+            except QuantumError as error:
+                return await self._record(run, error)
+            return await self._commit(run, verdict, ticket)
+        finally:
+            self._validating.close(ticket)
+
+    def _judge(self, run: Run, prepared: Prepared) -> _Verdict:
+        """Bounds, price and policy. Raises what forbids it, except policy's own answer."""
+        self._validating.check_found(run.device, prepared)
+        cost = self._deciding.cost(run.device, prepared)
+        _check_promise(run, prepared, cost)
+        cap = run.row.max_price
+        if cap is not None and cost.at_most > cap:
+            raise Refused(
+                f"This run may cost {words.price(cost.at_most)} credits; you allowed {words.price(cap)}.",
+                code="price.cap",
+                hint="Raise max_price, or use fewer shots.",
+                details={"price_at_most": cost.at_most, "max_price": cap},
+            )
+        decision = self._deciding.ask(run.asker, run.project, run.device, prepared, cost)
+        return _Verdict(prepared, cost, decision)
+
+    async def _commit(self, run: Run, verdict: _Verdict, ticket: Ticket) -> JobRow:
+        """One transaction: validated, the hold, and as far as it can go now."""
+        executable = verdict.prepared.executable or b""
+        await self._context.keep(executable)
+        columns = verdict.columns(run)
+        others = self._deciding.alternatives(run.device, verdict.prepared) if verdict.cost.at_most else []
+        start: Start | None = None
+        if verdict.decision.effect == "allow":
+            start = self._scheduling.reserve(_ahead(run.row, columns))
+
+        def write(tx: Tx) -> JobRow:
+            decision = verdict.decision
+            if decision.effect == "refuse":
+                return self._reject(tx, run.row.id, _policy_error(decision), **columns)
+            self._context.refer(tx, executable, verdict.prepared.digest or "")
+            tx.move(run.row.id, JobState.VALIDATED, actor=run.row.principal, **columns)
+            accounts = self._deciding.accounts(run.row.principal, run.row.owner, run.project)
+            try:
+                tx.hold(run.row.id, accounts, verdict.cost.at_most)
+            except QuotaExceeded as error:
+                return self._reject(tx, run.row.id, self._deciding.say_quota(error, others))
+            if decision.effect == "needs_approval":
+                return self._ask_person(tx, run, verdict)
+            queued = tx.move(run.row.id, JobState.QUEUED, actor=run.row.principal)
+            return queued if start is None else self._scheduling.write(tx, start)
+
+        try:
+            row = await self._context.store.write(write)
+        except Conflict:  # cancelled while it was validated
+            self._scheduling.unreserve(run.row.id)
+            return await self._context.store.read(lambda view: view.job(run.row.id))
+        except BaseException:
+            self._scheduling.unreserve(run.row.id)
+            raise
+        self._goes_on(run, verdict, row, start, ticket)
+        return row
+
+    async def decide_again(self, run: Run, prepared: Prepared) -> JobRow:
+        """Queue a job that was validated anew, with the hold that it has.
+
+        Raises Conflict ``promise.changed`` where it breaks the price or the success that was agreed to; policy's
+        refusal; Conflict ``job.move`` where it was cancelled meanwhile.
+        """
+        row = run.row
+        cost = self._deciding.cost(run.device, prepared)
+        if cost.at_most > row.on_hold:
+            raise Conflict(
+                f"{run.device.name} may cost {words.price(cost.at_most)} credits now; "
+                f"{words.price(row.on_hold)} are on hold. Validate again to go on.",
+                code="promise.changed",
+            )
+        before = Prepared.model_validate_json(row.prepared or "{}").success
+        if before is not None and prepared.success is not None and prepared.success.value < before.low:
+            raise Conflict(
+                f"{run.device.name} was recalibrated: success is now {prepared.success.value:.2f} "
+                f"(was {before.value:.2f}). Validate again to go on.",
+                code="promise.changed",
+            )
+        approval = None
+        if row.approval is not None:
+            approval = await self._context.store.read(lambda view: view.approval(row.approval or ""))
+        approved = [approval.role] if approval is not None and approval.state == "approved" else []
+        decision = self._deciding.ask(run.asker, run.project, run.device, prepared, cost, approvals=approved)
+        if decision.effect != "allow":
+            raise _policy_error(decision)
+        executable = prepared.executable or b""
+        await self._context.keep(executable)
+        columns = _Verdict(prepared, cost, decision).columns(run)
+
+        def write(tx: Tx) -> JobRow:
+            self._context.refer(tx, executable, prepared.digest or "")
+            return tx.move(row.id, JobState.QUEUED, actor=SERVICE, event={"code": "validated.again"}, **columns)
+
+        return await self._context.store.write(write)
+
+    def _goes_on(self, run: Run, verdict: _Verdict, row: JobRow, start: Start | None, ticket: Ticket) -> None:
+        """After the commit: hand the run to the worker that prepared it, or let the queue have it."""
+        self._live.moved(row)
+        if row.state is JobState.SCHEDULED and start is not None:
+            same = ticket.runner == start.runner and not ticket.follow.done()
+            following = self._scheduling.ticket(
+                row, verdict.prepared, start, None if same else verdict.prepared.executable
+            )
+            if same:
+                ticket.follow.set_result(self._context.board.hand_over(following, start.runner))
+            else:
+                self._context.board.put(following)
+        elif row.state is JobState.QUEUED:
+            self._scheduling.kick(row.device)
+        else:
+            self._scheduling.unreserve(row.id)
+            self._scheduling.kick(row.device)
+
+    def _ask_person(self, tx: Tx, run: Run, verdict: _Verdict) -> JobRow:
+        role = verdict.decision.role or Role.LEAD.value
+        approval = ApprovalRow(
+            id=new_id("apr"),
+            job=run.row.id,
+            project=run.row.project,
+            role=role,
+            principal=run.row.principal,
+            asked_by=run.row.owner,
+            words=verdict.decision.words,
+            created=tx.now,
+            expires=tx.now + timedelta(seconds=self._context.settings.approval_expiry_s),
+            reason=run.row.reason,
+            envelope=json.dumps(_envelope(run, verdict)),
+        )
+        tx.add_approval(approval, actor=run.row.principal)
+        event = {"approval": approval.id, "role": role}
+        return tx.move(
+            run.row.id, JobState.AWAITING_APPROVAL, actor=run.row.principal, event=event, approval=approval.id
+        )
+
+    # Refusals
+
+    async def _record(self, run: Run, error: QuantumError) -> JobRow:
+        """Record a refusal after the draft was stored."""
+        try:
+            row = await self._context.store.write(lambda tx: self._reject(tx, run.row.id, error))
+        except Conflict:  # cancelled meanwhile
+            return await self._context.store.read(lambda view: view.job(run.row.id))
+        self._live.moved(row)
+        return row
+
+    @staticmethod
+    def _reject(tx: Tx, job_id: str, error: QuantumError, **columns: Any) -> JobRow:
+        text = error_body(error, job_id).model_dump_json()
+        return tx.move(job_id, JobState.REJECTED, actor=SERVICE, event={"code": error.code}, error=text, **columns)
+
+    async def _first_answer(self, job_id: str, wait_s: float) -> JobView:
+        """The job that this key made before: the same answer, once there is one."""
+        with self._context.bus.follow(job_id) as news:
+            row = await self._context.store.read(lambda view: view.job(job_id))
+            limit = self._context.settings.intake_s
+            while row.state is JobState.DRAFT and (latest := await news.newer(row.version, limit)) is not None:
+                row = latest.row
+            if row.state is JobState.REJECTED:
+                raise _refusal(row)
+            if wait_s > 0 and row.state not in FINAL and (last := await news.final(wait_s)) is not None:
+                return job_view(last.row, last.result)
+        return job_view(row)
+
+
+def _ahead(row: JobRow, columns: dict[str, Any]) -> JobRow:
+    """The row as the commit will leave it, as far as the queue looks at it."""
+    return JobRow(**{name: getattr(row, name) for name in row.__slots__} | columns)
+
+
+def _refusal(row: JobRow) -> QuantumError:
+    """The error that the job records, with the job's id in its details."""
+    error = error_of(ErrorBody.model_validate_json(row.error or "{}"))
+    error.details["job"] = row.id
+    return error
+
+
+def _policy_error(decision: Decision) -> PolicyRefused:
+    details = {"policies": list(decision.policies), "facts": decision.deciding, "version": decision.version}
+    return PolicyRefused(decision.words, code=decision.code, details=details)
+
+
+def _envelope(run: Run, verdict: _Verdict) -> dict[str, Any]:
+    """What an approval binds."""
+    prepared = verdict.prepared
+    return {
+        "source": run.row.source,
+        "executable": prepared.digest,
+        "device": run.device.name,
+        "options": dict(run.parcel.options),
+        "price_at_most": verdict.cost.at_most,
+        "success_floor": prepared.success.low if prepared.success else None,
+        "mfa": run.asker.mfa,
+    }
+
+
+def _check_promise(run: Run, prepared: Prepared, cost: Cost) -> None:
+    """A job from a report must still be what the report promised. Raises Conflict ``promise.changed``."""
+    said = run.promised
+    if said is None:
+        return
+    if said.price_at_most is not None and cost.at_most > said.price_at_most:
+        raise Conflict(
+            f"{run.device.name} may cost {words.price(cost.at_most)} credits now "
+            f"(was {words.price(said.price_at_most)}). Validate again to go on.",
+            code="promise.changed",
+        )
+    before, now = said.success, prepared.success
+    if before is not None and now is not None and now.value < before.low:
+        raise Conflict(
+            f"{run.device.name} was recalibrated: success is now {now.value:.2f} (was {before.value:.2f}). "
+            "Validate again to go on.",
+            code="promise.changed",
+        )

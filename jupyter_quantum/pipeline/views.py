@@ -1,0 +1,243 @@
+"""Rows into the shapes that cross the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from jupyter_quantum.core.facts import Decision
+from jupyter_quantum.core.money import PriceList
+from jupyter_quantum.exceptions import QuantumError, error_from
+from jupyter_quantum.store.rows import AccountRow, ApprovalRow, AttemptRow, EventRow, JobRow, Json
+from jupyter_quantum.wire.base import ErrorBody
+from jupyter_quantum.wire.jobs import (
+    ApprovalView,
+    CalibrationRef,
+    DecisionView,
+    JobView,
+    Meter,
+    PriceView,
+    Provenance,
+    Wait,
+)
+from jupyter_quantum.wire.results import ResultView
+
+__all__ = [
+    "approval_view",
+    "decision_view",
+    "error_body",
+    "error_of",
+    "job_view",
+    "meter",
+    "price_view",
+    "provenance",
+    "summary",
+]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _model(shape: type[M], text: Json | None) -> M | None:
+    return None if text is None else shape.model_validate_json(text)
+
+
+def _data(text: Json | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def decision_view(made: Decision) -> DecisionView:
+    """Policy's answer as it is stored with the job."""
+    return DecisionView(
+        effect=made.effect,
+        role=made.role,
+        policies=list(made.policies),
+        version=made.version,
+        words=made.words,
+        facts=made.deciding,
+    )
+
+
+def error_body(error: QuantumError, job: str | None = None) -> ErrorBody:
+    """An error as it is stored and sent."""
+    return ErrorBody(
+        error=type(error).__name__,
+        code=error.code,
+        message=error.message,
+        hint=error.hint,
+        details=error.details,
+        job=job or error.details.get("job"),
+    )
+
+
+def error_of(body: ErrorBody) -> QuantumError:
+    """The error that a body describes."""
+    return error_from(body.error, body.message, code=body.code, hint=body.hint, details=body.details)
+
+
+def job_view(row: JobRow, result: ResultView | None = None) -> JobView:
+    """A job as its owner sees it."""
+    return JobView(
+        id=row.id,
+        name=row.name,
+        kind=row.kind,
+        state=row.state,
+        owner=row.owner,
+        project=row.project,
+        device=row.device,
+        device_kind=row.device_kind,
+        device_label=row.device_label,
+        report=row.report,
+        source=row.source,
+        executable=row.executable,
+        num_circuits=row.num_circuits,
+        num_qubits=row.num_qubits,
+        shots=row.shots,
+        executions=row.executions,
+        options=_data(row.options),
+        price=row.price,
+        price_at_most=row.price_at_most,
+        on_hold=row.on_hold,
+        cost=row.cost,
+        attempts=row.attempts,
+        decision=_model(DecisionView, row.decision),
+        approval=row.approval,
+        wait=_model(Wait, row.wait),
+        error=_data(row.error),
+        created=row.created,
+        changed=row.changed,
+        submitted=row.submitted,
+        started=row.started,
+        ended=row.ended,
+        seconds=row.seconds,
+        version=row.version,
+        result=None if result is None else result.model_dump(mode="json"),
+    )
+
+
+def meter(account: AccountRow, window: str) -> Meter:
+    """One budget."""
+    return Meter(
+        scope=account.scope,
+        name=account.name,
+        project=account.project,
+        window=window,
+        limit=account.limit,
+        used=account.used,
+        held=account.held,
+        available=account.available,
+        resets=account.resets,
+    )
+
+
+def price_view(prices: PriceList) -> PriceView:
+    """A device's price list."""
+    return PriceView(per_task=prices.per_task, per_shot=prices.per_shot, per_second=prices.per_second)
+
+
+def approval_view(row: ApprovalRow, job: JobRow, *, project_left: int, may_decide: bool) -> ApprovalView:
+    """A request for a person, as that person or its owner sees it."""
+    return ApprovalView(
+        id=row.id,
+        job=job_view(job),
+        project=row.project,
+        role=row.role,
+        asked_by=row.asked_by,
+        reason=row.reason,
+        words=row.words,
+        created=row.created,
+        expires=row.expires,
+        state=row.state,
+        decided_by=row.decided_by and row.decided_by.partition("@")[0],
+        decided=row.decided,
+        note=row.note,
+        project_left=project_left,
+        may_decide=may_decide,
+    )
+
+
+def summary(result: ResultView) -> dict[str, Any]:
+    """A few words about a result for the provenance: outcomes of the first circuit, sizes of the rest."""
+    if result.experiments:
+        counts = result.experiments[0].counts or {}
+        top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:16]
+        return {"circuits": len(result.experiments), "shots": result.experiments[0].shots, "top_counts": dict(top)}
+    shapes = [pub.shape for pub in result.pubs]
+    return {"pubs": len(shapes), "shapes": shapes, "registers": [sorted(pub.registers) for pub in result.pubs]}
+
+
+def _attempt(row: AttemptRow) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "tag": row.tag,
+        "state": row.state.value,
+        "runner": row.runner,
+        "started": _iso(row.started),
+        "ended": _iso(row.ended),
+        "seconds": row.usage,
+        "cost": row.cost,
+        "error": _data(row.error),
+    }
+
+
+def _event(row: EventRow) -> dict[str, Any]:
+    return {
+        "seq": row.seq,
+        "id": row.id,
+        "time": _iso(row.time),
+        "type": row.type,
+        "actor": row.actor.partition("@")[0],
+        "hash": row.leaf.hex(),
+        "chain": None if row.chain is None else row.chain.hex(),
+        "data": dict(row.data),
+    }
+
+
+def _iso(when: datetime | None) -> str | None:
+    return None if when is None else when.astimezone(UTC).isoformat()
+
+
+def provenance(
+    row: JobRow,
+    *,
+    attempts: Sequence[AttemptRow],
+    events: Sequence[EventRow],
+    approval: ApprovalRow | None,
+    found: dict[str, Any],
+) -> Provenance:
+    """The record of one run (R1); ``found`` is the result's summary, empty where there is none."""
+    prepared = _data(row.prepared) or {}
+    approver = approval.decided_by if approval is not None and approval.state == "approved" else None
+    return Provenance(
+        id=row.id,
+        job=job_view(row),
+        tenant=f"{row.organisation}/{row.project}",
+        user=row.owner,
+        source=row.source,
+        executable=row.executable,
+        compiler=prepared.get("compiler") or {},
+        versions=_data(row.versions) or {},
+        calibration=_model(CalibrationRef, row.calibration),
+        policy=_model(DecisionView, row.decision),
+        approver=approver and approver.partition("@")[0],
+        attempts=[_attempt(attempt) for attempt in attempts],
+        times=_times(row),
+        summary=found,
+        events=[_event(event) for event in events],
+    )
+
+
+def _times(row: JobRow) -> dict[str, Any]:
+    """Moments, and seconds between them; None where it has not happened."""
+    queued = None if row.submitted is None or row.started is None else (row.started - row.submitted).total_seconds()
+    return {
+        "created": _iso(row.created),
+        "submitted": _iso(row.submitted),
+        "started": _iso(row.started),
+        "ended": _iso(row.ended),
+        "queue_seconds": queued,
+        "device_seconds": row.seconds,
+    }
