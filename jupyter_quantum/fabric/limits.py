@@ -11,7 +11,7 @@ __all__ = ["PARSE_CPU_S", "PARSE_MEMORY", "Limits"]
 PARSE_CPU_S: Final = 2.0
 """Seconds of processor time that parsing and checking may take."""
 
-PARSE_MEMORY: Final = 640 * 1024 * 1024
+PARSE_MEMORY: Final = 512 * 1024 * 1024
 """Bytes of address space that parsing may take above the worker's own."""
 
 

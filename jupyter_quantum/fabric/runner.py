@@ -1,0 +1,313 @@
+"""The runner: asks the service for work, gives it to locked workers, reports.
+
+It holds the runner's token and never looks at a circuit; it imports neither Qiskit nor a vendor's SDK. One long poll is open
+at a time: it leases work, renews the leases of what runs, and brings what is to be stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import platform
+import random
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final, TypeVar
+
+import aiohttp
+from pydantic import BaseModel
+
+from jupyter_quantum.fabric.failures import failure, refused
+from jupyter_quantum.fabric.frames import Hello, Outcome
+from jupyter_quantum.fabric.pool import Ended, Pool, Session
+from jupyter_quantum.fabric.settings import Settings
+from jupyter_quantum.wire.runner import (
+    PROTOCOL,
+    Announce,
+    DeviceAnnouncement,
+    ExecuteTask,
+    Leased,
+    LeaseRequest,
+    Reported,
+    Task,
+    TaskReport,
+    Welcome,
+)
+
+__all__ = ["Runner"]
+
+log = logging.getLogger(__name__)
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+_POLL_S: Final = 20.0
+_POLL_BUSY_S: Final = 2.0
+_STARTED_AFTER_S: Final = 0.2
+_BACKOFF_S: Final = (0.1, 10.0)
+_REPORT_TRIES: Final = 8
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+class _Refused(Exception):
+    """The service answered, and will not change its mind: the lease is lost, or the message is not understood."""
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    task: Task
+    session: Session | None = None
+    stopped: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+
+class Runner:
+    """One runner's life: start, serve, drain."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pool = Pool(settings)
+        self._running: dict[str, _Running] = {}
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._draining = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._lease_s = 30.0
+        self._grace_s = float("inf")
+        self._packages: dict[str, str] = {}
+        self._http: aiohttp.ClientSession | None = None
+
+    def drain(self, grace_s: float = 30.0) -> None:
+        """Take no more work; what runs may go on for ``grace_s`` seconds."""
+        self._grace_s = min(self._grace_s, grace_s)
+        self._draining.set()
+        self._freed.set()
+
+    async def run(self) -> None:
+        """Serve until :meth:`drain`, let running tasks end, and end."""
+        connector = aiohttp.UnixConnector(path=self._settings.socket, limit=0)
+        headers = {"Authorization": f"Bearer {self._settings.token}"}
+        timeout = aiohttp.ClientTimeout(total=60)
+        async with aiohttp.ClientSession("http://service/", connector=connector, headers=headers, timeout=timeout) as http:
+            self._http = http
+            try:
+                hello = await self._pool.start()
+                self._packages = hello.packages
+                _say(hello)
+                await self._announce(hello)
+                await self._serve(hello)
+                await self._finish()
+            finally:
+                await self._pool.close()
+
+    async def _announce(self, hello: Hello) -> None:
+        announce = Announce(
+            protocol=PROTOCOL,
+            runner=self._settings.runner,
+            version=_version(),
+            python=platform.python_version(),
+            packages=hello.packages,
+            sandbox=hello.sandbox,
+            missing=hello.missing,
+            qpy_versions=hello.qpy_versions,
+            devices=[DeviceAnnouncement.model_validate(one) for one in hello.devices],
+        )
+        pause = _BACKOFF_S[0]
+        while not self._draining.is_set():
+            try:
+                welcome = await self._post("announce", announce, Welcome)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                log.warning("the service does not answer (%s); trying again in %.1f s", type(error).__name__, pause)
+                pause = await self._wait(pause)
+                continue
+            if welcome.protocol != PROTOCOL:
+                raise SystemExit(f"the service speaks protocol {welcome.protocol}, this runner {PROTOCOL}")
+            self._lease_s = welcome.lease_s
+            log.info("admitted: %s", ", ".join(welcome.admitted) or "no device")
+            return
+
+    async def _serve(self, hello: Hello) -> None:
+        """Lease until drained. After an outage the runner announces itself again: the service may be a new one."""
+        pause = _BACKOFF_S[0]
+        while not self._draining.is_set() and not self._pool.lost.is_set():
+            try:
+                leased = await self._lease()
+            except _Refused:
+                await self._wait(1.0)
+                await self._announce(hello)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                log.warning("the service does not answer (%s)", type(error).__name__)
+                pause = await self._wait(pause)
+                if not self._draining.is_set():
+                    await self._announce(hello)
+            else:
+                pause = _BACKOFF_S[0]
+                self._take(leased)
+        if self._pool.lost.is_set() and not self._draining.is_set():
+            raise SystemExit("the zygote ended")
+
+    async def _lease(self) -> Leased:
+        free = max(0, self._settings.capacity - len(self._running)) if not self._draining.is_set() else 0
+        request = LeaseRequest(
+            runner=self._settings.runner,
+            slots=free,
+            running={name: one.task.fence for name, one in self._running.items()},
+            wait_s=min(_POLL_BUSY_S if self._running else _POLL_S, self._lease_s / 3),
+        )
+        if free:
+            return await self._post("lease", request, Leased)
+        return await self._unless_freed(request)
+
+    async def _unless_freed(self, request: LeaseRequest) -> Leased:
+        """A poll that can lease nothing may be broken off as soon as there is room."""
+        self._freed.clear()
+        poll = asyncio.ensure_future(self._post("lease", request, Leased))
+        freed = asyncio.ensure_future(self._freed.wait())
+        await asyncio.wait({poll, freed}, return_when=asyncio.FIRST_COMPLETED)
+        freed.cancel()
+        if poll.done():
+            return poll.result()
+        poll.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await poll
+        return Leased()
+
+    def _take(self, leased: Leased) -> None:
+        for name in leased.stop:
+            running = self._running.get(name)
+            if running is not None:
+                running.stopped = True
+                if running.session is not None:
+                    running.session.kill("stopped")
+        for task in leased.tasks:
+            if task.id in self._running:
+                continue
+            self._running[task.id] = _Running(task)
+            job = asyncio.get_running_loop().create_task(self._do(self._running[task.id]))
+            self._jobs.add(job)
+            job.add_done_callback(self._jobs.discard)
+
+    async def _do(self, running: _Running) -> None:
+        """One task, and those that follow it in the same worker."""
+        first = running.task
+        try:
+            running.session = await self._pool.acquire(first.affinity, first.memory_mb)
+            following: Task | None = first
+            while following is not None:
+                self._running.pop(running.task.id, None)
+                running.task = following
+                self._running[following.id] = running
+                following = await self._one(running, running.session)
+            self._pool.release(running.session)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("task %s broke off", running.task.id)
+            if running.session is not None:
+                running.session.kill("broken")
+        finally:
+            self._running.pop(running.task.id, None)
+            self._freed.set()
+
+    async def _one(self, running: _Running, session: Session) -> Task | None:
+        task = running.task
+        if running.stopped:
+            session.kill("stopped")
+        began = time.monotonic()
+        asking = asyncio.ensure_future(session.ask(task))
+        if isinstance(task.do, ExecuteTask):
+            await asyncio.wait({asking}, timeout=_STARTED_AFTER_S)
+            if not asking.done():  # the device has it; what is over sooner is not worth a message
+                await self._report(task, TaskReport(runner="", fence=0, state="started"))
+        try:
+            report = self._judge(task, await asking)
+        except Ended as error:
+            report = failure(task, error.why, time.monotonic() - began)
+        return await self._report(task, report)
+
+    def _judge(self, task: Task, outcome: Outcome) -> TaskReport:
+        """Turn what a worker says into a report; it speaks only about what it was asked."""
+        do = task.do
+        error = outcome.error
+        if not isinstance(do, ExecuteTask):
+            asked = do.devices if do.task == "report" else [do.device]
+            if error is None and [one.device for one in outcome.prepared] != list(asked):
+                return failure(task, "garbage", 0.0)
+            return TaskReport(
+                runner="",
+                fence=0,
+                state="failed" if error else "done",
+                prepared=outcome.prepared,
+                dry_run=outcome.dry_run,
+                drawing=outcome.drawing,
+                error=error,
+            )
+        if error is not None or outcome.result is None:
+            return TaskReport(runner="", fence=0, state="failed", error=error or refused("garbage"))
+        if outcome.result.backend != do.device or outcome.result.kind is not do.kind:
+            return failure(task, "garbage", 0.0)
+        return TaskReport(runner="", fence=0, state="done", result=outcome.result, usage_s=outcome.result.seconds)
+
+    async def _report(self, task: Task, report: TaskReport) -> Task | None:
+        """Send until the service has it; a refusal means that the lease is lost, and the work with it."""
+        full = report.model_copy(
+            update={"runner": self._settings.runner, "fence": task.fence, "versions": self._packages}
+        )
+        pause = _BACKOFF_S[0]
+        for _ in range(_REPORT_TRIES):
+            try:
+                return (await self._post(f"tasks/{task.id}/report", full, Reported)).next
+            except _Refused as error:
+                log.info("task %s: report refused (%s)", task.id, error)
+                return None
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                pause = await self._wait(pause)
+        log.warning("task %s: could not be reported", task.id)
+        return None
+
+    async def _post(self, route: str, message: BaseModel, answer: type[_Model]) -> _Model:
+        assert self._http is not None
+        body = message.model_dump_json().encode()
+        async with self._http.post(f"/runner/v1/{route}", data=body, headers=_JSON) as response:
+            if response.status in {400, 401, 403, 404, 409, 410, 413, 422}:
+                raise _Refused(f"{response.status}")
+            response.raise_for_status()
+            return answer.model_validate_json(await response.read())
+
+    async def _wait(self, pause: float) -> float:
+        """Wait about ``pause`` seconds (less when drained); returns the next pause."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._draining.wait(), pause * random.uniform(0.8, 1.2))  # noqa: S311 not a secret
+        return min(2 * pause, _BACKOFF_S[1])
+
+    async def _finish(self) -> None:
+        """Wait for what runs, its leases renewed; kill what is left."""
+        until = time.monotonic() + self._grace_s
+        while self._jobs and time.monotonic() < until:
+            renewal = asyncio.ensure_future(self._lease())
+            await asyncio.wait({renewal, *self._jobs}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            if renewal.done() and renewal.exception() is None:
+                self._take(Leased(stop=renewal.result().stop))
+            renewal.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await renewal
+        for running in self._running.values():
+            if running.session is not None:
+                running.session.kill("stopped")
+        if self._jobs:
+            await asyncio.wait(self._jobs, timeout=2.0)
+        for job in self._jobs:
+            job.cancel()
+
+
+def _say(hello: Hello) -> None:
+    log.info("workers are locked by: %s", ", ".join(hello.sandbox))
+    for lack in hello.missing:
+        log.warning("not here: %s", lack)
+
+
+def _version() -> str:
+    try:
+        return version("jupyter-quantum")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,191 @@
+"""One task, or one user's session: the only place where a circuit is parsed, transpiled and simulated.
+
+A worker locks itself, then warms itself by running a Bell circuit the whole way, then says that it is ready. What it
+answers is not trusted (see :mod:`.frames`); what it does is bounded by :mod:`.sandbox` and by the pool, which kills it.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import resource
+import signal
+import warnings
+from collections import OrderedDict
+from typing import Final
+
+import numpy as np
+from qiskit import QuantumCircuit, qpy
+
+from jupyter_quantum.core.jobs import JobKind
+from jupyter_quantum.exceptions import InputError, JobFailed, QuantumError
+from jupyter_quantum.fabric.adapters import Device
+from jupyter_quantum.fabric.dryrun import draw, dry_run
+from jupyter_quantum.fabric.execute import execute
+from jupyter_quantum.fabric.frames import Order, Outcome, read_frame, write_frame
+from jupyter_quantum.fabric.limits import PARSE_CPU_S, PARSE_MEMORY, Limits
+from jupyter_quantum.fabric.memory import SLACK, address_space
+from jupyter_quantum.fabric.parse import parse
+from jupyter_quantum.fabric.prepare import Executable, prepare
+from jupyter_quantum.fabric.refusals import error_body
+from jupyter_quantum.fabric.sandbox import lock
+from jupyter_quantum.wire.base import CircuitBundle, digest_of
+from jupyter_quantum.wire.jobs import Pub
+from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask, Task, Work
+
+__all__ = ["READY", "Worker"]
+
+READY: Final = b"ready"
+_KEPT: Final = 4
+
+
+class Worker:
+    """Serves the tasks that come over one socket, until it is closed."""
+
+    def __init__(self, channel: int, devices: dict[str, Device]) -> None:
+        self._channel = channel
+        self._devices = devices
+        self._baseline = address_space()
+        self._kept: OrderedDict[str, Executable] = OrderedDict()
+
+    def live(self) -> int:
+        """Lock, warm, serve; returns the exit status."""
+        warnings.simplefilter("ignore")
+        random.seed()
+        np.random.seed()
+        lock(self._channel)
+        self._warm()
+        write_frame(self._channel, READY)
+        while (message := read_frame(self._channel)) is not None:
+            order = Order.model_validate_json(message)
+            write_frame(self._channel, self._answer(order.task).model_dump_json().encode())
+        return 0
+
+    def _warm(self) -> None:
+        circuit = QuantumCircuit(2)
+        circuit.h(0)
+        circuit.cx(0, 1)
+        circuit.measure_all()
+        buffer = io.BytesIO()
+        qpy.dump(circuit, buffer, version=13)
+        bundle = CircuitBundle(format="qpy", data=buffer.getvalue())
+        simple = next((device for device in self._devices.values() if device.noise([circuit]) is None), None)
+        for kind in (JobKind.RUN, JobKind.SAMPLER) if simple else ():
+            pubs = [] if kind is JobKind.RUN else [Pub(circuit=0)]
+            work = Work(kind=kind, circuits=bundle, pubs=pubs, options={}, transpile="auto", limits={})
+            task = PrepareTask(work=work, device=simple.name if simple else "", keep=False)
+            (prepared,) = self._prepare(task).prepared
+            if simple and prepared.executable:
+                circuits = parse(bundle, Limits())
+                execute(simple, kind, circuits, prepared.pubs, prepared.options, 256).model_dump_json()
+
+    def _answer(self, task: Task) -> Outcome:
+        do = task.do
+        try:
+            if isinstance(do, ExecuteTask):
+                return self._execute(do, task.memory_mb)
+            return self._report(do, task.memory_mb) if isinstance(do, ReportTask) else self._prepare(do)
+        except QuantumError as error:
+            return self._failed(do, error)
+        except MemoryError:
+            return self._failed(do, _out_of_memory(do))
+        except Exception as error:
+            return self._failed(do, _defect(do, error))
+
+    def _failed(self, do: ReportTask | PrepareTask | ExecuteTask, error: QuantumError) -> Outcome:
+        body = error_body(error)
+        if isinstance(do, ExecuteTask):
+            return Outcome(error=body)
+        names = do.devices if isinstance(do, ReportTask) else [do.device]
+        return Outcome(prepared=[Prepared(device=name, error=body) for name in names])
+
+    def _parsed(self, work: Work, limits: Limits) -> list[QuantumCircuit]:
+        """Parse under a clock and a memory limit of its own; what outlives the clock is killed by the kernel."""
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, PARSE_CPU_S)
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        budget = self._baseline + SLACK + PARSE_MEMORY
+        most = budget if before[1] == resource.RLIM_INFINITY else min(budget, before[1])
+        resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+        try:
+            return parse(work.circuits, limits)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def _device(self, name: str) -> Device:
+        if name not in self._devices:
+            raise InputError(f"This runner does not serve {name}.", code="device.absent")
+        return self._devices[name]
+
+    def _prepare(self, task: PrepareTask) -> Outcome:
+        device = self._device(task.device)
+        limits = Limits.of(task.work.limits)
+        circuits = self._parsed(task.work, limits)
+        prepared, executable = prepare(device, circuits, task.work, limits, self._devices)
+        if executable is not None and task.keep:
+            self._kept[executable.digest] = executable
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return Outcome(prepared=[prepared])
+
+    def _report(self, task: ReportTask, memory_mb: int) -> Outcome:
+        limits = Limits.of(task.work.limits)
+        circuits = self._parsed(task.work, limits)
+        found = [prepare(self._device(name), circuits, task.work, limits, self._devices) for name in task.devices]
+        ready = {prepared.device: (prepared, executable) for prepared, executable in found if executable is not None}
+        tried = None
+        if task.dry_run is not None:
+            chosen = ready.get(task.dry_run)
+            tried = dry_run(self._device(task.dry_run), *chosen, memory_mb) if chosen else None
+        return Outcome(
+            prepared=[prepared.model_copy(update={"executable": None}) for prepared, _ in found],
+            dry_run=tried,
+            drawing=draw(circuits[0]) if task.draw and circuits else "",
+        )
+
+    def _execute(self, task: ExecuteTask, memory_mb: int) -> Outcome:
+        device = self._device(task.device)
+        executable = self._executable(task)
+        if task.calibration != device.calibration.digest:
+            raise JobFailed(
+                f"{device.name} was calibrated anew after this job was validated.",
+                code="calibration.changed",
+                hint="Validate it again.",
+            )
+        result = execute(device, task.kind, executable.circuits, task.pubs, task.options, memory_mb)
+        return Outcome(result=result)
+
+    def _executable(self, task: ExecuteTask) -> Executable:
+        """What the task names, its digest taken again from the bytes."""
+        kept = self._kept.get(task.digest)
+        data = task.executable if task.executable is not None else kept.data if kept else None
+        if data is None:
+            raise JobFailed("The executable is not in this worker any more.", code="executable.absent")
+        if digest_of(data) != task.digest:
+            raise JobFailed("The executable is not the one that was validated.", code="executable.digest")
+        if kept is not None and kept.data == data:
+            return kept
+        work = Work(
+            kind=task.kind,
+            circuits=CircuitBundle(format="qpy", data=data),
+            pubs=[],
+            options={},
+            transpile="never",
+            limits={},
+        )
+        return Executable(self._parsed(work, Limits(bytes=64 * 1024 * 1024, operations=10**7)), data, task.digest)
+
+
+def _out_of_memory(do: object) -> QuantumError:
+    if isinstance(do, ExecuteTask):
+        return JobFailed("The run took more memory than it may.", code="job.memory", hint="Use fewer qubits.")
+    return InputError("Checking the circuit took more memory than it may.", code="circuit.memory")
+
+
+def _defect(do: object, error: Exception) -> QuantumError:
+    kind = type(error).__name__
+    if isinstance(do, ExecuteTask):
+        return JobFailed(f"The run broke off ({kind}).", code="job.broken")
+    return InputError(f"The circuit could not be checked ({kind}).", code="circuit.broken")
+

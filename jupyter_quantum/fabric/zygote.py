@@ -1,0 +1,149 @@
+"""The mother of the workers: exec'd by the runner with a clean environment before any secret is read.
+
+It imports Qiskit, builds devices and pass managers, and forks a worker whenever the runner asks. It never sees a
+circuit of a user, never simulates, and so never forks while a simulation's threads live.
+
+Conversation on file descriptor 3 (a sequenced-packet socket): the runner sends ``f`` for a fork; the zygote sends ``H`` +
+a piece of its :class:`Hello` (the last one as ``E``), ``w`` + pid with two descriptors (the worker's socket, its pidfd),
+``x`` + pid + wait status for a worker that has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from jupyter_quantum.fabric.adapters import Device, build
+from jupyter_quantum.fabric.frames import Hello
+from jupyter_quantum.fabric.memory import address_space
+from jupyter_quantum.fabric.parse import QPY_VERSIONS
+from jupyter_quantum.fabric.sandbox import die_with_parent, survey
+from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.fabric.worker import Worker
+
+__all__ = ["CONTROL", "FORK", "main", "packages"]
+
+CONTROL: Final = 3
+FORK: Final = b"f"
+_PIECE: Final = 48 * 1024
+_PACKAGES: Final = ("qiskit", "qiskit-aer", "qiskit-ibm-runtime", "qiskit-qasm3-import", "numpy", "jupyter-quantum")
+
+
+def packages() -> dict[str, str]:
+    """Versions of what decides on results."""
+    found = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+class Zygote:
+    """Forks workers until the runner is gone."""
+
+    def __init__(self, control: socket.socket, devices: dict[str, Device]) -> None:
+        self._control = control
+        self._devices = devices
+        self._wake, wake = socket.socketpair()
+        self._wake.setblocking(False)
+        wake.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        self._wake_other = wake
+
+    def greet(self) -> None:
+        """Say what is here."""
+        have, missing = survey()
+        hello = Hello(
+            devices=[device.announcement().model_dump(mode="json") for device in self._devices.values()],
+            packages=packages(),
+            sandbox=have,
+            missing=missing,
+            qpy_versions=QPY_VERSIONS,
+            baseline=address_space(),
+        )
+        said = hello.model_dump_json().encode()
+        pieces = [said[at : at + _PIECE] for at in range(0, len(said), _PIECE)]
+        for piece in pieces[:-1]:
+            self._control.send(b"H" + piece)
+        self._control.send(b"E" + pieces[-1])
+
+    def serve(self) -> None:
+        """Answer the runner until it closes the socket."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ)
+            selector.register(self._wake, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select()}
+                if self._wake in ready:
+                    self._reap()
+                if self._control in ready:
+                    asked = self._control.recv(16)
+                    if not asked:
+                        return
+                    self._fork()
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wake.recv(4096)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._control.send(struct.pack("!cIi", b"x", pid, status))
+
+    def _fork(self) -> None:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(theirs)
+        theirs.close()
+        pidfd = os.pidfd_open(pid)
+        socket.send_fds(self._control, [struct.pack("!cI", b"w", pid)], [ours.fileno(), pidfd])
+        os.close(pidfd)
+        ours.close()
+
+    def _become_worker(self, channel: socket.socket) -> None:
+        code = 70
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            die_with_parent(signal.SIGKILL)
+            code = Worker(channel.detach(), self._devices).live()
+        except MemoryError:
+            code = 71
+        finally:
+            os._exit(code)
+
+
+def main() -> None:
+    """Entry point: device specifications as JSON lines in the environment's ``JQ_DEVICES``, threads in ``JQ_THREADS``."""
+    die_with_parent(signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threads = int(os.environ.pop("JQ_THREADS"))
+    specs = [DeviceSpec.model_validate_json(line) for line in os.environ.pop("JQ_DEVICES").splitlines()]
+    devices = {spec.name: build(spec, threads) for spec in specs}
+    for device in devices.values():
+        device.warm()
+    zygote = Zygote(socket.socket(fileno=CONTROL), devices)
+    gc.collect()
+    gc.freeze()  # pages of what is shared stay shared
+    zygote.greet()
+    zygote.serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

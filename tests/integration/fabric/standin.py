@@ -1,0 +1,190 @@
+"""The service's side of the runner protocol, as small as it can be, and a real runner process to talk to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.wire.runner import (
+    PROTOCOL,
+    Announce,
+    ExecuteTask,
+    Leased,
+    LeaseRequest,
+    PrepareTask,
+    Reported,
+    ReportTask,
+    Task,
+    TaskReport,
+    Welcome,
+)
+
+TOKEN = "runner-secret-3c1f"
+
+
+class Standin:
+    """Hands out tasks that a test queues, and keeps what the runner reports."""
+
+    def __init__(self) -> None:
+        self.announced: Announce | None = None
+        self.announcements = 0
+        self.leases: list[LeaseRequest] = []
+        self.reports: list[tuple[str, TaskReport]] = []
+        self.stop: list[str] = []
+        self.refuse_reports = False
+        self.down = False
+        self._queue: list[Task] = []
+        self._news = asyncio.Condition()
+        self._ends: dict[str, asyncio.Future[TaskReport]] = {}
+        self._then: dict[str, Task] = {}
+        self.ready = asyncio.Event()
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=256 * 1024 * 1024, middlewares=[self._guard])
+        app.router.add_post("/runner/v1/announce", self._announce)
+        app.router.add_post("/runner/v1/lease", self._lease)
+        app.router.add_post("/runner/v1/tasks/{task}/report", self._report)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return web.json_response({}, status=401)
+        if self.down:
+            return web.json_response({}, status=503)
+        return await handler(request)
+
+    async def _announce(self, request: web.Request) -> web.Response:
+        self.announced = Announce.model_validate_json(await request.read())
+        self.announcements += 1
+        self.ready.set()
+        names = [device.name for device in self.announced.devices]
+        return _json(Welcome(protocol=PROTOCOL, lease_s=30.0, admitted=names))
+
+    async def _lease(self, request: web.Request) -> web.Response:
+        asked = LeaseRequest.model_validate_json(await request.read())
+        self.leases.append(asked)
+        async with self._news:
+            try:
+                await asyncio.wait_for(
+                    self._news.wait_for(lambda: (self._queue and asked.slots) or self.stop), asked.wait_s
+                )
+            except TimeoutError:
+                pass
+            tasks, self._queue = self._queue[: asked.slots], self._queue[asked.slots :]
+            stop, self.stop = self.stop, []
+        return _json(Leased(tasks=tasks, stop=stop))
+
+    async def _report(self, request: web.Request) -> web.Response:
+        name = request.match_info["task"]
+        report = TaskReport.model_validate_json(await request.read())
+        self.reports.append((name, report))
+        if self.refuse_reports:
+            return web.json_response({}, status=409)
+        following = self._then.pop(name, None) if report.state == "done" else None
+        if report.state != "started" and name in self._ends:
+            self._ends[name].set_result(report)
+        return _json(Reported(next=following))
+
+    async def give(self, task: Task) -> asyncio.Future[TaskReport]:
+        """Queue a task; the future is its last report."""
+        end: asyncio.Future[TaskReport] = asyncio.get_running_loop().create_future()
+        self._ends[task.id] = end
+        async with self._news:
+            self._queue.append(task)
+            self._news.notify_all()
+        return end
+
+    async def cancel(self, task_id: str) -> None:
+        """Ask the runner to stop a task."""
+        async with self._news:
+            self.stop.append(task_id)
+            self._news.notify_all()
+
+    async def do(self, do: PrepareTask | ReportTask | ExecuteTask, **more: Any) -> TaskReport:
+        """Have one task done."""
+        return await (await self.give(task_of(do, **more)))
+
+
+def task_of(
+    do: PrepareTask | ReportTask | ExecuteTask, *, affinity: str = "ada", timeout_s: float = 60, memory_mb: int = 2048
+) -> Task:
+    """A task around ``do``."""
+    return Task(id=new_id("tsk"), fence=1, affinity=affinity, timeout_s=timeout_s, memory_mb=memory_mb, do=do)
+
+
+def _json(model: Any) -> web.Response:
+    return web.Response(body=model.model_dump_json().encode(), content_type="application/json")
+
+
+class RunnerProcess:
+    """A real runner, started as the service starts it."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.said: list[str] = []
+
+    async def listen(self) -> None:
+        assert self.process.stderr is not None
+        while line := await self.process.stderr.readline():
+            self.said.append(line.decode(errors="replace"))
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+
+@asynccontextmanager
+async def running(
+    directory: Path, devices: Sequence[dict[str, Any]] | None = None, workers: int = 2
+) -> AsyncIterator[tuple[Standin, RunnerProcess]]:
+    """A stand-in and a runner that has announced itself to it."""
+    standin = Standin()
+    site_runner = web.AppRunner(standin.app())
+    await site_runner.setup()
+    socket = str(directory / "service.sock")
+    await web.UnixSite(site_runner, socket).start()
+    settings: dict[str, Any] = {"socket": socket, "token": TOKEN, "runner": "run_test", "workers": workers, "threads": 2}
+    if devices is not None:
+        settings["devices"] = list(devices)
+    root = str(Path(__file__).resolve().parents[3])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "jupyter_quantum.fabric",
+        stdin=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=root,
+        env={"PATH": os.environ["PATH"], "SECRET_OF_THE_SERVICE": "do-not-inherit"},
+    )
+    runner = RunnerProcess(process)
+    listening = asyncio.create_task(runner.listen())
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(settings).encode() + b"\n")
+    await process.stdin.drain()
+    try:
+        ended = asyncio.create_task(process.wait())
+        ready = asyncio.create_task(standin.ready.wait())
+        await asyncio.wait({ended, ready}, timeout=90, return_when=asyncio.FIRST_COMPLETED)
+        assert standin.ready.is_set(), "".join(runner.said)
+        yield standin, runner
+    finally:
+        if process.returncode is None:
+            process.stdin.close()
+            try:
+                await asyncio.wait_for(process.wait(), 15)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        await asyncio.wait_for(listening, 5)
+        ready.cancel()
+        await site_runner.cleanup()
