@@ -1,0 +1,142 @@
+"""One real hub with its proxy for all tests of this directory, configured by an administrator before configure(c)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jupyter_quantum.hub import leash
+from jupyter_quantum.hub.demo.proxy import ensure_proxy
+from tests.integration.hub.support import Hub
+
+_HERE = Path(__file__).parent
+_CONFIG = """
+import os, sys
+from pathlib import Path
+
+c = get_config()
+data = Path({data!r})
+c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
+c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
+c.JupyterHub.db_url = f"sqlite:///{{data}}/hub.sqlite"
+c.JupyterHub.cookie_secret_file = str(data / "hub_cookie_secret")
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
+c.ConfigurableHTTPProxy.pid_file = str(data / "proxy.pid")
+c.ConfigurableHTTPProxy.command = {proxy!r}
+c.JupyterHub.authenticator_class = "dummy"
+c.DummyAuthenticator.password = {password!r}
+c.Authenticator.allow_all = True
+c.JupyterHub.load_groups = {{
+    "qcourse": {{"users": ["ada", "ben", "grace"]}},
+    "qcourse-leads": {{"users": ["grace"]}},
+    "quantum-operators": {{"users": ["otto"]}},
+    "strangers": {{"users": ["eve"]}},
+}}
+c.JupyterHub.spawner_class = "simple"
+
+# What an administrator had before: a service, a role, a hook, environment (also by a function).
+c.JupyterHub.services = [{{"name": "tester", "api_token": {token!r}}}]
+c.JupyterHub.load_roles = [
+    {{"name": "tester", "services": ["tester"], "scopes": ["admin:users", "admin:servers", "tokens", "list:groups"]}}
+]
+
+
+async def note(spawner):
+    (data / f"hook-{{spawner.user.name}}").touch()
+
+
+c.Spawner.pre_spawn_hook = note
+c.Spawner.environment.update({{"SEEN_BY": lambda spawner: spawner.user.name, "TELL": str(data / "server.json")}})
+
+from jupyter_quantum.hub import configure
+
+configure(
+    c,
+    config={{
+        "projects": {{
+            "qcourse": {{"members": ["qcourse"], "leads": ["qcourse-leads"], "grant": 100, "user_quota": 50}}
+        }},
+        "devices": [{{"name": "aer", "adapter": "aer", "slots": 1}}],
+        "workers": 1,
+    }},
+    data_dir=data / "quantum",
+    ephemeral_home=data / "homes",
+)
+c.Spawner.cmd = [sys.executable, {server!r}]
+"""
+
+
+def _ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def wait_until(found: Callable[[], object], seconds: float, what: str) -> None:
+    """Return once ``found()`` is true; fail with ``what`` after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def hub() -> Iterator[Hub]:
+    with tempfile.TemporaryDirectory(prefix="jq-hub-") as place:
+        data = Path(place)
+        port, hub_port, api_port = _ports(3)
+        password, token = secrets.token_hex(12), secrets.token_hex(24)
+        proxy = [sys.executable, "-m", "jupyter_quantum.hub.leash", "--exec", "--", *ensure_proxy(print)]
+        config = data / "jupyterhub_config.py"
+        config.write_text(
+            _CONFIG.format(
+                data=place,
+                port=port,
+                hub_port=hub_port,
+                api_port=api_port,
+                proxy=proxy,
+                password=password,
+                token=token,
+                server=str(_HERE / "server.py"),
+            )
+        )
+        log = data / "hub.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterhub", "--config", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd=place,
+                env={**os.environ, "PYTHONPATH": str(_HERE.parents[2])},
+                preexec_fn=leash.die_with_parent,
+            )
+        running = Hub(f"http://127.0.0.1:{port}", password, token, data, process, log)
+        try:
+            wait_until(lambda: running.ready() or process.poll() is not None, 60, "The hub does not answer.")
+            assert process.poll() is None, log.read_text()[-3000:]
+            yield running
+        finally:
+            pids = leash.descendants(process.pid)
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            for pid in pids:
+                if Path(f"/proc/{pid}").exists():
+                    os.kill(pid, signal.SIGKILL)
