@@ -62,7 +62,7 @@ def _absent(entry: EntryPoint, error: ImportError) -> Any:
         typer.echo(words, err=True)
         raise typer.Exit(3)
 
-    absent.__doc__ = words
+    absent.__doc__ = words.replace("[", "\\[")  # Rich would read the extra as markup
     return absent
 
 

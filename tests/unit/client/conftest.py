@@ -74,6 +74,7 @@ class Service:
         self.hold_back = False
         self.events: list[EventView] = []
         self.moved = threading.Condition()
+        self.url = ""
         sim = AerSimulator()
         self.target = target_to_json(sim.target)
         digest = digest_of(canonical(self.target))
@@ -382,7 +383,7 @@ def service() -> Iterator[Service]:
     handler = type("Handler", (_Handler,), {"service": found})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    found.url = f"http://127.0.0.1:{server.server_port}/services/quantum"  # type: ignore[attr-defined]
+    found.url = f"http://127.0.0.1:{server.server_port}/services/quantum"
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield found
     server.shutdown()
@@ -392,7 +393,7 @@ def service() -> Iterator[Service]:
 @pytest.fixture
 def hub(service: Service) -> Hub:
     """A hub that talks to the stand-in."""
-    return Hub(url=service.url, token=TOKEN)  # type: ignore[attr-defined]
+    return Hub(url=service.url, token=TOKEN)
 
 
 def qpy_version(raw: bytes) -> int:
