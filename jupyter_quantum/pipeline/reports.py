@@ -16,7 +16,7 @@ from jupyter_quantum.pipeline.decide import Asker, Deciding
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.queues import Queues
 from jupyter_quantum.pipeline.registry import Device
-from jupyter_quantum.pipeline.validate import Parcel, Validating
+from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, parcel_of
 from jupyter_quantum.pipeline.views import decision_view
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import ReportRow as StoredReport

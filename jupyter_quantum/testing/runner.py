@@ -1,0 +1,291 @@
+"""A runner in memory, for tests: it speaks the runner's messages and answers at once, the same each time.
+
+It parses no circuit. The bytes of a bundle stand for themselves: ``b"n=2"`` is a circuit of two qubits (any other bytes
+too), ``b"bad"`` one that does not parse. The executable of a circuit is ``b"x:" + bytes + calibration``, and every run
+answers ``shots`` times all zeros and ones, half each. Every shot takes a thousandth of a second of (pretended) time.
+
+::
+
+    runner = MemoryRunner(service, [announcement("aer")])      # service: anything with announce, lease, report_task
+    async with runner:
+        ...                                                    # jobs that are submitted now run here
+
+To try the unhappy paths: ``hold`` an execution until ``go()``, ``fail_next`` with an error, ``die()`` without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Protocol
+
+from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.core.jobs import DeviceKind, JobKind
+from jupyter_quantum.exceptions import Conflict
+from jupyter_quantum.wire.base import ErrorBody, digest_of
+from jupyter_quantum.wire.jobs import CalibrationRef, Interval
+from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult, ResultView
+from jupyter_quantum.wire.runner import (
+    PROTOCOL,
+    Announce,
+    DeviceAnnouncement,
+    ExecuteTask,
+    Leased,
+    LeaseRequest,
+    Prepared,
+    PrepareTask,
+    Reported,
+    ReportTask,
+    Task,
+    TaskReport,
+    Welcome,
+    Work,
+)
+
+__all__ = ["MemoryRunner", "Service", "announcement"]
+
+SECONDS_A_SHOT = 0.001
+VERSIONS = {"qiskit": "2.6.2", "qiskit-aer": "0.18.2", "runner": "memory"}
+
+
+class Service(Protocol):
+    """The service as a runner sees it; ``jupyter_quantum.pipeline.Pipeline`` is one."""
+
+    async def announce(self, words: Announce) -> Welcome:
+        """Say what is served."""
+
+    async def lease(self, asked: LeaseRequest) -> Leased:
+        """Ask for work."""
+
+    async def report_task(self, task_id: str, report: TaskReport) -> Reported:
+        """Tell of a move."""
+
+
+def announcement(
+    name: str, kind: DeviceKind = DeviceKind.SIMULATOR, *, epoch: int = 1, **changes: Any
+) -> DeviceAnnouncement:
+    """A device of 30 qubits with the options ``shots``, ``seed_simulator`` and ``memory``.
+
+    Args:
+        epoch: number of the calibration; another one gives another digest.
+        changes: other fields of the announcement.
+    """
+    properties = {
+        "shots": {"type": "integer", "minimum": 1},
+        "seed_simulator": {"type": "integer"},
+        "memory": {"type": "boolean"},
+    }
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    fields: dict[str, Any] = {
+        "name": name,
+        "kind": kind,
+        "label": {"qpu": "emulated QPU"}.get(kind.value, kind.value),
+        "vendor": "memory",
+        "num_qubits": 30,
+        "basis_gates": ["cx", "sx", "rz", "x"],
+        "max_shots": 100_000,
+        "max_circuits": 100,
+        "recovery": "repeatable",
+        "calibration": CalibrationRef(digest=digest_of(f"{name} {epoch}".encode())),
+        "target": {"num_qubits": 30},
+        "options": dict.fromkeys((each.value for each in JobKind), schema),
+    }
+    return DeviceAnnouncement.model_validate(fields | changes)
+
+
+class MemoryRunner:
+    """A runner without processes.
+
+    Args:
+        service: whom to ask for work.
+        devices: what it serves.
+        slots: how many tasks at once.
+        name: id of the runner; a fresh one where omitted.
+    """
+
+    def __init__(
+        self, service: Service, devices: Sequence[DeviceAnnouncement], *, slots: int = 8, name: str | None = None
+    ) -> None:
+        self.name = name or new_id("run")
+        self.executed: list[str] = []
+        """Tags of the runs that it began, in order."""
+        self.stopped: list[str] = []
+        """Ids of the tasks that it was told to stop."""
+        self._service = service
+        self._devices = {device.name: device for device in devices}
+        self._slots = slots
+        self._running: dict[str, tuple[int, asyncio.Task[None]]] = {}
+        self._going = asyncio.Event()
+        self._going.set()
+        self._failures: deque[ErrorBody] = deque()
+        self._loop: asyncio.Task[None] | None = None
+
+    # Life
+
+    async def __aenter__(self) -> MemoryRunner:
+        await self.announce()
+        self._loop = asyncio.create_task(self._lease())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.die()
+
+    async def announce(self, *devices: DeviceAnnouncement) -> Welcome:
+        """Announce, with these devices changed (a new calibration, say)."""
+        self._devices |= {device.name: device for device in devices}
+        return await self._service.announce(
+            Announce(
+                protocol=PROTOCOL,
+                runner=self.name,
+                version="0",
+                python="3",
+                packages=VERSIONS,
+                sandbox=[],
+                qpy_versions=(13, 17),
+                devices=list(self._devices.values()),
+            )
+        )
+
+    async def die(self) -> None:
+        """End at once and say nothing, as a killed process does."""
+        tasks = [task for _, task in self._running.values()] + ([self._loop] if self._loop else [])
+        self._loop = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._running.clear()
+
+    # What a test decides
+
+    def hold(self) -> None:
+        """Runs that start from now on report *started* and then wait for :meth:`go`."""
+        self._going.clear()
+
+    def go(self) -> None:
+        """Let held runs end."""
+        self._going.set()
+
+    def fail_next(self, code: str, message: str = "The worker ended.") -> None:
+        """The next run fails with this error."""
+        self._failures.append(ErrorBody(error="JobFailed", code=code, message=message))
+
+    # Work
+
+    async def _lease(self) -> None:
+        while True:
+            running = {task_id: fence for task_id, (fence, _) in self._running.items()}
+            free = max(0, self._slots - len(running))
+            leased = await self._service.lease(LeaseRequest(runner=self.name, slots=free, running=running))
+            for task_id in leased.stop:
+                self._stop(task_id)
+            for task in leased.tasks:
+                self._begin(task)
+
+    def _begin(self, task: Task) -> None:
+        work = asyncio.create_task(self._do(task))
+        self._running[task.id] = (task.fence, work)
+        work.add_done_callback(lambda _: self._running.pop(task.id, None))
+
+    def _stop(self, task_id: str) -> None:
+        self.stopped.append(task_id)
+        if (found := self._running.get(task_id)) is not None:
+            found[1].cancel()
+
+    async def _do(self, task: Task) -> None:
+        """One task and what follows it in the same worker."""
+        following: Task | None = task
+        while following is not None:
+            task = following
+            try:
+                following = (await self._answer(task)).next
+            except Conflict:  # the lease is somebody else's now
+                return
+            except asyncio.CancelledError:
+                await self._report(task, "failed", error=_killed())
+                raise
+
+    async def _answer(self, task: Task) -> Reported:
+        do = task.do
+        if isinstance(do, ExecuteTask):
+            return await self._execute(task, do)
+        names = do.devices if isinstance(do, ReportTask) else [do.device]
+        found = [self._prepare(do.work, self._devices[name], keep=isinstance(do, PrepareTask)) for name in names]
+        return await self._report(task, "done", prepared=found, drawing="q: ─")
+
+    async def _execute(self, task: Task, do: ExecuteTask) -> Reported:
+        self.executed.append(do.tag)
+        if not self._going.is_set():
+            await self._report(task, "started")
+            await self._going.wait()
+        if self._failures:
+            return await self._report(task, "failed", error=self._failures.popleft())
+        result = _result(do)
+        return await self._report(task, "done", result=result, usage_s=result.seconds, versions=VERSIONS)
+
+    async def _report(self, task: Task, state: Any, **fields: Any) -> Reported:
+        return await self._service.report_task(
+            task.id, TaskReport(runner=self.name, fence=task.fence, state=state, **fields)
+        )
+
+    @staticmethod
+    def _prepare(work: Work, device: DeviceAnnouncement, *, keep: bool) -> Prepared:
+        data = work.circuits.data
+        if data == b"bad":
+            said = ErrorBody(error="CircuitRejected", code="circuit.parse", message="Line 1 is not OpenQASM.")
+            return Prepared(device=device.name, error=said)
+        wide = int(data[2:]) if data.startswith(b"n=") else 2
+        shots = max([pub.shots or 0 for pub in work.pubs], default=0) or int(work.options.get("shots", 1024))
+        executable = b"x:" + data + device.calibration.digest.encode()
+        seconds = shots * SECONDS_A_SHOT
+        return Prepared(
+            device=device.name,
+            num_circuits=1,
+            num_qubits=wide,
+            depth=3,
+            source_depth=2,
+            operations=4,
+            two_qubit_gates=1,
+            shots=shots,
+            executions=shots * max(1, len(work.pubs)),
+            tasks=1,
+            success=Interval(value=0.95, low=0.93, high=0.97),
+            seconds=Interval(value=seconds, low=seconds, high=seconds),
+            calibration=device.calibration,
+            digest=digest_of(executable),
+            executable=executable if keep else None,
+            compiler={"name": "memory", "level": 1, "seed": 1},
+            pubs=work.pubs,
+            options={"shots": shots, "seed_simulator": 1, **work.options},
+        )
+
+
+def _killed() -> ErrorBody:
+    return ErrorBody(error="JobFailed", code="worker.stopped", message="The worker was stopped.")
+
+
+def _result(do: ExecuteTask) -> ResultView:
+    shots = int(do.options.get("shots", 1024))
+    seconds = shots * SECONDS_A_SHOT
+    if do.kind is JobKind.RUN:
+        counts = {"0x0": shots - shots // 2, "0x3": shots // 2}
+        made = [Experiment(name="circuit", shots=shots, counts=counts, seed=1)]
+        return ResultView(kind=do.kind, backend=do.device, experiments=made, seconds=seconds)
+    if do.kind is JobKind.SAMPLER:
+        pubs = [_sampled(pub.shots or shots) for pub in do.pubs]
+    else:
+        pubs = [PubResult(shape=[], evs=_array([b"\0" * 8]), stds=_array([b"\0" * 8])) for _ in do.pubs]
+    return ResultView(kind=do.kind, backend=do.device, pubs=pubs, seconds=seconds)
+
+
+def _sampled(shots: int) -> PubResult:
+    raw = b"\x00" * (shots - shots // 2) + b"\x03" * (shots // 2)
+    bits = Bits(num_bits=2, array=Array(dtype="|u1", shape=[shots, 1], data=raw))
+    return PubResult(shape=[], registers={"meas": bits})
+
+
+def _array(values: Sequence[bytes]) -> Array:
+    return Array(dtype="<f8", shape=[len(values)] if len(values) > 1 else [], data=b"".join(values))
