@@ -92,8 +92,9 @@ class Session:
     async def ready(self) -> None:
         """Wait until the worker is locked and warm; raises :class:`Ended`."""
         try:
-            if await asyncio.wait_for(self._frame(), _START_S) != _READY:
-                raise Ended("garbage")
+            said = await asyncio.wait_for(self._frame(), _START_S)
+            if said != _READY:
+                raise Ended(said.decode(errors="replace")[:500])
         except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
             raise Ended("start") from None
 

@@ -33,7 +33,7 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _CAPSET: Final = {"x86_64": 126, "aarch64": 91}
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
-_ACCESS_BY_ABI: Final = {1: 1 << 13, 2: 1 << 14, 3: 1 << 15, 5: 1 << 16}
+_ACCESS_BY_ABI: Final = {2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
 _NET_ABI, _SCOPE_ABI = 4, 6
 
 _ALLOWED: Final = (

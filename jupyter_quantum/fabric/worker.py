@@ -53,8 +53,12 @@ class Worker:
         warnings.simplefilter("ignore")
         random.seed()
         np.random.seed()
-        lock(self._channel)
-        self._warm()
+        try:
+            lock(self._channel)
+            self._warm()
+        except Exception as error:
+            write_frame(self._channel, f"{type(error).__name__}: {error}".encode())
+            return 70
         write_frame(self._channel, READY)
         while (message := read_frame(self._channel)) is not None:
             order = Order.model_validate_json(message)
