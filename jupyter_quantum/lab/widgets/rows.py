@@ -30,7 +30,7 @@ _PROBLEMS: Final = {
 
 def title(report: ReportView) -> str:
     """``bell · 2 qubits · 1 000 shots``."""
-    parts = [report.name, words.plural(report.num_qubits, "qubit")]
+    parts = [report.name, *([words.plural(report.num_qubits, "qubit")] if report.num_qubits else [])]
     if report.num_circuits > 1:
         parts.insert(1, words.plural(report.num_circuits, "circuit"))
     if report.shots:
@@ -47,9 +47,15 @@ def verdict(row: ReportRow) -> tuple[str, str]:
         return _STATES.get(row.state) or _PROBLEMS.get(family) or ("refused", "cannot run")
     if row.state in ("drained", "offline"):
         return _STATES[row.state]
+    if _over(row):
+        return "refused", "over quota"
     if row.decision is not None and row.decision.effect == "needs_approval":
         return "approval", "approval"
     return "ok", "ready"
+
+
+def _over(row: ReportRow) -> bool:
+    return row.quota_after is not None and row.quota_after < 0
 
 
 def _usable(row: ReportRow) -> bool:
@@ -112,21 +118,32 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def message(row: ReportRow) -> str:
-    """The line below the table, without its icon."""
+def message(row: ReportRow, best: ReportRow | None = None) -> str:
+    """The line below the table, without its icon; ``best`` is a device to name where this one is too dear."""
     icon, _ = verdict(row)
-    if row.decision is not None and icon == "refused" and row.problem is None:
+    if row.decision is not None and row.decision.effect == "refuse" and row.problem is None:
         said = row.decision.words
         return said if said.lower().startswith(("not allowed", "this run")) else f"Not allowed. {_capital(said)}"
     if row.problem is not None:
         return row.problem
     if icon in ("off", "offline"):
         return f"{row.device} is {row.state} and takes no new jobs. Choose another device."
+    if _over(row):
+        return _too_dear(row, best)
     if icon == "approval" and row.decision is not None:
         return row.decision.words
     if row.price == 0:
         return f"Ready. {row.device} is free."
     return f"Ready. {row.device} costs about {words.price(row.price)} credits{_at_most(row)}."
+
+
+def _too_dear(row: ReportRow, best: ReportRow | None) -> str:
+    left = (row.quota_after or 0) + (row.price_at_most or 0)
+    instead = "" if best is None else f" choose {best.device} ({words.price(best.price)}),"
+    return (
+        f"This run may cost {words.price(row.price_at_most)} credits; {words.left(left)} are left. "
+        f"Use fewer shots,{instead} or ask for more."
+    )
 
 
 def _at_most(row: ReportRow) -> str:
@@ -141,7 +158,7 @@ def quota_line(row: ReportRow) -> str:
         return f"Quota {words.left(row.quota_after)}, unchanged"
     before = row.quota_after + row.price_at_most
     if row.quota_after < 0:
-        return f"Quota {words.left(before)}, may cost {words.price(row.price_at_most)}"
+        return f"Quota {words.left(before)} left"
     return f"Quota {words.left(before)} → {words.left(row.quota_after)} or more"
 
 
@@ -156,7 +173,7 @@ def _shots_allowed(decision: DecisionView | None, shots: int) -> int | None:
     return max(below, default=None)
 
 
-def action(row: ReportRow, report: ReportView, best: str | None) -> dict[str, Any]:
+def action(row: ReportRow, report: ReportView, best: ReportRow | None) -> dict[str, Any]:
     """The one button: what it does, and its label, which states device and price."""
     icon, _ = verdict(row)
     price = credits_text(row.price)
@@ -167,8 +184,8 @@ def action(row: ReportRow, report: ReportView, best: str | None) -> dict[str, An
     fewer = _shots_allowed(row.decision, report.shots)
     if fewer is not None:
         return {"do": "shots", "label": f"Use {words.shots(fewer)}", "shots": fewer}
-    if best is not None and best != row.device:
-        return {"do": "choose", "label": f"Choose {best}", "device": best}
+    if best is not None and best.device != row.device:
+        return {"do": "choose", "label": f"Choose {best.device} · {credits_text(best.price)}", "device": best.device}
     return {"do": "none", "label": ""}
 
 
@@ -214,7 +231,7 @@ def plottable(row: ReportRow) -> bool:
     return row.problem is None and not row.noise_free and row.kind is not DeviceKind.SIMULATOR
 
 
-def row_view(row: ReportRow, report: ReportView, best: str | None, now: datetime) -> dict[str, Any]:
+def row_view(row: ReportRow, report: ReportView, best: ReportRow | None, now: datetime) -> dict[str, Any]:
     """One row as the browser gets it."""
     icon, word = verdict(row)
     return {
@@ -229,7 +246,7 @@ def row_view(row: ReportRow, report: ReportView, best: str | None, now: datetime
         },
         "icon": icon,
         "word": word,
-        "message": message(row),
+        "message": message(row, best),
         "action": action(row, report, best),
         "quota": quota_line(row),
         "why": why(row, now),
@@ -242,8 +259,8 @@ def table(report: ReportView, now: datetime) -> dict[str, Any]:
     orders = {
         prefer: {"order": order(report.rows, prefer), "pick": pick(report.rows, prefer)} for prefer in PREFERENCES
     }
-    usable = {row.device for row in report.rows if _usable(row)}
-    best = orders["fidelity"]["pick"]
+    pick_of = pick([row for row in report.rows if verdict(row)[0] == "ok"], "fidelity")
+    best = next((row for row in report.rows if row.device == pick_of), None)
     return {
         "id": report.id,
         "title": title(report),
@@ -251,5 +268,5 @@ def table(report: ReportView, now: datetime) -> dict[str, Any]:
         "project": report.project,
         "drawing": report.text,
         "orders": orders,
-        "rows": [row_view(row, report, str(best) if best in usable else None, now) for row in report.rows],
+        "rows": [row_view(row, report, best, now) for row in report.rows],
     }
