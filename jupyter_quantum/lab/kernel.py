@@ -7,6 +7,7 @@ would take the workspace down; they are no wall. Walls are the service's, which 
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import sys
@@ -21,6 +22,7 @@ from jupyter_quantum.lab.limits import limit_memory, out_of_memory, scrubbed
 __all__ = ["SandboxApp", "SandboxKernel", "main"]
 
 _WARM: Final = ("qiskit", "qiskit_aer", "jupyter_quantum.client.hub")
+_imported: Final = threading.Event()
 _LIBRARIES_MB: Final = 1536
 """What importing Qiskit and Aer may ask for, until the exact figure is known."""
 
@@ -45,6 +47,7 @@ def _warm_up(budget_mb: int) -> None:
         except Exception as error:
             print(f"quantum sandbox: {name} is not warm: {error}", file=sys.__stderr__)
     limit_memory(budget_mb)
+    _imported.set()
 
 
 class SandboxKernel(IPythonKernel):
@@ -59,6 +62,11 @@ class SandboxKernel(IPythonKernel):
         assert self.shell is not None
         self.shell.set_custom_exc((MemoryError,), self._memory_error)
         self.shell.extension_manager.load_extension("jupyter_quantum.lab.magics")
+
+    async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Run a cell once the imports are done: two threads inside one package's import break each other."""
+        await asyncio.to_thread(_imported.wait)
+        await super().execute_request(stream, ident, parent)  # type: ignore[no-untyped-call]  # bare in ipykernel
 
     def _memory_error(self, shell: Any, kind: type[MemoryError], value: MemoryError, trace: Any, **_: Any) -> None:
         """Show the limit in words; the traceback stays behind it, for ``%tb``."""
