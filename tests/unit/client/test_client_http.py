@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from qiskit import QuantumCircuit
 
-from jupyter_quantum.client import http
+from jupyter_quantum.client.http import Connection
 from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.exceptions import PolicyRefused, QuantumError, TooBusy, Unauthenticated, Unavailable
+from jupyter_quantum.wire.jobs import Me
 from tests.unit.client.conftest import TOKEN, Service
 
 
@@ -54,11 +55,11 @@ def test_waits_for_a_proxy_without_its_service(service: Service, hub: Hub) -> No
     assert hub.me().name == "ada"
 
 
-def test_gives_up_after_its_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gives_up_after_its_patience() -> None:
     """Without a service the wait is bounded, and the error says what goes on."""
-    monkeypatch.setattr(http, "PATIENCE_S", 0.3)
+    nowhere = Connection("http://127.0.0.1:9/services/quantum", TOKEN)
     with pytest.raises(Unavailable, match="does not answer") as caught:
-        Hub(url="http://127.0.0.1:9/services/quantum", token=TOKEN).me()
+        nowhere.get("me", Me, patience_s=0.3)
     assert caught.value.hint is not None
     assert caught.value.__suppress_context__
 
