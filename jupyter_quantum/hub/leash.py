@@ -97,7 +97,7 @@ def kill_descendants(grace_s: float = 2.0) -> list[int]:
 def _keep(command: list[str]) -> int:
     die_with_parent()
     adopt_orphans()
-    program = subprocess.Popen(command, preexec_fn=lambda: die_with_parent(signal.SIGKILL))  # noqa: S603
+    program = subprocess.Popen(command, preexec_fn=lambda: die_with_parent(signal.SIGKILL))
 
     def forward(signum: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):

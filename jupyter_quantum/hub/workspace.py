@@ -67,7 +67,7 @@ class Workspaces:
         for plugin, values in _SETTINGS.items():
             folder, _, name = plugin.rpartition("/")
             target = home / ".jupyter" / "lab" / "user-settings" / folder / f"{name}.jupyterlab-settings"
-            target.parent.mkdir(parents=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(json.dumps(values))
         return home
 
