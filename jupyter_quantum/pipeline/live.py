@@ -23,7 +23,7 @@ __all__ = ["Live"]
 
 log = logging.getLogger(__name__)
 
-_LEASE_S = 10.0
+_LEASE_S = 3.0
 _RECENT = 2_000
 _BATCH = 500
 
@@ -82,6 +82,10 @@ class Live:
             if not self._dirty:
                 await self._context.dirty.wait(_LEASE_S / 4)
             await asyncio.sleep(every / 2)
+
+    async def resign(self) -> None:
+        """Let another process lead at once."""
+        await self._context.store.write(lambda tx: tx.claim_leader(self._holder, 0.0))
 
     async def _number(self, fence: int) -> None:
         if not self._dirty:

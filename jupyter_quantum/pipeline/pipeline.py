@@ -112,6 +112,7 @@ class Pipeline:
     async def stop(self) -> None:
         """End every task of this pipeline. Jobs go on after the next :meth:`start`."""
         await self._context.background.stop()
+        await self._live.resign()
 
     async def _tick(self) -> None:
         """What time brings: changed policy files, ended leases, pauses and requests, new estimates."""

@@ -159,7 +159,7 @@ class Submitting:
             device_kind=device.words.kind,
             device_label=device.label,
             kind=parcel.kind,
-            name=request.name or parcel.kind.value,
+            name=request.name or parcel.name or parcel.kind.value,
             created=now,
             changed=now,
             source=parcel.source,

@@ -39,6 +39,7 @@ class Parcel:
     pubs: Sequence[Pub]
     options: Mapping[str, Any]
     transpile: Literal["auto", "never"]
+    name: str | None = None
 
     @property
     def source(self) -> str:
@@ -180,7 +181,7 @@ def parcel_of(row: JobRow | ReportRow, source: bytes) -> Parcel:
     """What was sent, from what is stored."""
     mode: Literal["auto", "never"] = "never" if row.transpile == "never" else "auto"
     bundle = bundle_of(row.source_format, source)
-    return Parcel(row.kind, bundle, PUBS.validate_json(row.pubs), json.loads(row.options), mode)
+    return Parcel(row.kind, bundle, PUBS.validate_json(row.pubs), json.loads(row.options), mode, row.name)
 
 
 def single(report: TaskReport) -> Prepared:
