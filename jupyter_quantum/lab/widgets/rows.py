@@ -100,7 +100,9 @@ def _success(row: ReportRow) -> str:
         return "noise-free"
     if row.success is None:
         return "–"
-    return words.with_range(row.success.value, row.success.low, row.success.high)
+    found = row.success
+    narrow = f"{found.low:.2f}" == f"{found.high:.2f}"
+    return words.with_range(found.value, found.low, found.high, 3 if narrow else 2)
 
 
 def _count(value: int | None) -> str:
