@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -77,13 +77,28 @@ def run_cell(page: Page, text: str, timeout_ms: int = RUN_MS) -> Locator:
 
 
 def run_all(page: Page, timeout_ms: int = RUN_MS) -> None:
-    """Run all cells and wait until the last code cell has its number and the kernel is idle."""
+    """Run all cells and wait until the kernel is idle again; fails where a cell did."""
     page.locator("#jp-MainMenu").get_by_text("Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
-    last = notebook(page).locator(".jp-CodeCell").last
-    last.scroll_into_view_if_needed()
-    expect(last.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=timeout_ms)
+    expect(page.locator("#jp-main-statusbar")).to_contain_text(re.compile(r"\|\s*Busy"), timeout=10_000)
     kernel_idle(page, timeout_ms)
+    for number, source, outputs in saved_cells(page):
+        errors = [output for output in outputs if output["output_type"] == "error"]
+        assert not errors, f"{source}\n{errors[0]['ename']}: {errors[0]['evalue']}"
+        assert number is not None, f"did not run:\n{source}"
+
+
+def saved_cells(page: Page) -> list[tuple[int | None, str, list[dict[str, Any]]]]:
+    """The code cells of the notebook in front as saved: number, source, outputs. Lab draws only those in sight."""
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(500)
+    name = page.locator(".jp-mod-current .lm-TabBar-tabLabel").first.inner_text()
+    base = re.match(r"https?://[^/]+/user/[^/]+/", page.url)
+    assert base
+    answer = page.request.get(f"{base[0]}api/contents/{name}?content=1")
+    cells = answer.json()["content"]["cells"]
+    return [(one["execution_count"], one["source"], one["outputs"]) for one in cells if one["cell_type"] == "code"]
 
 
 def picture(page: Page, name: str) -> Path:
