@@ -191,15 +191,19 @@ def _managed(config: Config, given: Mapping[str, Any], data_dir: str | os.PathLi
     if config is not None and not isinstance(config, Mapping):
         command.append(f"--config={Path(config).resolve()}")
     handed = json.dumps({"QuantumService": {**given, "data_dir": str(where)}}, default=_plain)
-    source = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(dict.fromkeys([source, *filter(None, [os.environ.get("PYTHONPATH")])]))
     entry: dict[str, Any] = {
         "command": command,
-        "environment": {"JUPYTER_QUANTUM_SERVICE_CONFIG": handed, "PYTHONPATH": path},
+        "environment": {"JUPYTER_QUANTUM_SERVICE_CONFIG": handed, "PYTHONPATH": _python_path()},
     }
     if _has("jupyterhub.services.service", "Service", "timeout"):
         entry["timeout"] = 60
     return entry
+
+
+def _python_path() -> str:
+    """Where this package is, also in a checkout that is not installed, and what the hub was told."""
+    source = str(Path(__file__).resolve().parents[2])
+    return os.pathsep.join(dict.fromkeys([source, *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 
 def _groups_of(given: Mapping[str, Any], part: str) -> set[str]:
@@ -281,9 +285,11 @@ def _culler(c: Any, timeout: int, every: int, max_age: int) -> None:
     if importlib.util.find_spec("jupyterhub_idle_culler") is None:
         log.warning("jupyterhub-idle-culler is not installed: idle workspaces will not be stopped.")
         return
-    command = [sys.executable, "-m", "jupyterhub_idle_culler"]
+    leash = ["-m", "jupyter_quantum.hub.leash", "--exec", "--"]  # ends with the hub, also when that is killed
+    command = [sys.executable, *leash, sys.executable, "-m", "jupyterhub_idle_culler"]
     command += [f"--timeout={timeout}", f"--cull-every={every}", f"--max-age={max_age}"]
-    add_entries(c.JupyterHub, "services", [{"name": "quantum-culler", "command": command}])
+    entry = {"name": "quantum-culler", "command": command, "environment": {"PYTHONPATH": _python_path()}}
+    add_entries(c.JupyterHub, "services", [entry])
     role = {"name": "quantum-culler", "scopes": list(_CULLER_SCOPES), "services": ["quantum-culler"]}
     add_entries(c.JupyterHub, "load_roles", [role])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ class Context:
     """Path below which the hub serves everything: ``/``, or ``/jupyter/`` behind a prefix."""
     oauth: Any
     """``jupyterhub.services.auth.HubOAuth``."""
-    ready: Callable[[], dict[str, str]]
+    ready: Callable[[], Awaitable[dict[str, str]]]
     """Each part of the service: ``ready``, or why it is not."""
     started: Pipeline | None = None
     """The pipeline, once it has started."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from tornado.iostream import StreamClosedError
 
 from jupyter_quantum.core.tenancy import Scope
-from jupyter_quantum.exceptions import InputError, QuantumError
+from jupyter_quantum.exceptions import InputError, QuantumError, TooBusy
 from jupyter_quantum.hub.api.base import Handler
 from jupyter_quantum.hub.auth import ADMINISTER
 from jupyter_quantum.wire.jobs import EventView
@@ -19,6 +19,9 @@ __all__ = ["Events"]
 
 _ALIVE_S: Final = 15.0
 _AUTHORISE_S: Final = 60.0
+_STREAMS: Final = 20
+"""Of one principal; each user server needs one."""
+_LATER: Final = {"retry_after": 10}
 
 
 class Events(Handler):
@@ -34,6 +37,11 @@ class Events(Handler):
     async def prepare(self) -> None:
         """Identify the caller and read where to go on."""
         await self.authenticate(Scope.READ)
+        streams: set[Events] = self.settings["streams"]
+        if sum(other.who.id == self.who.id for other in streams) >= _STREAMS:
+            raise TooBusy(
+                f"You have {_STREAMS} event streams open.", code="busy.streams", hint="Close some.", details=_LATER
+            )
         last = self.request.headers.get("Last-Event-ID") or self.get_query_argument("after", "")
         if last and not last.isdecimal():
             raise InputError("Last-Event-ID is the number of an event.", code="request.malformed")

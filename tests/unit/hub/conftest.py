@@ -13,7 +13,7 @@ from jupyter_quantum.hub.auth import Gate, HubApi, HubDirectory
 from jupyter_quantum.hub.context import Context
 from jupyter_quantum.hub.metrics import Metrics
 from jupyter_quantum.hub.web import web_application
-from tests.unit.hub.support import PREFIX, HubUser, MemoryHub, MemoryPipeline, Service, listen
+from tests.unit.hub.support import PREFIX, HubUser, MemoryHub, MemoryPipeline, Service, listen, parts
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def service() -> AsyncIterator[Service]:
         prefix=PREFIX,
         hub_base="/",
         oauth=oauth,
-        ready=lambda: {"store": "ready"},
+        ready=parts("ready"),
         started=pipeline,  # type: ignore[arg-type]
     )
     app = web_application(context, set(), b"0" * 32)

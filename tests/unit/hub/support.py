@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -151,6 +151,15 @@ class Service:
             )
         finally:
             client.close()
+
+
+def parts(runner: str) -> Callable[[], Awaitable[dict[str, str]]]:
+    """What the service says about its parts."""
+
+    async def found() -> dict[str, str]:
+        return {"store": "ready", "runner": runner}
+
+    return found
 
 
 def listen(app: Application) -> tuple[HTTPServer, int]:

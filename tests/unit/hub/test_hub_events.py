@@ -83,3 +83,15 @@ async def test_the_stream_needs_the_scope_and_a_number(service: Service) -> None
     token = service.hub.add("r", [READ])
     answer = await service.fetch("api/v1/events", token=token, headers={"Last-Event-ID": "-1"})
     assert answer.code == 422
+
+
+async def test_streams_of_one_principal_are_counted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more than allowed is 429, and another principal is not concerned."""
+    monkeypatch.setattr(events, "_STREAMS", 1)
+    ada, ben = service.hub.add("a", [READ]), service.hub.add("b", [READ], name="ben")
+    async with stream(service, ada) as first:
+        await until(first, "retry: 2000\n\n")
+        refused = await service.fetch("api/v1/events", token=ada)
+        assert (refused.code, refused.headers["Retry-After"]) == (429, "10")
+        async with stream(service, ben) as other:
+            await until(other, "retry: 2000\n\n")

@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_quantum.exceptions import JobFailed, QuotaExceeded
 from jupyter_quantum.hub.api.routes import CIRCUITS, ROUTES, SMALL, Route
-from tests.unit.hub.support import ALL, JOB, READ, SUBMIT, Service, cookies, signed_in
+from tests.unit.hub.support import ALL, JOB, READ, SUBMIT, Service, cookies, parts, signed_in
 
 EXAMPLES = {
     "api/v1/jobs": JOB,
@@ -189,7 +189,9 @@ async def test_every_answer_is_guarded(service: Service) -> None:
 async def test_health_metrics_and_description_are_there(service: Service) -> None:
     """Live and ready answer without a token; metrics locally only, or with a token that may operate."""
     assert json.loads((await service.fetch("health/live")).body) == {"status": "live"}
-    service.context.ready = lambda: {"store": "ready", "runner": "starting"}
+    assert (await service.fetch("health/ready")).code == 200
+    service.context.ready = parts("starting")
+    service.app.settings.pop("readiness")
     unready = await service.fetch("health/ready")
     assert (unready.code, json.loads(unready.body)["parts"]["runner"]) == (503, "starting")
     assert b"quantum_request_answer_seconds" in (await service.fetch("metrics")).body

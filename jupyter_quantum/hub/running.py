@@ -1,0 +1,201 @@
+"""One run of the service, from lock to drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from jupyterhub.services.auth import HubOAuth
+from jupyterhub.utils import make_ssl_context
+from tornado.httpserver import HTTPServer
+
+from jupyter_quantum.exceptions import Unavailable
+from jupyter_quantum.hub import settings
+from jupyter_quantum.hub.api.limits import Bucket
+from jupyter_quantum.hub.auth import Gate, HubApi, HubDirectory
+from jupyter_quantum.hub.context import Context
+from jupyter_quantum.hub.events import Events
+from jupyter_quantum.hub.files import Lock, secret
+from jupyter_quantum.hub.metrics import Metrics
+from jupyter_quantum.hub.runner_api import RunnerServer
+from jupyter_quantum.hub.runner_process import RunnerProcess, socket_path
+from jupyter_quantum.hub.web import web_application
+from jupyter_quantum.pipeline import Pipeline
+from jupyter_quantum.store import Store
+
+if TYPE_CHECKING:
+    from jupyter_quantum.hub.app import QuantumService
+
+__all__ = ["Running"]
+
+log = logging.getLogger("jupyter_quantum.hub")
+
+_AGAIN_S: Final = 10.0
+_CLOSE_S: Final = 2.0
+_STORE_S: Final = 2.0
+
+
+def _oauth(service: QuantumService) -> Any:
+    """The hub's OAuth client. A hub tells a service that it manages everything; to another one only what differs."""
+    name = os.environ.setdefault("JUPYTERHUB_SERVICE_NAME", "quantum")
+    os.environ.setdefault("JUPYTERHUB_CLIENT_ID", f"service-{name}")
+    prefix = os.environ.setdefault("JUPYTERHUB_SERVICE_PREFIX", f"/services/{name}/")
+    return HubOAuth(parent=service, base_url=prefix)
+
+
+def _hub_api(oauth: Any) -> HubApi:
+    tls = make_ssl_context(oauth.keyfile, oauth.certfile, cafile=oauth.client_ca) if oauth.certfile else None
+    return HubApi(oauth.api_url, oauth.api_token, tls)
+
+
+class Running:
+    """The parts of a service that runs; make it inside the event loop.
+
+    Raises :class:`Unavailable` where another service has the data directory or the port.
+    """
+
+    def __init__(self, service: QuantumService) -> None:
+        self._service = service
+        self._data = Path(service.data_dir).resolve()
+        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = Lock(self._data)
+        self._streams: set[Events] = set()
+        self._stopping = asyncio.Event()
+        self._announced = False
+        self._failure = "starting"
+        self._store: Store | None = None
+        self._runner: tuple[RunnerServer, RunnerProcess] | None = None
+        oauth = _oauth(service)
+        self._hub = _hub_api(oauth)
+        self._metrics = Metrics()
+        self._context = Context(
+            gate=Gate(self._hub, mfa_group=service.mfa_group),
+            metrics=self._metrics,
+            bucket=Bucket(service.rate, service.burst),
+            prefix=oauth.base_url,
+            hub_base=urlsplit(oauth.hub_prefix).path.removesuffix("hub/"),
+            oauth=oauth,
+            ready=self._parts,
+        )
+
+    async def serve(self) -> None:
+        """Listen at once, start pipeline and runner, wait for a signal, drain."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signum, self._stopping.set)
+        server = self._listen()
+        try:
+            await self._until_stopped(self._start)
+            if self._service.run_runner and not self._stopping.is_set():
+                self._runner = self._start_runner()
+            await self._stopping.wait()
+        finally:
+            await self._drain(server)
+
+    async def _until_stopped(self, start: Callable[[], Any]) -> None:
+        """Try until it starts: a service that ends at its start would take the whole hub down."""
+        while not self._stopping.is_set():
+            try:
+                await start()
+            except Exception:
+                self._failure = "failed to start; see the service's log"
+                log.exception("The service cannot start; trying again in %.0f s", _AGAIN_S)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), _AGAIN_S)
+            else:
+                return
+
+    async def _start(self) -> None:
+        told = settings.settings_of(self._service, self._data, secret(self._data / "affinity.key"))
+        if self._store is None:
+            self._store = Store(told.db_url, artefacts=(self._data / "artefacts").as_uri())
+        await asyncio.to_thread(self._store.migrate)
+        pipeline = Pipeline(told, self._store, HubDirectory(self._hub))
+        try:
+            await pipeline.start()
+        except BaseException:
+            await pipeline.stop()
+            raise
+        self._context.started = pipeline
+
+    async def _drain(self, server: HTTPServer) -> None:
+        """No new connections; the runner finishes what it can and reports it; then everything closes."""
+        server.stop()
+        for stream in list(self._streams):
+            stream.end()
+        if self._runner is not None:
+            runner_server, runner = self._runner
+            await runner.stop()
+            await runner_server.close()
+        if self._context.started is not None:
+            await self._context.started.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.close_all_connections(), _CLOSE_S)
+        if self._store is not None:
+            self._store.close()
+        self._hub.close()
+        self._lock.release()
+
+    def _listen(self) -> HTTPServer:
+        where = self._where()
+        app = web_application(self._context, self._streams, secret(self._data / "cookie.key"))
+        # Larger bodies are refused by the routes, in words; this is only the last resort.
+        server = HTTPServer(app, max_body_size=1 << 30, idle_connection_timeout=600)
+        try:
+            server.listen(where.port or 80, where.hostname or "127.0.0.1")
+        except OSError as error:
+            raise Unavailable(
+                f"The service cannot listen at {where.geturl()}: {error.strerror}.",
+                code="service.address",
+                hint="Choose another with configure(c, url=…).",
+            ) from error
+        return server
+
+    def _where(self) -> SplitResult:
+        return urlsplit(self._service.url or os.environ.get("JUPYTERHUB_SERVICE_URL") or "http://127.0.0.1:10101")
+
+    def _start_runner(self) -> tuple[RunnerServer, RunnerProcess]:
+        service = self._service
+        token, socket = secrets.token_urlsafe(32), socket_path(self._data)
+        cores = os.cpu_count() or 1
+        words = {
+            "socket": str(socket),
+            "token": token,
+            "devices": list(service.devices or settings.DEVICES),
+            "workers": service.workers or max(2, cores),
+            "threads": service.threads or cores,
+        }
+        server = RunnerServer(self._context, socket, token, self._runner_came)
+        runner = RunnerProcess(self._data / "runner", words, gone=self._runner_went)
+        runner.start()
+        return server, runner
+
+    def _runner_came(self, _words: object) -> None:
+        self._announced = True
+
+    def _runner_went(self) -> None:
+        self._announced = False
+        self._metrics.restarts.inc()
+
+    async def _parts(self) -> dict[str, str]:
+        """Each part, ``ready`` or why not. The store counts as ready when it has just written."""
+        there = self._context.started is not None
+        parts = {"policy": "ready" if there else self._failure, "store": self._failure}
+        if there and self._store is not None:
+            try:
+                await asyncio.wait_for(self._store.write(lambda _: None), _STORE_S)
+                parts["store"] = "ready"
+            except Exception:
+                log.exception("The store does not write")
+                parts["store"] = "does not write; see the service's log"
+        if self._service.run_runner:
+            parts["runner"] = "ready" if self._announced else "starting"
+        return parts
