@@ -27,8 +27,9 @@ const plugin: JupyterFrontEndPlugin<void> = {
     restorer: ILayoutRestorer | null
   ): void => {
     const api = new Api(app.serviceManager.serverSettings);
-    const model = new QuantumModel({ services: app.serviceManager, api });
-    const panel = new QuantumPanel(model, {
+    const watched = () => panel.isVisible && document.visibilityState === 'visible';
+    const model = new QuantumModel({ services: app.serviceManager, api, watched });
+    const panel: QuantumPanel = new QuantumPanel(model, {
       menu: (job, anchor) => openJobMenu(app, job, anchor),
       tutorials: () => void app.commands.execute(Command.tutorials, { promotion: true })
     });
@@ -36,14 +37,14 @@ const plugin: JupyterFrontEndPlugin<void> = {
     app.shell.add(panel, 'left', { rank: 350, type: 'Quantum' });
     restorer?.add(panel, panel.id);
     addCommands({ app, model, tracker, openPanel });
-    new Notifier(model, () => panel.isVisible && document.visibilityState === 'visible', openPanel);
+    new Notifier(model, watched, openPanel);
     statusBar?.registerStatusItem('jupyter-quantum:quota', {
       item: new QuotaButton(model, openPanel),
       align: 'left',
       rank: 90,
       priority: 1
     });
-    launcher?.add({ command: Command.tutorials, category: CATEGORY, rank: 1 });
+    launcher?.add({ command: Command.tutorials, category: CATEGORY, categoryRank: 0, rank: 1 });
     for (const command of [Command.open, Command.promote, Command.tutorials]) {
       if (app.commands.hasCommand(command)) {
         palette?.addItem({ command, category: CATEGORY, args: { isPalette: true } });

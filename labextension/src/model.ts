@@ -35,8 +35,9 @@ const KEPT_JOBS = 200;
  * server (never of the service) that notices what the stream has missed.
  */
 export class QuantumModel implements IDisposable {
-  constructor(options: { services: ServiceManager.IManager; api: Api }) {
+  constructor(options: { services: ServiceManager.IManager; api: Api; watched: () => boolean }) {
     this.api = options.api;
+    this._watched = options.watched;
     this._settleQuota = new Debouncer(() => this._refreshQuota(), 150);
     this._settleApprovals = new Debouncer(() => this._refreshApprovals(), 150);
     this._settleDevices = new Debouncer(() => this._refreshDevices(), 400);
@@ -137,7 +138,17 @@ export class QuantumModel implements IDisposable {
     if (behind || stale) {
       this._seq = status.seq ?? this._seq;
       await this.refresh();
+    } else if (this._watched() && this.jobs?.some(job => !isFinal(job.state))) {
+      await this._refreshWaits();
     }
+  }
+
+  /** Places and estimated starts change without an event; they matter only to somebody who looks at them. */
+  private async _refreshWaits(): Promise<void> {
+    const [jobs, devices] = await Promise.all([this.api.jobs(), this.api.devices()]);
+    this.devices = devices;
+    this._setJobs(jobs);
+    this._changed.emit();
   }
 
   private _onEmission(_: unknown, emission: Event.Emission): void {
@@ -162,8 +173,11 @@ export class QuantumModel implements IDisposable {
       case 'approval.changed':
         this._later(this._settleApprovals);
         break;
+      case 'quota.changed':
+        this._onQuota(event);
+        break;
       default:
-        this._later(this._settleQuota);
+        break;
     }
   }
 
@@ -173,6 +187,18 @@ export class QuantumModel implements IDisposable {
     } else {
       const since = String(event.data?.since ?? event.time ?? '');
       this._setLink({ state: 'offline', since, words: '' });
+    }
+  }
+
+  /** The event may carry the quota of the project that is shown; of another one it is no news here. */
+  private _onQuota(event: IEvent): void {
+    const quota = event.data as Partial<IQuota> | undefined;
+    if (!Array.isArray(quota?.meters)) {
+      this._later(this._settleQuota);
+    } else if (this.quota === null || quota.project === this.quota.project) {
+      this.quota = quota as IQuota;
+      this.quotaAt = new Date();
+      this._changed.emit();
     }
   }
 
@@ -186,7 +212,6 @@ export class QuantumModel implements IDisposable {
     } catch {
       // A colleague's job that a lead may not read one by one: the list of approvals shows it where it matters.
     }
-    this._later(this._settleQuota);
     if (this.isLead) {
       this._later(this._settleApprovals);
     }
@@ -265,6 +290,7 @@ export class QuantumModel implements IDisposable {
   private readonly _settleApprovals: Debouncer<void>;
   private readonly _settleDevices: Debouncer<void>;
   private readonly _stop: () => void;
+  private readonly _watched: () => boolean;
   private _seq: number | null = null;
   private _disposed = false;
 }

@@ -29,6 +29,7 @@ export class QuantumPanel extends SidePanel {
     this._approvals = section(model, () => <Approvals approvals={model.approvals} page={model.page} />);
     this.addWidget(this._devices);
     this.addWidget(this._jobs);
+    (this.content as AccordionPanel).setRelativeSizes([2, 3]);
     model.changed.connect(this._update, this);
     this._update();
   }

@@ -120,7 +120,7 @@ export function Jobs(props: { jobs: IJob[] | null; empty: string; actions: IActi
       {jobs.length >= FILTER_FROM && (
         <div className="jq-Filter">
           <FilterBox
-            placeholder="Filter by name, device or state"
+            placeholder="Filter jobs"
             useFuzzyFilter={false}
             updateFilter={test => setFilter({ test })}
           />

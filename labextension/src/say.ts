@@ -134,7 +134,7 @@ export function deviceSaid(device: IDevice, now = Date.now()): ISaid {
   const at = device.calibration.at;
   const hours = at ? (now - Date.parse(at)) / 3_600_000 : 0;
   if (hours > STALE_HOURS && !(device.kind === 'emulator' && hours > SNAPSHOT_HOURS)) {
-    const age = seconds(hours * 3600);
+    const age = hours < 72 ? `${Math.round(hours)} h` : seconds(hours * 3600);
     return { icon: icons.near, tone: 'attention', words: `calibration ${age} old` };
   }
   const wait = device.wait.p50;
@@ -190,7 +190,7 @@ function said(icon: keyof typeof icons, tone: Tone, words: string): ISaid {
 }
 
 function amount(micro: number | null | undefined): string {
-  return micro ? `${price(micro)} credits` : 'free';
+  return micro ? `${price(micro)}\u00a0credits` : 'free';
 }
 
 function queuedWords(job: IJob): string {

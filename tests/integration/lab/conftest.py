@@ -1,0 +1,95 @@
+"""A real Lab with our extension in Chromium, on a stand-in service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.unit.lab.server import LOGIN, Server
+from tests.unit.lab.standin import Standin
+
+ARTIFACTS = Path(__file__).resolve().parents[2] / "artifacts" / "lab"
+OpenLab = Callable[..., Page]
+
+NOTEBOOK = {
+    "cells": [
+        {
+            "id": "first",
+            "cell_type": "code",
+            "metadata": {},
+            "source": "from qiskit import QuantumCircuit\n\nbell = QuantumCircuit(2)\nbell.h(0)",
+            "outputs": [],
+            "execution_count": None,
+        }
+    ],
+    "metadata": {"kernelspec": {"name": "quantum-sandbox", "display_name": "Quantum Sandbox", "language": "python"}},
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
+
+
+@pytest.fixture
+def service() -> Iterator[Standin]:
+    """A fresh stand-in for each test."""
+    standin = Standin()
+    yield standin
+    standin.close()
+
+
+@pytest.fixture
+def lab(service: Standin, tmp_path: Path) -> Iterator[Server]:
+    """A Lab with one tutorial."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "01-first-circuit.ipynb").write_text(json.dumps(NOTEBOOK))
+    server = Server(home, service.url, "lab")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_lab(lab: Server, chromium: Browser) -> Iterator[OpenLab]:
+    """Opens Lab in a new page of some width and theme."""
+    pages: list[Page] = []
+
+    def open_page(theme: str = "JupyterLab Light", width: int = 1280, height: int = 800) -> Page:
+        _settings(lab.home, theme)
+        page = chromium.new_page(viewport={"width": width, "height": height})
+        pages.append(page)
+        page.goto(f"{lab.url}lab?reset&token={LOGIN}")
+        page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=60_000)
+        page.locator(".jq-Quota").wait_for(timeout=20_000)
+        page.locator(".jp-LauncherCard").first.wait_for(timeout=20_000)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+def _settings(home: Path, theme: str) -> None:
+    folder = home / ".jupyter/lab/user-settings/@jupyterlab/apputils-extension"
+    folder.mkdir(parents=True, exist_ok=True)
+    quiet = {"checkForUpdates": False, "fetchNews": "false"}
+    for name, values in (("themes", {"theme": theme}), ("notification", quiet)):
+        (folder / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
+
+
+@pytest.fixture
+def shot() -> Callable[[Page, str], None]:
+    """Keeps a picture for people to look at."""
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    return lambda page, name: page.screenshot(path=str(ARTIFACTS / f"{name}.png"), animations="disabled") and None
