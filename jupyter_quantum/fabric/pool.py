@@ -63,6 +63,8 @@ class Session:
         """End the process at once; whoever waits for its answer gets :class:`Ended`."""
         if self.killed_for is None:
             self.killed_for = why
+        if self.ended.done():
+            return  # buried: its pid may be another's by now
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 

@@ -59,6 +59,8 @@ class _Running:
     task: Task
     session: Session | None = None
     stopped: bool = False
+    reporting: bool = False
+    """Its outcome is on the way: a lease request that crosses the report must not kill what follows in this worker."""
     began: float = field(default_factory=time.monotonic)
 
 
@@ -175,7 +177,7 @@ class Runner:
     def _take(self, leased: Leased) -> None:
         for name in leased.stop:
             running = self._running.get(name)
-            if running is not None:
+            if running is not None and not running.reporting:
                 running.stopped = True
                 if running.session is not None:
                     running.session.kill("stopped")
@@ -223,7 +225,11 @@ class Runner:
             report = self._judge(task, await asking)
         except Ended as error:
             report = failure(task, error.why, time.monotonic() - began)
-        return await self._report(task, report)
+        running.reporting = True
+        try:
+            return await self._report(task, report)
+        finally:
+            running.reporting = False
 
     def _judge(self, task: Task, outcome: Outcome) -> TaskReport:
         """Turn what a worker says into a report; it speaks only about what it was asked."""
