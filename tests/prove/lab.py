@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import requests
 
-from jupyter_quantum.client import Hub
+from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.hub.demo.proxy import ensure_proxy
 from jupyter_quantum.hub.demo.supervisor import free_port
 from jupyter_quantum.store import Store

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from jupyter_quantum.client import Hub
+from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.testing.bench import Measurement
 
 __all__ = ["bench"]

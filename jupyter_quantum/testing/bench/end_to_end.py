@@ -9,7 +9,7 @@ from qiskit import QuantumCircuit, transpile
 from qiskit.circuit.library import efficient_su2
 from qiskit_aer import AerSimulator
 
-from jupyter_quantum.client import Hub
+from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.testing.bench import Measurement, paired
 
 __all__ = ["GOALS", "end_to_end"]
