@@ -33,19 +33,24 @@ class Store:
     def __init__(self, url: str, *, artefacts: str) -> None:
         self._url = make_url(url)
         self._files = Files(artefacts)
-        self._writing = self._engine("BEGIN IMMEDIATE")
+        self.engine = self._engine("BEGIN IMMEDIATE")
         self._reading = self._engine("BEGIN")
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
         self._writer: Writer | None = None
         self.artefacts = Artefacts(self, self._files, self._threads)
 
+    @property
+    def path(self) -> Path:
+        """The database's file (SQLite)."""
+        return Path(self._url.database or "")
+
     def migrate(self) -> None:
         """Bring the database to this version's tables (blocking; call it before serving)."""
         from jupyter_quantum.store.migrate import migrate
 
-        if self._url.drivername.startswith("sqlite") and self._url.database:
-            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-        with self._writing.begin() as conn:
+        if self.engine.dialect.name == "sqlite":
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.engine.begin() as conn:
             migrate(conn)
 
     async def write(self, work: Callable[[Tx], T]) -> T:
@@ -54,7 +59,7 @@ class Store:
         ``work`` must not block on anything but the database. What it raises is raised here, and nothing of it stays.
         """
         if self._writer is None:
-            self._writer = Writer(self._writing, self._files)
+            self._writer = Writer(self.engine, self._files)
         answer: T = await self._writer.submit(work)
         return answer
 
@@ -67,7 +72,7 @@ class Store:
         if self._writer is not None:
             self._writer.close()
         self._threads.shutdown()
-        self._writing.dispose()
+        self.engine.dispose()
         self._reading.dispose()
 
     def _view(self, work: Callable[[View], T]) -> T:

@@ -1,0 +1,52 @@
+"""The proofs notice what a database cannot have come to by honest means."""
+
+from __future__ import annotations
+
+from sqlite3 import connect
+
+import pytest
+
+from jupyter_quantum.store import Store, verify
+
+TAMPERS = {
+    "a balance": ("balances", "UPDATE accounts SET used = used - 1 WHERE id LIKE 'project:%'"),
+    "an account below zero": ("balances", "UPDATE entries SET used = -5000 WHERE kind = 'settle'"),
+    "a lost account": ("balances", "DELETE FROM accounts WHERE id LIKE 'project:%'"),
+    "a lost entry": ("holds", "DELETE FROM entries WHERE kind = 'release' AND account LIKE 'project:%'"),
+    "a hold of a final job": ("holds", "UPDATE jobs SET on_hold = 1 WHERE state = 'completed'"),
+    "a queue without a hold": ("holds", "UPDATE jobs SET held = NULL WHERE state = 'queued'"),
+    "a lost job": ("holds", "DELETE FROM jobs WHERE state = 'cancelled'"),
+    "a second charge": (
+        "charges",
+        "INSERT INTO entries (account, kind, time, job, attempt, granted, used, held, actor)"
+        " SELECT account, kind, time, job, 2, 0, used, held, actor FROM entries WHERE kind = 'settle'",
+    ),
+    "a charge beyond the hold": ("charges", "UPDATE entries SET used = 1001 WHERE kind = 'settle'"),
+    "a charge without an attempt": ("charges", "DELETE FROM attempts"),
+    "a state without a move": ("moves", "UPDATE jobs SET state = 'failed' WHERE state = 'completed'"),
+    "a lost event": ("moves", 'DELETE FROM events WHERE payload LIKE \'%"to":"scheduled"%\''),
+    "events of no job": ("moves", "UPDATE events SET job = 'job_x' WHERE pos = 1"),
+    "a lost number": ("chain", "DELETE FROM events WHERE seq = 3"),
+    "a changed text": ("chain", "UPDATE events SET payload = replace(payload, 'runner', 'burner') WHERE seq = 4"),
+    "a changed text with its hash": (
+        "chain",
+        "UPDATE events SET payload = '{\"data\":{}}', leaf = x'00' WHERE seq = 4",
+    ),
+    "a changed chain": ("chain", "UPDATE events SET chain = x'00' WHERE seq = 2"),
+    "two events in each other's place": ("chain", "UPDATE events SET seq = CASE seq WHEN 2 THEN 102 ELSE seq END"),
+}
+
+
+async def test_an_honest_life_has_no_violation(lived: Store) -> None:
+    """Nothing is reported where nothing is wrong."""
+    assert await lived.read(verify) == []
+
+
+@pytest.mark.parametrize("tamper", TAMPERS)
+async def test_tampering_is_found(lived: Store, tamper: str) -> None:
+    """By the check that is there for it."""
+    check, statement = TAMPERS[tamper]
+    with connect(lived.path) as raw:
+        assert raw.execute(statement).rowcount > 0
+    raw.close()
+    assert [found for found in await lived.read(verify) if found.startswith(check + ":")]
