@@ -48,6 +48,7 @@ export class QuantumPanel extends SidePanel {
     const there = content.widgets.includes(this._approvals);
     if (wanted && !there) {
       this.addWidget(this._approvals);
+      content.setRelativeSizes([2, 3, 2]);
     } else if (!wanted && there) {
       this._approvals.parent = null;
     }

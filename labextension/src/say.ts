@@ -133,7 +133,9 @@ export function deviceSaid(device: IDevice, now = Date.now()): ISaid {
   }
   const at = device.calibration.at;
   const hours = at ? (now - Date.parse(at)) / 3_600_000 : 0;
-  if (hours > STALE_HOURS && !(device.kind === 'emulator' && hours > SNAPSHOT_HOURS)) {
+  // An emulator's calibration may be a snapshot kept on purpose; its age is no warning then.
+  const snapshot = device.label.startsWith('emulat') && hours > SNAPSHOT_HOURS;
+  if (hours > STALE_HOURS && !snapshot) {
     const age = hours < 72 ? `${Math.round(hours)} h` : seconds(hours * 3600);
     return { icon: icons.near, tone: 'attention', words: `calibration ${age} old` };
   }

@@ -144,7 +144,11 @@ def test_narrow(open_lab: OpenLab, service: Standin, shot: Shot) -> None:
         "[...document.querySelectorAll('.jq-Section, .jq-Head')].filter(e => e.scrollWidth > e.clientWidth).length"
     )
     assert wide == 0
-    assert page.locator(".jq-Panel").bounding_box()["width"] <= 260
+    panel, head = (page.locator(place).bounding_box() for place in (".jq-Panel", ".jq-Head"))
+    assert panel is not None
+    assert head is not None
+    assert panel["width"] <= 260
+    assert head["height"] <= 150
     shot(page, "narrow-dark")
 
 
