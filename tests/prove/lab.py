@@ -134,9 +134,13 @@ class ProofLab:
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
                 start_new_session=True,
             )
-        self._until(self._public + "hub/api/", self._hub_process, "hub.log")
-        self.start_service()
-        self.wait_ready()
+        try:
+            self._until(self._public + "hub/api/", self._hub_process, "hub.log")
+            self.start_service()
+            self.wait_ready()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -146,6 +150,10 @@ class ProofLab:
             for name in ("service.log", "hub.log"):
                 with contextlib.suppress(OSError):
                     print(f"--- {name}\n" + (self.folder / name).read_text()[-6000:], file=sys.stderr)
+        self.close()
+
+    def close(self) -> None:
+        """Stop service and hub, and remove what they wrote."""
         self._stop(self._service)
         self._stop(self._hub_process)
         self._folder.cleanup()
@@ -214,8 +222,13 @@ class ProofLab:
             with contextlib.suppress(requests.RequestException):
                 if requests.get(url, timeout=5).status_code == 200:
                     return
-            time.sleep(0.1)
-        raise RuntimeError(f"{url} did not answer:\n" + (self.folder / log).read_text()[-4000:])
+            time.sleep(0.3)
+        raise RuntimeError(f"{url} did not answer:\n" + self._without_proxy(log))
+
+    def _without_proxy(self, log: str) -> str:
+        """The end of a log without the proxy's lines, which repeat what the hub says."""
+        lines = (self.folder / log).read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if line.startswith(("[", "Traceback", "    raise"))][-40:])
 
     # users
 
