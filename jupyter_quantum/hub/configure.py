@@ -33,6 +33,10 @@ CUSTOM_SCOPES: Final[Mapping[str, Mapping[str, str]]] = {
 _READ, _SUBMIT, _APPROVE, _OPERATE, _AUDIT, _ADMIN = CUSTOM_SCOPES
 _SERVICE_SCOPES: Final = ("read:users",)
 _CULLER_SCOPES: Final = ("list:users", "read:users:activity", "read:servers", "delete:servers")
+_MANAGED_S: Final = 60
+"""Seconds that the hub's start waits for the service: it answers within two, but a loaded machine takes longer."""
+_EXTERNAL_S: Final = 1
+"""One that something else starts may come later, and must not hold the hub up."""
 _CULLERS: Final = frozenset({"idle-culler", "cull-idle", "jupyterhub-idle-culler"})
 
 Config = str | os.PathLike[str] | Mapping[str, Any] | None
@@ -107,7 +111,7 @@ def configure(
     listens = external_url or url or _url_of_earlier_call(c, name) or f"http://127.0.0.1:{_free_port()}"
     if external_url and not api_token:
         raise ValueError("An external service needs its token: configure(c, external_url=…, api_token=…).")
-    entry = _service(name, listens, api_token)
+    entry = _service(name, listens, api_token, managed=not external_url)
     if not external_url:
         entry |= _managed(config, given, data_dir)
     add_entries(c.JupyterHub, "services", [entry])
@@ -169,7 +173,7 @@ def _url_of_earlier_call(c: Any, name: str) -> str | None:
     return None
 
 
-def _service(name: str, url: str, api_token: str | None) -> dict[str, Any]:
+def _service(name: str, url: str, api_token: str | None, *, managed: bool) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": name,
         "url": url,
@@ -178,6 +182,8 @@ def _service(name: str, url: str, api_token: str | None) -> dict[str, Any]:
     }
     if api_token:
         entry["api_token"] = api_token
+    if _has("jupyterhub.services.service", "Service", "timeout"):
+        entry["timeout"] = _MANAGED_S if managed else _EXTERNAL_S
     return entry
 
 
@@ -191,13 +197,8 @@ def _managed(config: Config, given: Mapping[str, Any], data_dir: str | os.PathLi
     if config is not None and not isinstance(config, Mapping):
         command.append(f"--config={Path(config).resolve()}")
     handed = json.dumps({"QuantumService": {**given, "data_dir": str(where)}}, default=_plain)
-    entry: dict[str, Any] = {
-        "command": command,
-        "environment": {"JUPYTER_QUANTUM_SERVICE_CONFIG": handed, "PYTHONPATH": _python_path()},
-    }
-    if _has("jupyterhub.services.service", "Service", "timeout"):
-        entry["timeout"] = 60
-    return entry
+    environment = {"JUPYTER_QUANTUM_SERVICE_CONFIG": handed, "PYTHONPATH": _python_path()}
+    return {"command": command, "environment": environment}
 
 
 def _python_path() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -17,7 +18,7 @@ import pytest
 
 from jupyter_quantum.hub import leash
 from jupyter_quantum.hub.demo.proxy import ensure_proxy
-from tests.integration.hub.support import Hub
+from tests.integration.hub.support import External, Hub
 
 _HERE = Path(__file__).parent
 _CONFIG = """
@@ -72,7 +73,18 @@ configure(
     data_dir=data / "quantum",
     ephemeral_home=data / "homes",
 )
-c.Spawner.cmd = [sys.executable, {server!r}]
+# A second service, which something else starts.
+configure(
+    c,
+    name="elsewhere",
+    external_url="http://127.0.0.1:{external_port}",
+    api_token={external_token!r},
+    user_groups=["qcourse"],
+    lead_groups=[],
+    cull=False,
+)
+leash = ["-m", "jupyter_quantum.hub.leash", "--exec", "--"]
+c.Spawner.cmd = [sys.executable, *leash, sys.executable, {server!r}]
 """
 
 
@@ -94,12 +106,13 @@ def wait_until(found: Callable[[], object], seconds: float, what: str) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
-def hub() -> Iterator[Hub]:
+@contextlib.contextmanager
+def running_hub() -> Iterator[Hub]:
+    """A hub with the service, ready; stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="jq-hub-") as place:
         data = Path(place)
-        port, hub_port, api_port = _ports(3)
-        password, token = secrets.token_hex(12), secrets.token_hex(24)
+        port, hub_port, api_port, external_port = _ports(4)
+        password, token, external_token = (secrets.token_hex(24) for _ in range(3))
         proxy = [sys.executable, "-m", "jupyter_quantum.hub.leash", "--exec", "--", *ensure_proxy(print)]
         config = data / "jupyterhub_config.py"
         config.write_text(
@@ -108,6 +121,8 @@ def hub() -> Iterator[Hub]:
                 port=port,
                 hub_port=hub_port,
                 api_port=api_port,
+                external_port=external_port,
+                external_token=external_token,
                 proxy=proxy,
                 password=password,
                 token=token,
@@ -125,7 +140,8 @@ def hub() -> Iterator[Hub]:
                 env={**os.environ, "PYTHONPATH": str(_HERE.parents[2])},
                 preexec_fn=leash.die_with_parent,
             )
-        running = Hub(f"http://127.0.0.1:{port}", password, token, data, process, log)
+        external = External(f"http://127.0.0.1:{external_port}", external_token, f"http://127.0.0.1:{hub_port}/hub/api")
+        running = Hub(f"http://127.0.0.1:{port}", password, token, external, data, process, log)
         try:
             wait_until(lambda: running.ready() or process.poll() is not None, 60, "The hub does not answer.")
             assert process.poll() is None, log.read_text()[-3000:]
@@ -140,3 +156,9 @@ def hub() -> Iterator[Hub]:
             for pid in pids:
                 if Path(f"/proc/{pid}").exists():
                     os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def hub() -> Iterator[Hub]:
+    with running_hub() as running:
+        yield running

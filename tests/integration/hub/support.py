@@ -18,6 +18,15 @@ BELL = base64.b64encode(
 """OpenQASM 3 of a Bell pair, base64."""
 
 
+@dataclass(frozen=True)
+class External:
+    """The second service of the hub, which the hub does not start: where, with which token, and the hub's API."""
+
+    url: str
+    token: str
+    hub_api: str
+
+
 @dataclass
 class Hub:
     """Address, password of everybody, and the token of a service that may make tokens for users."""
@@ -25,6 +34,7 @@ class Hub:
     url: str
     password: str
     admin_token: str
+    external: External
     data: Path
     process: subprocess.Popen[bytes]
     log: Path

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,8 +15,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from jupyter_quantum.hub import leash
 from jupyter_quantum.hub.api.routes import ROUTES, Route
-from tests.integration.hub.conftest import wait_until
+from tests.integration.hub.conftest import running_hub, wait_until
 from tests.integration.hub.support import Hub, alive
 
 ABSENT = "0" * 32
@@ -188,6 +191,42 @@ def test_after_a_kill_all_comes_back(hub: Hub) -> None:
     again = hub.ask(f"api/v1/jobs/{job['id']}", hub.token("ada", "read", "submit"))
     assert again.json()["state"] == "completed"
     assert hub.run_bell("ada").json()["state"] == "completed"
+
+
+def test_a_service_that_the_hub_does_not_start(hub: Hub, tmp_path: Path) -> None:
+    """The external form: the command, two variables, and users get in through the hub's proxy; SIGTERM ends it well."""
+    own = {"JUPYTERHUB_API_TOKEN": hub.external.token, "JUPYTERHUB_API_URL": hub.external.hub_api}
+    own["JUPYTERHUB_SERVICE_NAME"] = "elsewhere"
+    config = tmp_path / "service.json"
+    config.write_text(
+        json.dumps({"QuantumService": {"run_runner": False, "projects": {"other": {"members": ["qcourse"]}}}})
+    )
+    command = [sys.executable, "-m", "jupyter_quantum.hub", f"--config={config}", f"--data-dir={tmp_path / 'data'}"]
+    process = subprocess.Popen([*command, f"--url={hub.external.url}"], env={**os.environ, **own})
+    try:
+        there = f"{hub.url}/services/elsewhere"
+        wait_until(lambda: requests.get(f"{there}/health/ready", timeout=5).status_code == 200, 20, "It is not ready.")
+        headers = {"Authorization": f"token {hub.token('ada', 'read')}"}
+        me = requests.get(f"{there}/api/v1/me", headers=headers, timeout=20).json()
+        assert (me["name"], me["projects"]) == ("ada", {"other": "user"})
+        browser = hub.sign_in("ada")
+        assert browser.get(f"{there}/", timeout=20).url == f"{there}/"
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_nothing_outlives_a_killed_hub() -> None:
+    """kill -9 of the hub: service, runner and culler end by themselves."""
+    with running_hub() as hub:
+        below = leash.descendants(hub.process.pid)
+        assert {"jupyter_quantum.hub", "jupyter_quantum.fabric", "jupyterhub_idle_culler"} <= {
+            word for pid in below for word in Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        }
+        hub.process.kill()
+        wait_until(lambda: not any(alive(pid) for pid in below), 15, "Something outlived the hub.")
 
 
 def test_a_second_service_is_refused(hub: Hub) -> None:

@@ -165,7 +165,7 @@ def test_an_external_service_is_only_named() -> None:
     configure(c, external_url="http://10.0.0.5:10101", api_token="t" * 32, config=QCOURSE)
     service = named(c.JupyterHub.services, "quantum")
     assert "command" not in service
-    assert service["api_token"] == "t" * 32
+    assert (service["api_token"], service["timeout"]) == ("t" * 32, 1)
     assert c.Spawner.environment["JUPYTER_QUANTUM_URL"] == "http://10.0.0.5:10101/services/quantum"
     with pytest.raises(ValueError, match="token"):
         configure(Config(), external_url="http://10.0.0.5:10101")
