@@ -50,6 +50,7 @@ class Writer:
     def __init__(self, engine: Engine, files: Files) -> None:
         self._engine = engine
         self._files = files
+        self._conn: Connection | None = None
         self._queue: SimpleQueue[_Request | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -71,38 +72,52 @@ class Writer:
     # -- in the thread ---------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        with self._engine.connect() as conn:
-            while (first := self._next(conn)) is not None:
-                group, ended = self._group(conn, first)
-                _answer(group)
-                if ended:
-                    return
+        ended = False
+        while not ended and (first := self._next()) is not None:
+            group = [first]
+            ended = self._group(group)
+            _answer(group)
+        self._disconnect()
 
-    def _next(self, conn: Connection) -> _Request | None:
+    def _next(self) -> _Request | None:
         """The next request; a pause between requests is used to fold SQLite's log into the database."""
         try:
             return self._queue.get(timeout=_PAUSE)
         except Empty:
-            if conn.dialect.name == "sqlite":
-                conn.connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._fold()
             return self._queue.get()
 
-    def _group(self, conn: Connection, first: _Request) -> tuple[list[_Request], bool]:
-        """Run ``first`` and all that wait meanwhile, and commit; whether the end was asked for."""
-        group: list[_Request] = []
+    def _fold(self) -> None:
+        if self._conn is None or self._conn.dialect.name != "sqlite":
+            return
+        # Past SQLAlchemy, which would begin a transaction, in which SQLite folds nothing. It folds by itself later.
+        with contextlib.suppress(Exception), contextlib.closing(self._conn.connection.cursor()) as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _group(self, group: list[_Request]) -> bool:
+        """Run the first request and all that wait meanwhile, and commit; whether the end was asked for."""
         ended = False
         try:
+            conn = self._conn = self._conn or self._engine.connect()
             with conn.begin():
-                request: _Request | None = first
+                request: _Request | None = group[0]
                 while request is not None:
-                    group.append(request)
                     self._one(conn, request)
                     request, ended = self._waiting(len(group))
-        except SQLAlchemyError as error:
-            # The commit itself failed (disk full, another process holds the lock): nothing of the group is there.
-            for request in group:
-                request.error = request.error or _named(error)
-        return group, ended
+                    group += [request] if request else []
+        except Exception as error:
+            # The commit failed (disk full, another process holds the lock): nothing of the group is there.
+            for failed in group:
+                failed.error = failed.error or _named(error)
+            self._disconnect()
+        return ended
+
+    def _disconnect(self) -> None:
+        """The next group gets a fresh connection."""
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            with contextlib.suppress(SQLAlchemyError):
+                conn.close()
 
     def _waiting(self, taken: int) -> tuple[_Request | None, bool]:
         if taken >= _GROUP:

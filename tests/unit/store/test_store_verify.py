@@ -26,8 +26,10 @@ TAMPERS = {
     "a state without a move": ("moves", "UPDATE jobs SET state = 'failed' WHERE state = 'completed'"),
     "a lost event": ("moves", 'DELETE FROM events WHERE payload LIKE \'%"to":"scheduled"%\''),
     "events of no job": ("moves", "UPDATE events SET job = 'job_x' WHERE pos = 1"),
+    "an impossible state": ("moves", "UPDATE events SET payload = replace(payload, 'queued', 'nonsense')"),
+    "an unreadable text": ("moves", "UPDATE events SET payload = '[' WHERE job IS NOT NULL"),
     "a lost number": ("chain", "DELETE FROM events WHERE seq = 3"),
-    "a changed text": ("chain", "UPDATE events SET payload = replace(payload, 'runner', 'burner') WHERE seq = 4"),
+    "a changed text": ("chain", "UPDATE events SET payload = replace(payload, 'ada', 'eve') WHERE seq = 4"),
     "a changed text with its hash": (
         "chain",
         "UPDATE events SET payload = '{\"data\":{}}', leaf = x'00' WHERE seq = 4",

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event, text
@@ -141,6 +142,17 @@ async def test_a_failed_commit_fails_the_whole_group(store: Store) -> None:
     event.remove(store.engine, "commit", refuse)
     assert await store.read(lambda view: view.jobs()) == []
     await store.write(lambda tx: queue(tx, 1))
+
+
+async def test_no_database_is_an_answer_too(tmp_path: Path) -> None:
+    """Where nothing can be opened, callers are told; the writer lives on and serves when it can."""
+    store = Store(f"sqlite:///{tmp_path}/later/store.sqlite", artefacts=f"file://{tmp_path}/artefacts")
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await store.write(lambda tx: queue(tx, 1))
+    store.migrate()
+    await store.write(lambda tx: queue(tx, 1))
+    store.close()
 
 
 async def test_a_row_that_changed_meanwhile_is_a_conflict(store: Store) -> None:
