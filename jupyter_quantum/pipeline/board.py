@@ -28,6 +28,7 @@ from jupyter_quantum.wire.runner import (
 
 __all__ = ["Board", "LeaseLost", "Runner", "Ticket"]
 
+_REPEAT_S = 1.0
 _GRACE_S = 30.0
 """A runner kills a task at its limit; one that still renews this long after it is not believed."""
 
@@ -53,6 +54,9 @@ class Ticket:
     lease_until: float = 0.0
     """Monotonic seconds; 0 while nobody holds it."""
     kill_after: float = 0.0
+    stopping: bool = False
+    """The runner is told to kill it, again and again until it reports: an answer may be lost on the way."""
+    told: float = 0.0
     outcome: asyncio.Future[TaskReport] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """The report that ends it; LeaseLost where the runner is gone. Used by prepare and report tasks."""
     follow: asyncio.Future[Task | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -89,7 +93,6 @@ class Runner:
     seen: float
     polls: int = 0
     """Long polls that are open now: who waits here is alive."""
-    stop: set[str] = field(default_factory=set)
     bell: Bell = field(default_factory=Bell)
 
 
@@ -185,9 +188,9 @@ class Board:
     def stop(self, ticket: Ticket) -> None:
         """Take a task back: from the board, or by telling its runner to kill it."""
         self._waiting.pop(ticket.id, None)
+        ticket.stopping = True
         holder = self.runners.get(ticket.runner or "")
         if ticket.id in self._leased and holder is not None:
-            holder.stop.add(ticket.id)
             holder.bell.ring()
 
     def of_job(self, job_id: str) -> list[Ticket]:
@@ -242,10 +245,14 @@ class Board:
             self._grant(ticket, asked.runner)
         return [ticket.task() for ticket in taken]
 
-    @staticmethod
-    def _stops(runner: Runner) -> set[str]:
-        stops, runner.stop = runner.stop, set()
-        return stops
+    def _stops(self, runner: Runner) -> set[str]:
+        """What this runner is to kill, each at most once in a while."""
+        now = time.monotonic()
+        name = runner.words.runner
+        stops = [t for t in self._leased.values() if t.stopping and t.runner == name and now - t.told > _REPEAT_S]
+        for ticket in stops:
+            ticket.told = now
+        return {ticket.id for ticket in stops}
 
     def _lose(self, gone: Collection[Ticket]) -> list[Ticket]:
         for ticket in gone:

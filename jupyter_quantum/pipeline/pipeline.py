@@ -244,7 +244,7 @@ class Pipeline:
             row = await self._row(who, job_id)
             if wait_s > 0 and row.version <= version and row.state not in FINAL:
                 last = await news.newer(version, wait_s)
-                row = last.row if last is not None else row
+                row = last.row if last is not None else await self._row(who, job_id)
         return self._with_wait(job_view(row))
 
     async def result(self, who: Principal, job_id: str) -> ResultView:

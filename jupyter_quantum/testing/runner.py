@@ -179,11 +179,23 @@ class MemoryRunner:
         while True:
             running = {task_id: fence for task_id, (fence, _) in self._running.items()}
             free = max(0, self._slots - len(running))
-            leased = await self._service.lease(LeaseRequest(runner=self.name, slots=free, running=running))
+            asked = LeaseRequest(runner=self.name, slots=free, running=running)
+            leased = await (self._service.lease(asked) if free else self._unless_freed(asked))
             for task_id in leased.stop:
                 self._stop(task_id)
             for task in leased.tasks:
                 self._begin(task)
+
+    async def _unless_freed(self, asked: LeaseRequest) -> Leased:
+        """A poll that can lease nothing is broken off as soon as there is room."""
+        poll = asyncio.ensure_future(self._service.lease(asked))
+        working = [work for _, work in self._running.values()]
+        await asyncio.wait({poll, *working}, return_when=asyncio.FIRST_COMPLETED)
+        if poll.done():
+            return poll.result()
+        poll.cancel()
+        await asyncio.gather(poll, return_exceptions=True)
+        return Leased()
 
     def _begin(self, task: Task) -> None:
         work = asyncio.create_task(self._do(task))

@@ -1,18 +1,243 @@
-"""Stories of the door: what runs, what is refused, and what is recorded."""
+"""Stories of the door: what runs, what is refused, in which words, and what is recorded."""
 
 from __future__ import annotations
 
-from jupyter_quantum.core.jobs import JobState
-from jupyter_quantum.testing.runner import MemoryRunner
+import asyncio
 
-from .conftest import ADA, House, request
+import pytest
+
+from jupyter_quantum.core.jobs import JobKind, JobState
+from jupyter_quantum.core.money import CREDIT
+from jupyter_quantum.exceptions import (
+    CircuitRejected,
+    Conflict,
+    InputError,
+    NotFound,
+    OptionRejected,
+    PolicyRefused,
+    QuantumError,
+    QuotaExceeded,
+    Refused,
+    Unavailable,
+)
+from jupyter_quantum.pipeline import Settings
+from jupyter_quantum.testing.runner import MemoryRunner
+from jupyter_quantum.wire.jobs import DeviceAction, JobRequest, Pub, ReportRequest
+
+from .conftest import ADA, BEN, EVE, GRACE, LISE, OTTO, House, request, running, until
+
+SPACE = "\u202f"
+
+
+async def refused(house: House, asked: JobRequest, kind: type[QuantumError], code: str) -> QuantumError:
+    """Submit what must be refused with this class and code, and see that it is recorded."""
+    with pytest.raises(kind) as caught:
+        await house.pipeline.submit(ADA, asked, key=None, wait_s=5)
+    error = caught.value
+    assert error.code == code
+    job = await house.pipeline.job(ADA, error.details["job"])
+    assert job.state is JobState.REJECTED
+    assert job.error is not None
+    assert (job.error["code"], job.error["message"]) == (code, error.message)
+    assert job.on_hold == 0
+    events = (await house.pipeline.provenance(ADA, job.id)).events
+    assert events[-1]["data"]["to"] == "rejected"
+    await house.ledger()
+    return error
 
 
 async def test_a_job_runs_and_its_result_comes_with_the_answer(house: House, runner: MemoryRunner) -> None:
-    """One call takes a circuit from the request to the result."""
+    """One call takes a circuit from the request to the result, and the worker that prepared it runs it."""
     job = await house.pipeline.submit(ADA, request(), key=None, wait_s=5)
     assert job.state is JobState.COMPLETED
     assert job.result is not None
     assert job.result["experiments"][0]["counts"] == {"0x0": 500, "0x3": 500}
-    assert job.cost == 0
+    assert (job.cost, job.on_hold, job.attempts) == (0, 0, 1)
+    assert runner.executed == [f"{job.id}-1"]
+    assert (await house.pipeline.result(ADA, job.id)).experiments[0].shots == 1000
+    assert (await house.pipeline.source(ADA, job.id))[0].data == b"n=2"
+    assert (await house.pipeline.executable(ADA, job.id)).startswith(b"x:n=2")
     await house.ledger()
+
+
+@pytest.mark.parametrize("kind", [JobKind.SAMPLER, JobKind.ESTIMATOR])
+async def test_primitives_go_the_same_way(house: House, runner: MemoryRunner, kind: JobKind) -> None:
+    """PUBs reach the device and come back, one result each."""
+    asked = request("fake_torino", None, kind=kind, pubs=[Pub(circuit=0, shots=100), Pub(circuit=0, shots=50)])
+    job = await house.pipeline.submit(ADA, asked, key=None, wait_s=5)
+    assert job.result is not None
+    assert len(job.result["pubs"]) == 2
+    assert job.executions == 200
+
+
+async def test_a_priced_job_is_held_at_most_and_settled_by_use(house: House, runner: MemoryRunner) -> None:
+    """0.45 on hold while it runs, 0.4205 charged for one second, the rest released."""
+    runner.hold()
+    job = await house.pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=0)
+    assert (job.price, job.price_at_most, job.on_hold) == (420_500, 450_000, 450_000)
+    await until(lambda: running_now(house, job.id))
+    quota = await house.pipeline.quota(ADA)
+    assert [(meter.scope, meter.held) for meter in quota.meters] == [("user", 450_000), ("project", 450_000)]
+    assert quota.left == 50 * CREDIT - 450_000
+    runner.go()
+    done = await house.pipeline.job(ADA, job.id, wait_s=5, version=(await house.pipeline.job(ADA, job.id)).version)
+    assert (done.state, done.cost, done.on_hold) == (JobState.COMPLETED, 420_500, 0)
+    assert (await house.pipeline.quota(ADA)).left == 50 * CREDIT - 420_500
+    await house.ledger()
+
+
+async def running_now(house: House, job_id: str) -> bool:
+    """Whether the device has it."""
+    return (await house.pipeline.job(ADA, job_id)).state is JobState.RUNNING
+
+
+async def test_policy_refuses_in_words(house: House, runner: MemoryRunner) -> None:
+    """Too many shots for the tier: the policy's sentence, its name, its code."""
+    error = await refused(house, request("fake_torino", 20_000), PolicyRefused, "policy.sandbox-shots")
+    assert error.message == f"20{SPACE}000 shots is over 10{SPACE}000 in the sandbox tier."
+    assert error.details["policies"] == ["sandbox-shots"]
+
+
+async def test_an_option_that_the_device_lacks_is_named(house: House, runner: MemoryRunner) -> None:
+    """Options are never ignored, and refused before anything is priced."""
+    error = await refused(house, request(options={"shot": 5}), OptionRejected, "option.unknown")
+    assert "'shot'" in error.message
+    assert "shots" in (error.hint or "")
+    await refused(house, request(options={"shots": "many"}), OptionRejected, "option.value")
+    assert runner.executed == []
+
+
+async def test_a_circuit_that_does_not_parse_is_refused(house: House, runner: MemoryRunner) -> None:
+    """The worker's sentence reaches the user."""
+    await refused(house, request(data=b"bad"), CircuitRejected, "circuit.parse")
+
+
+async def test_bounds_of_device_and_service(house: House, runner: MemoryRunner) -> None:
+    """Shots, size and price cap are checked."""
+    await refused(house, request("aer", 200_000), InputError, "shots.limit")
+    await refused(house, request(data=b"n" * 1_100_000), CircuitRejected, "circuit.bytes")
+    error = await refused(house, request("fake_torino", max_price=400_000), Refused, "price.cap")
+    assert "0.45" in error.message
+
+
+async def test_over_quota_says_what_is_left_and_what_to_do(settings: Settings) -> None:
+    """The UX guide's sentence, with an affordable device."""
+    course = settings.projects["qcourse"]
+    poor = {
+        "qcourse": type(course)(
+            course.name, course.organisation, "pilot", course.members, course.leads, 100 * CREDIT, 5_200_000
+        )
+    }
+    async with running(settings, projects=poor) as house, house.runner():
+        error = await refused(house, request("campus_qpu", 1000), QuotaExceeded, "quota.exceeded")
+        month = error.details["resets"]
+        assert error.message.startswith("This run may cost 6.58 credits; 5.20 are left until 1 ")
+        assert error.message.endswith(". Use fewer shots, choose fake_fez (0.43), or ask for more.")
+        assert month
+
+
+async def test_an_absent_device_project_or_runner(house: House) -> None:
+    """What is not there is said to be absent, what does not answer to be unavailable."""
+    with pytest.raises(NotFound, match="No such device"):
+        await house.pipeline.submit(ADA, request("nowhere"), key=None, wait_s=0)
+    async with house.runner() as runner:
+        with pytest.raises(NotFound, match="No such project"):
+            await house.pipeline.submit(ADA, request(project="lab"), key=None, wait_s=0)
+        with pytest.raises(Refused) as caught:
+            await house.pipeline.submit(EVE, request(), key=None, wait_s=0)
+        assert caught.value.code == "project.none"
+        await house.pipeline.runner_lost(runner.name)
+    with pytest.raises(Unavailable) as gone:
+        await house.pipeline.submit(ADA, request(), key=None, wait_s=0)
+    assert gone.value.code == "device.offline"
+    assert (await house.pipeline.device(ADA, "aer")).state == "offline"
+
+
+async def test_drain_takes_nothing_and_pause_starts_nothing(house: House, runner: MemoryRunner) -> None:
+    """A drained device refuses, a paused one lets jobs wait with a reason, and they go on by themselves."""
+    act = house.pipeline.act_on_device
+    with pytest.raises(Refused):
+        await act(ADA, "fake_fez", DeviceAction(action="drain"))
+    await act(OTTO, "fake_fez", DeviceAction(action="drain", reason="new cryostat"))
+    error = await refused(house, request("fake_fez"), Conflict, "device.drained")
+    assert error.message.startswith("fake_fez takes no new jobs (drained by the operators: new cryostat)")
+    await act(OTTO, "fake_torino", DeviceAction(action="pause"))
+    job = await house.pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=0)
+    assert job.state is JobState.QUEUED
+    assert job.wait is not None
+    assert (job.wait.reason, job.wait.words) == ("wait.paused", "Waiting because fake_torino is in maintenance.")
+    await act(OTTO, "fake_torino", DeviceAction(action="resume"))
+    done = await house.pipeline.job(ADA, job.id, wait_s=5, version=job.version + 2)
+    assert done.state is JobState.COMPLETED
+
+
+async def test_the_same_key_gives_the_first_job(house: House, runner: MemoryRunner) -> None:
+    """At once, at the same time, after its end; another body is a conflict; a refusal is given again."""
+    submit = house.pipeline.submit
+    both = await asyncio.gather(*(submit(ADA, request(), key="k", wait_s=5) for _ in range(4)))
+    again = await submit(ADA, request(), key="k", wait_s=5)
+    assert {job.id for job in both} == {again.id}
+    assert runner.executed == [f"{again.id}-1"]
+    with pytest.raises(Conflict) as caught:
+        await submit(ADA, request(shots=7), key="k", wait_s=0)
+    assert caught.value.code == "idempotency.mismatch"
+    assert (await submit(BEN, request(), key="k", wait_s=5)).id != again.id
+    errors = []
+    for _ in range(2):
+        with pytest.raises(CircuitRejected) as bad:
+            await submit(ADA, request(data=b"bad"), key="bad", wait_s=0)
+        errors.append(bad.value.details["job"])
+    assert errors[0] == errors[1]
+
+
+async def test_a_foreign_id_answers_as_an_absent_one(house: House, runner: MemoryRunner) -> None:
+    """On every method that takes an id, in the same words."""
+    pipeline = house.pipeline
+    job = await pipeline.submit(ADA, request(), key=None, wait_s=5)
+    report = await pipeline.report(ADA, ReportRequest(circuits=request().circuits))
+    calls = [pipeline.job, pipeline.result, pipeline.executable, pipeline.source, pipeline.provenance, pipeline.cancel]
+    for call in calls:
+        said = set()
+        for who in (BEN, LISE, OTTO, EVE):
+            for job_id in (job.id, "job_" + "0" * 32):
+                with pytest.raises(NotFound) as caught:
+                    await call(who, job_id)
+                said.add((caught.value.code, caught.value.message, caught.value.hint, str(caught.value.details)))
+        assert said == {("absent", "No such job, or it is not visible to you.", None, "{}")}
+    said = set()
+    for report_id in (report.id, "rep_" + "0" * 32):
+        with pytest.raises(NotFound) as caught:
+            await pipeline.get_report(BEN, report_id)
+        said.add(caught.value.message)
+    assert len(said) == 1
+    assert (await pipeline.job(GRACE, job.id)).id == job.id
+    assert (await pipeline.jobs(BEN)).jobs == []
+    assert [one.id for one in (await pipeline.jobs(GRACE, project="qcourse")).jobs] == [job.id]
+    assert (await pipeline.jobs(BEN, project="qcourse")).jobs == []
+    with pytest.raises(NotFound):
+        await pipeline.jobs(LISE, project="qcourse")
+
+
+async def test_users_at_once_cannot_overdraw(settings: Settings) -> None:
+    """Of forty jobs at once, as many pass as the project's grant holds."""
+    course = settings.projects["qcourse"]
+    grant = type(course)(
+        course.name, course.organisation, "pilot", course.members, course.leads, 10 * 450_000 + 1, 50 * CREDIT
+    )
+    async with running(settings, projects={"qcourse": grant}) as house, house.runner() as runner:
+        runner.hold()
+        asked = [house.pipeline.submit(who, request("fake_torino"), key=None, wait_s=0) for who in (ADA, BEN) * 20]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert sum(isinstance(answer, QuotaExceeded) for answer in answers) == 30
+        assert (await house.pipeline.quota(ADA)).left == 1
+        await house.ledger()
+
+
+async def test_pages_of_jobs(house: House, runner: MemoryRunner) -> None:
+    """Newest first, with a cursor."""
+    ids = [(await house.pipeline.submit(ADA, request(), key=None, wait_s=5)).id for _ in range(5)]
+    first = await house.pipeline.jobs(ADA, limit=3)
+    rest = await house.pipeline.jobs(ADA, limit=3, before=first.next)
+    assert [job.id for job in first.jobs + rest.jobs] == ids[::-1]
+    assert rest.next is None
+    assert (await house.pipeline.jobs(ADA, active=True)).jobs == []
