@@ -60,16 +60,20 @@ class Machine(RuleBasedStateMachine):
         """The job as others see it."""
         return self.loop.run_until_complete(self.store.read(lambda view: view.job(job_id)))
 
+    def add(self) -> str:
+        """A new draft."""
+        job: JobRow = self.write(lambda tx: tx.add_job(a_job(), actor=ADA))
+        return job.id
+
     @initialize(target=jobs)
     def first(self) -> str:
         """There is always a job."""
-        return self.draft()
+        return self.add()
 
     @rule(target=jobs)
     def draft(self) -> str:
-        """A new job."""
-        job: JobRow = self.write(lambda tx: tx.add_job(a_job(), actor=ADA))
-        return job.id
+        """One more job."""
+        return self.add()
 
     @rule(target=jobs, amount=AMOUNTS)
     def run(self, amount: int) -> Any:
@@ -83,7 +87,7 @@ class Machine(RuleBasedStateMachine):
                 tx.move(job.id, state, actor=ADA)
             return job.id
 
-        return self.write(work) or self.draft()
+        return self.write(work) or self.add()
 
     @rule(job_id=jobs, to=STATES)
     def move(self, job_id: str, to: JobState) -> None:

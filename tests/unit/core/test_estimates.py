@@ -112,7 +112,7 @@ def test_run_time_adds_up() -> None:
     found = run_time([1e-6, 3e-6], 1000, reset=250e-6, overhead=2.0, spread=0.3)
     assert found is not None
     assert found.value == pytest.approx(2.504)
-    assert (found.low, found.high) == (pytest.approx(0.7 * 2.504), pytest.approx(1.3 * 2.504))
+    assert [found.low, found.high] == pytest.approx([0.7 * 2.504, 1.3 * 2.504])
 
 
 @pytest.mark.parametrize("durations", [[], [1e-6, None]])
