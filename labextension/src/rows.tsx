@@ -210,7 +210,7 @@ function ApprovalRow(props: { approval: IApproval }): JSX.Element {
   const { approval } = props;
   const { job } = approval;
   return (
-    <li className="jq-Row" data-approval={approval.id}>
+    <li className="jq-Row jq-Approval" data-approval={approval.id}>
       <Mark said={jobSaid({ ...job, state: 'awaiting_approval' })} />
       <span className="jq-Row-body">
         <span className="jq-Row-main">
