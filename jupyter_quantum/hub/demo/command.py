@@ -79,7 +79,8 @@ def _run(data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen:
         hub.wait_ready()
         screen.say("Ready.")
         if ready_file:
-            _write_ready(ready_file, hub.url, passwords)
+            service = f"http://127.0.0.1:{settings.service_port}/services/quantum"
+            _write_ready(ready_file, hub.url, passwords, service)
         _show(screen.answer, hub.url, passwords, data_dir if keep else None)
         code = hub.wait()
         screen.progress.print(f"The hub ended by itself.\n{hub.last_lines()}", style="red", markup=False)
@@ -94,12 +95,15 @@ def _run(data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen:
         screen.say(f"Stopped; data kept in {data_dir}." if keep else "Stopped; nothing is left.")
 
 
-def _write_ready(target: Path, url: str, passwords: dict[str, str]) -> None:
-    """Write the ready file at once and privately: a reader sees all of it or none."""
+def _write_ready(target: Path, url: str, passwords: dict[str, str], service: str = "") -> None:
+    """Write the ready file at once and privately: a reader sees all of it or none.
+
+    ``service`` is the address of the quantum service itself, as user servers get it.
+    """
     users = [{"name": p.name, "role": p.role, "password": passwords[p.name]} for p in PEOPLE]
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump({"url": url, "users": users}, file)
+        json.dump({"url": url, "users": users} | ({"service": service} if service else {}), file)
     scratch.replace(target)
 
 
