@@ -11,7 +11,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from jupyter_quantum.hub.api.routes import ROUTES, Query, Route
+from jupyter_quantum.hub.api.route import Query, Route
+from jupyter_quantum.hub.api.routes import ROUTES
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.jobs import EventView
 

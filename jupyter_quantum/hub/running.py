@@ -10,7 +10,7 @@ import secrets
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from jupyterhub.services.auth import HubOAuth
@@ -27,12 +27,10 @@ from jupyter_quantum.hub.files import Lock, secret
 from jupyter_quantum.hub.metrics import Metrics
 from jupyter_quantum.hub.runner_api import RunnerServer
 from jupyter_quantum.hub.runner_process import RunnerProcess, socket_path
+from jupyter_quantum.hub.traits import ServiceTraits
 from jupyter_quantum.hub.web import web_application
 from jupyter_quantum.pipeline import Pipeline
 from jupyter_quantum.store import Store
-
-if TYPE_CHECKING:
-    from jupyter_quantum.hub.app import QuantumService
 
 __all__ = ["Running"]
 
@@ -43,7 +41,7 @@ _CLOSE_S: Final = 2.0
 _STORE_S: Final = 2.0
 
 
-def _oauth(service: QuantumService) -> Any:
+def _oauth(service: ServiceTraits) -> Any:
     """The hub's OAuth client. A hub tells a service that it manages everything; to another one only what differs."""
     name = os.environ.setdefault("JUPYTERHUB_SERVICE_NAME", "quantum")
     os.environ.setdefault("JUPYTERHUB_CLIENT_ID", f"service-{name}")
@@ -62,7 +60,7 @@ class Running:
     Raises :class:`Unavailable` where another service has the data directory or the port.
     """
 
-    def __init__(self, service: QuantumService) -> None:
+    def __init__(self, service: ServiceTraits) -> None:
         self._service = service
         self._data = Path(service.data_dir).resolve()
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)

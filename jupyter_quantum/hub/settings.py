@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jupyter_quantum.core.money import PriceList, credits_to_micro
 from jupyter_quantum.core.tenancy import ProjectSpec
 from jupyter_quantum.exceptions import InputError
+from jupyter_quantum.hub.traits import ServiceTraits
 from jupyter_quantum.pipeline.settings import Limits, Settings
 from jupyter_quantum.resources import resource
-
-if TYPE_CHECKING:
-    from jupyter_quantum.hub.app import QuantumService
 
 __all__ = ["DEVICES", "prices", "projects", "settings_of"]
 
@@ -82,7 +80,7 @@ def _zone(name: str) -> ZoneInfo:
         raise InputError(f"There is no time zone {name!r}.", code="config", hint="Such as Europe/Berlin.") from error
 
 
-def settings_of(service: QuantumService, data_dir: Path, secret: bytes) -> Settings:
+def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settings:
     """The pipeline's settings; raises :class:`InputError` naming a setting that cannot be used."""
     return Settings(
         data_dir=data_dir,

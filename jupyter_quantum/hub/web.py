@@ -11,7 +11,8 @@ from tornado.web import Application
 from jupyter_quantum.hub import pages
 from jupyter_quantum.hub.api.base import Absent
 from jupyter_quantum.hub.api.json import Api, by_path
-from jupyter_quantum.hub.api.routes import ROUTES, pattern
+from jupyter_quantum.hub.api.route import pattern
+from jupyter_quantum.hub.api.routes import ROUTES
 from jupyter_quantum.hub.api.system import Live, Metrics, OpenApi, Ready
 from jupyter_quantum.hub.context import Context
 from jupyter_quantum.hub.events import Events

@@ -11,7 +11,7 @@ from tornado.web import HTTPError, stream_request_body
 
 from jupyter_quantum.exceptions import InputError, Unauthenticated
 from jupyter_quantum.hub.api.base import Handler
-from jupyter_quantum.hub.api.routes import Route
+from jupyter_quantum.hub.api.route import Route
 
 if TYPE_CHECKING:
     from jupyter_quantum.pipeline import Pipeline

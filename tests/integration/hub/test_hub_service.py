@@ -16,7 +16,8 @@ import pytest
 import requests
 
 from jupyter_quantum.hub import leash
-from jupyter_quantum.hub.api.routes import ROUTES, Route
+from jupyter_quantum.hub.api.route import Route
+from jupyter_quantum.hub.api.routes import ROUTES
 from tests.integration.hub.conftest import running_hub, wait_until
 from tests.integration.hub.support import Hub, alive
 

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from jupyter_quantum.exceptions import JobFailed, QuotaExceeded
-from jupyter_quantum.hub.api.routes import CIRCUITS, ROUTES, SMALL, Route
+from jupyter_quantum.hub.api.route import CIRCUITS, SMALL, Route
+from jupyter_quantum.hub.api.routes import ROUTES
 from tests.unit.hub.support import ALL, JOB, READ, SUBMIT, Service, cookies, parts, signed_in
 
 EXAMPLES = {
