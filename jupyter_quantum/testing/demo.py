@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -28,7 +28,8 @@ def sign_in(url: str, name: str, password: str) -> requests.Session:
     login = urljoin(url, "hub/login")
     session.get(login, timeout=30).raise_for_status()
     form = {"username": name, "password": password, "_xsrf": session.cookies.get("_xsrf", path="/hub/")}
-    session.post(login, data=form, timeout=30).raise_for_status()
+    home = urlsplit(urljoin(url, "hub/home")).path  # without it the hub would start a server for the user
+    session.post(login, params={"next": home}, data=form, timeout=30).raise_for_status()
     return session
 
 
