@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 
@@ -28,7 +29,7 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
 
     def orphaned() -> None:
-        if not sys.stdin.buffer.raw.read(4096):  # type: ignore[attr-defined]
+        if not os.read(sys.stdin.fileno(), 4096):
             loop.remove_reader(sys.stdin.fileno())
             runner.drain(_ORPHAN_GRACE_S)
 

@@ -44,11 +44,12 @@ from jupyter_quantum.fabric.text import Source
 __all__ = ["RESERVED", "check_circuits", "expanded_size", "gate_name"]
 
 _STANDARD: Final = get_standard_gate_name_mapping()
-RESERVED: Final = frozenset(_STANDARD) | frozenset(
-    "barrier initialize unitary diagonal pauli store snapshot kraus superop roerror quantum_channel multiplexer "
-    "if_else while_loop for_loop switch_case break_loop continue_loop box u0 cu1 cu3 cu2 ccz mcx mcphase mcp mcu mcu1 "
-    "mcu2 mcu3 mcy mcz mcr mcrx mcry mcrz mcsx mcswap mcx_gray qerror_loc".split()
-)
+_ALSO_RESERVED: Final = """
+barrier initialize unitary diagonal pauli store snapshot kraus superop roerror quantum_channel multiplexer
+if_else while_loop for_loop switch_case break_loop continue_loop box u0 cu1 cu3 cu2 ccz mcx mcphase mcp mcu
+mcu1 mcu2 mcu3 mcy mcz mcr mcrx mcry mcrz mcsx mcswap mcx_gray qerror_loc
+"""
+RESERVED: Final = frozenset(_STANDARD) | frozenset(_ALSO_RESERVED.split())
 """Names that simulators and transpilers take by name alone, whatever definition a gate carries."""
 
 _FLOW: Final = (IfElseOp, WhileLoopOp, ForLoopOp, SwitchCaseOp, BreakLoopOp, ContinueLoopOp, BoxOp)
@@ -74,8 +75,8 @@ _LIBRARY: Final = (
 _OWN: Final = frozenset({Gate, Instruction, ControlledGate, _DefinedGate})
 """Classes of gates that a program defines itself."""
 
+_COMPARED_QUBITS: Final = 9
 _DIRECTIVES: Final = frozenset({"barrier"})
-_PROBE: Final = np.random.default_rng(20260521)
 
 
 def gate_name(operation: Operation) -> str:
@@ -163,8 +164,8 @@ class _Walk:
         if operation.num_qubits > most and not _labelled(operation):
             raise refusal(
                 "too_large",
-                f"The gate `{gate_name(operation)}` acts on {operation.num_qubits} qubits; given by numbers, {most} are "
-                "the most.",
+                f"The gate `{gate_name(operation)}` acts on {operation.num_qubits} qubits; given by numbers, {most} "
+                "are the most.",
                 "Build it from smaller gates.",
             )
         return int(operation.num_qubits) + 1
@@ -172,7 +173,7 @@ class _Walk:
     def _annotated(self, operation: AnnotatedOperation, depth: int) -> int:
         if len(operation.modifiers) > self._limits.nesting:
             raise refusal("nesting", f"The gate `{gate_name(operation)}` has too many modifiers.")
-        return self._operation(operation.base_op, depth + 1) * 2 ** min(operation.num_qubits, 20)
+        return self._operation(operation.base_op, depth + 1) * (1 << min(int(operation.num_qubits), 20))
 
     def _defined(self, operation: Any, kind: type, depth: int) -> int:
         key = (operation.name, operation.num_qubits)
@@ -201,7 +202,7 @@ class _Walk:
             f"{subject}, which is built in; the built-in one would run instead.",
             f"Rename yours, for example `my_{name}`.",
             gate=name,
-            **({"line": line} if line else {}),
+            line=line,
         )
 
 
@@ -239,17 +240,27 @@ def _definition(operation: Any, limits: Limits) -> QuantumCircuit | None:
 
 def _means_the_same(operation: Any, definition: QuantumCircuit) -> bool:
     """Whether a gate under a built-in name does what the built-in one does, up to a global phase."""
-    standard = _STANDARD.get(operation.name)
+    standard = _built_in(operation)
     if standard is None or not isinstance(standard, Gate) or not isinstance(operation, Gate):
         return False
     if (standard.num_qubits, len(standard.params)) != (operation.num_qubits, len(operation.params)):
         return False
     try:
-        built_in = type(standard)(*operation.params) if operation.params else standard
+        built_in = type(standard)(*operation.params) if operation.name in _STANDARD and operation.params else standard
         theirs = _bound(definition, operation)
         return bool(Operator(theirs).equiv(Operator(_bound(built_in.definition or _alone(built_in), operation))))
     except Exception:
         return False  # what cannot be compared is not the same
+
+
+def _built_in(operation: Any) -> Any:
+    """The built-in gate of this name (the export to OpenQASM defines some of them anew), or None."""
+    if 3 <= operation.num_qubits <= _COMPARED_QUBITS:
+        if operation.name == "mcx":
+            return lib.MCXGate(operation.num_qubits - 1)
+        if operation.name == "mcphase" and len(operation.params) == 1:
+            return lib.MCPhaseGate(operation.params[0], operation.num_qubits - 1)
+    return _STANDARD.get(operation.name)
 
 
 def _alone(gate: Gate) -> QuantumCircuit:

@@ -30,7 +30,8 @@ _CIRCUIT_S: Final = 0.05
 _AMPLITUDE_S: Final = 2e-9
 _GATE_S: Final = 2e-6
 _SHOT_S: Final = 1e-6
-_CLIFFORD: Final = frozenset("id x y z h s sdg sx sxdg cx cy cz swap ecr iswap dcx measure reset delay".split())
+_CLIFFORD_NAMES: Final = "id x y z h s sdg sx sxdg cx cy cz swap ecr iswap dcx measure reset delay"
+_CLIFFORD: Final = frozenset(_CLIFFORD_NAMES.split())
 
 
 def success(circuit: QuantumCircuit, target: Target) -> Interval | None:

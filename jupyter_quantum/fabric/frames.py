@@ -1,7 +1,7 @@
 """Messages between runner and workers: four bytes of length (big endian), then JSON.
 
-A worker is not trusted once it has seen a circuit: nothing of it is unpickled, its messages are capped and go through the
-models below, and it can name no task; the pool knows which one it gave.
+A worker is not trusted once it has seen a circuit: nothing of it is unpickled, its messages are capped and go
+through the models below, and it can name no task; the pool knows which one it gave.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """From bytes of a stranger to circuits: only ever called inside a locked worker.
 
-Caps come first (:mod:`.text`, the header of a QPY file), then Qiskit's own parsers, then :mod:`.checks`. Whatever a parser
+Caps come first (:mod:`.text`, the header of a QPY file), then Qiskit's own parsers, then :mod:`.checks`.
+Whatever a parser
 throws, Rust panics and exhausted memory included, becomes a :class:`CircuitRejected`; what kills the process is told
 by the pool.
 """
@@ -31,7 +32,7 @@ QPY_VERSIONS: Final = (13, int(QPY_VERSION))
 _HEADER: Final = struct.Struct("!6sBBBBQc")
 _CIRCUIT_HEADER: Final = struct.Struct("!H1cHIIQIQI")
 _CIRCUIT_HEADER_UNTIL: Final = 16
-_LINE: Final = re.compile(r"(?:<input>:|\bL|\bline )(\d+)(?:[:,]|\b)")
+_POSITION: Final = re.compile(r"^(?:<input>:|L)?(\d+)[,:]\s*C?\d+:\s*")
 
 
 def parse(bundle: CircuitBundle, limits: Limits) -> list[QuantumCircuit]:
@@ -131,12 +132,30 @@ def _qasm2(source: Source) -> QuantumCircuit:
 
 
 def _syntax(form: str, error: BaseException) -> CircuitRejected:
-    said = clean(error, 300) or type(error).__name__
     if type(error).__name__ == "PanicException":
-        return refusal("crash", f"The {form.upper()} reader gave up on this circuit: {said}")
-    found = _LINE.search(said)
-    where = f"Line {found.group(1)}: " if found and form != "qpy" else ""
-    said = re.sub(r"^[\"']?(?:<input>:)?L?\d+[:,]\s*C?\d*:?\s*", "", said).rstrip("'\"")
-    name = {"qpy": "a QPY file", "qasm2": "OpenQASM 2", "qasm3": "OpenQASM 3"}[form]
-    message = f"{where}not readable as {name}: {said}"
-    return refusal("syntax", message[0].upper() + message[1:], **({"line": int(found.group(1))} if where and found else {}))
+        return refusal("crash", f"The {form.upper()} reader gave up on this circuit: {clean(error, 200)}")
+    if form == "qpy":
+        return refusal(
+            "syntax",
+            "Not readable as a QPY file: it is cut short, damaged, or holds something that Qiskit does not know here.",
+            "Write it again with qpy.dump().",
+        )
+    language = {"qasm2": "OpenQASM 2", "qasm3": "OpenQASM 3"}[form]
+    line = _line_of(error)
+    said = _POSITION.sub("", clean(error, 300).strip("'\"")) or "a statement was expected here"
+    if line is None:
+        return refusal("syntax", f"Not readable as {language}: {said}")
+    return refusal("syntax", f"Line {line}: not readable as {language}: {said}", line=line)
+
+
+def _line_of(error: BaseException) -> int | None:
+    """The line that a parser names, in its text or in the token that it stumbled over."""
+    found = _POSITION.match(clean(error, 300).strip("'\""))
+    if found:
+        return int(found.group(1))
+    cause = error.__cause__
+    for one in (cause, *(cause.args if cause else ())):
+        line = getattr(getattr(one, "offendingToken", None), "line", None)
+        if isinstance(line, int):
+            return line
+    return None

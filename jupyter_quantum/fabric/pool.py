@@ -39,7 +39,7 @@ _CONTROL: Final = 3
 
 
 class Ended(Exception):
-    """A worker ended without an answer; ``why`` is ``time``, ``memory``, ``crash``, ``cpu``, ``stopped`` or ``garbage``."""
+    """A worker ended without an answer; ``why`` is ``time``, ``memory``, ``crash``, ``cpu``, ``stopped`` …"""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)

@@ -1,7 +1,8 @@
 """From checked circuits to an executable for one device, and what a person wants to know about it.
 
 A circuit that has a layout, or fits the Target as it stands, is never altered, only checked; where it does not fit any
-more, the broken edge is named. Anything else is transpiled (level and seed are recorded), observables and bindings with it.
+more, the broken edge is named. Anything else is transpiled (level and seed are recorded), observables and
+bindings with it.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def _check_width(device: Device, circuit: QuantumCircuit, devices: Mapping[str, 
     width = device.width(circuit)
     if width <= device.num_qubits:
         return
-    fits = [f"{other.name} ({other.num_qubits})" for other in devices.values() if other.width(circuit) <= other.num_qubits]
+    fits = [
+        f"{other.name} ({other.num_qubits})" for other in devices.values() if other.width(circuit) <= other.num_qubits
+    ]
     raise refusal(
         "too_wide",
         f"The circuit has {width} qubits; {device.name} has {device.num_qubits}.",
@@ -113,9 +116,7 @@ def _defined_measure(operation: Any) -> bool:
     return definition is not None and _measures(definition)
 
 
-def _compile(
-    device: Device, circuits: Sequence[QuantumCircuit], work: Work, options: Mapping[str, Any]
-) -> _Compiled:
+def _compile(device: Device, circuits: Sequence[QuantumCircuit], work: Work, options: Mapping[str, Any]) -> _Compiled:
     compiled = _Compiled([])
     for circuit in circuits:
         misfit = device.misfit(circuit)
@@ -142,15 +143,13 @@ def _may_alter(device: Device, circuit: QuantumCircuit, misfit: Misfit, transpil
         raise refusal(
             "not_isa",
             f"The circuit is not in the instructions of {device.name}: it has {misfit.words()}.",
-            f"Transpile it for {device.name} first, or let the service do it with transpile=\"auto\".",
+            f'Transpile it for {device.name} first, or let the service do it with transpile="auto".',
             qubits=list(misfit.qubits),
             gate=clean(misfit.name, 60),
         )
 
 
-def _transpile(
-    device: Device, circuit: QuantumCircuit, options: Mapping[str, Any], misfit: Misfit
-) -> QuantumCircuit:
+def _transpile(device: Device, circuit: QuantumCircuit, options: Mapping[str, Any], misfit: Misfit) -> QuantumCircuit:
     try:
         (compiled,) = device.compile([circuit], options["optimization_level"], options["seed_transpiler"])
     except MemoryError:
@@ -226,7 +225,9 @@ def _describe(
 
 
 def _check_work(operations: int, executions: Sequence[tuple[QuantumCircuit, int]], limits: Limits) -> None:
-    if operations > limits.operations or operations * sum(times for _, times in executions) > limits.work * len(executions):
+    if operations > limits.operations or operations * sum(times for _, times in executions) > limits.work * len(
+        executions
+    ):
         raise refusal(
             "too_large",
             f"{operations:,} gates times {sum(times for _, times in executions):,} executions are more than may run.",
@@ -259,5 +260,3 @@ def _compiler(compiled: _Compiled, options: Mapping[str, Any]) -> dict[str, Any]
             for circuit, altered in zip(compiled.circuits, compiled.altered, strict=True)
         ],
     }
-
-

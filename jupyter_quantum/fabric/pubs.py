@@ -69,7 +69,9 @@ def _values(at: int, pub: Pub, parameters: int) -> NDArray[np.float64]:
     """The bindings, shape ``(*pub shape, parameters)``."""
     if pub.parameters is None:
         if parameters:
-            raise InputError(f"PUB {at} gives no values for the circuit's {parameters} parameters.", code="pub.parameters")
+            raise InputError(
+                f"PUB {at} gives no values for the circuit's {parameters} parameters.", code="pub.parameters"
+            )
         return np.empty((0,))
     try:
         values = np.asarray(pub.parameters, dtype=np.float64)
@@ -156,7 +158,8 @@ def units(
             raise OptionRejected(
                 f"{shots:,} shots of one circuit are more than {most:,}.",
                 code="option.shots",
-                hint=f"Use at most {most:,} shots" + (f" (precision {most**-0.5:.2g})." if kind is JobKind.ESTIMATOR else "."),
+                hint=f"Use at most {most:,} shots"
+                + (f" (precision {most**-0.5:.2g})." if kind is JobKind.ESTIMATOR else "."),
             )
     if sum(count for _, count, _ in found) > limits.bindings:
         raise refusal("too_large", f"The job comes to more than {limits.bindings:,} circuits to run.", "Split it up.")
@@ -197,7 +200,7 @@ def _groups(labels: frozenset[str]) -> int:
 
 
 def laid_out(pub: Pub, before: QuantumCircuit, after: QuantumCircuit) -> Pub:
-    """The PUB for the transpiled circuit: observables on the qubits of the device, bindings of what parameters are left."""
+    """The PUB for the transpiled circuit: observables on the device's qubits, bindings of parameters that are left."""
     changes: dict[str, Any] = {}
     names = [one.name for one in before.parameters]
     left = [one.name for one in after.parameters]

@@ -19,7 +19,7 @@ def clean(text: object, most: int = 120) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def refusal(code: str, message: str, hint: str | None = None, **details: Any) -> CircuitRejected:
+def refusal(code: str, message: str, hint: str | None = None, /, **details: Any) -> CircuitRejected:
     """The error for a circuit that cannot be used; ``code`` without its prefix ``circuit.``."""
     return CircuitRejected(message, code=f"circuit.{code}", hint=hint, details=details)
 

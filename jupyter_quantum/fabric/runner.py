@@ -1,7 +1,7 @@
 """The runner: asks the service for work, gives it to locked workers, reports.
 
-It holds the runner's token and never looks at a circuit; it imports neither Qiskit nor a vendor's SDK. One long poll is open
-at a time: it leases work, renews the leases of what runs, and brings what is to be stopped.
+It holds the runner's token and never looks at a circuit; it imports neither Qiskit nor a vendor's SDK. One
+long poll is open at a time: it leases work, renews the leases of what runs, and brings what is to be stopped.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class Runner:
         connector = aiohttp.UnixConnector(path=self._settings.socket, limit=0)
         headers = {"Authorization": f"Bearer {self._settings.token}"}
         timeout = aiohttp.ClientTimeout(total=60)
-        async with aiohttp.ClientSession("http://service/", connector=connector, headers=headers, timeout=timeout) as http:
+        async with aiohttp.ClientSession(
+            "http://service/", connector=connector, headers=headers, timeout=timeout
+        ) as http:
             self._http = http
             try:
                 hello = await self._pool.start()

@@ -36,17 +36,17 @@ _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 _ACCESS_BY_ABI: Final = {2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
 _NET_ABI, _SCOPE_ABI = 4, 6
 
-_ALLOWED: Final = (
-    "read write readv writev pread64 pwrite64 preadv pwritev lseek close close_range fstat newfstatat stat lstat statx "
-    "access faccessat faccessat2 open openat readlink readlinkat getcwd getdents64 getdents fcntl ioctl dup dup2 dup3 "
-    "mmap munmap mprotect mremap madvise brk mincore membarrier futex futex_waitv set_robust_list get_robust_list rseq "
-    "set_tid_address sched_yield sched_getaffinity sched_setaffinity sched_getparam sched_getscheduler "
-    "sched_get_priority_max sched_get_priority_min getcpu gettid getpid getppid getuid geteuid getgid getegid getpgrp "
-    "getresuid getresgid rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait sigaltstack pause "
-    "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getrusage getrlimit setrlimit "
-    "setitimer getitimer sysinfo uname poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait "
-    "eventfd2 pipe2 getrandom arch_prctl restart_syscall exit exit_group"
-).split()
+_ALLOWED: Final = """
+read write readv writev pread64 pwrite64 preadv pwritev lseek close close_range fstat newfstatat stat lstat
+statx access faccessat faccessat2 open openat readlink readlinkat getcwd getdents64 getdents fcntl ioctl dup
+dup2 dup3 mmap munmap mprotect mremap madvise brk mincore membarrier futex futex_waitv set_robust_list
+get_robust_list rseq set_tid_address sched_yield sched_getaffinity sched_setaffinity sched_getparam
+sched_getscheduler sched_get_priority_max sched_get_priority_min getcpu gettid getpid getppid getuid geteuid
+getgid getegid getpgrp getresuid getresgid rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending
+rt_sigtimedwait sigaltstack pause clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times
+getrusage getrlimit setrlimit setitimer getitimer sysinfo uname poll ppoll select pselect6 epoll_create1
+epoll_ctl epoll_wait epoll_pwait eventfd2 pipe2 getrandom arch_prctl restart_syscall exit exit_group
+"""
 _SILENT: Final = ("clone3",)  # the C library falls back to clone, whose flags can be looked at
 _CLONE_THREAD: Final = 0x00010000
 _PR_SET_NAME: Final = 15
@@ -170,7 +170,7 @@ def _apply_seccomp() -> None:
     seccomp = _seccomp()
     rules = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
     rules.set_attr(seccomp.Attr.CTL_TSYNC, 1)
-    for name in _ALLOWED:
+    for name in _ALLOWED.split():
         _add(rules, seccomp.ALLOW, name)
     for name in _SILENT:
         _add(rules, seccomp.ERRNO(errno.ENOSYS), name)

@@ -33,6 +33,8 @@ _ELSE_RUN: Final = re.compile(r"\belse\s+if\b")
 _OPERATOR: Final = re.compile(r"[-+*/%^|&<>]+")
 _STATEMENT_END: Final = re.compile(r"[;{}]")
 _GATE: Final = re.compile(r"\bgate\s+([^\s({]+)")
+_GATE_BODY: Final = re.compile(r"\bgate\s+([^\s({]+)[^{;]*\{([^{}]*)\}")
+_CALLED: Final = re.compile(r"(?:^|[;@])\s*(?:\([^()]*\)\s*)?([^\W\d]\w*)")
 _BIG: Final = 1_000_000
 _OPERATORS_A_STATEMENT: Final = 500
 _OPEN, _CLOSE = "([{", ")]}"
@@ -65,7 +67,7 @@ def _blank(found: re.Match[str]) -> str:
 def check_text(source: Source, limits: Limits) -> None:
     """Raise :class:`CircuitRejected` (``circuit.nesting``, ``circuit.too_large``, ``circuit.include``) for a program
     that a parser should not even see."""
-    for problem in (_includes, _nesting, _chains, _numbers, _registers, _ranges, _modifiers, _statements):
+    for problem in (_includes, _nesting, _chains, _numbers, _registers, _ranges, _modifiers, _statements, _definitions):
         for error in problem(source, limits):
             raise error
 
@@ -161,3 +163,16 @@ def _statements(source: Source, limits: Limits) -> Iterator[CircuitRejected]:
             if count > _OPERATORS_A_STATEMENT:
                 yield _too_large(source, start, f"{count:,} operators in one statement", _OPERATORS_A_STATEMENT)
         start = end + 1
+
+
+def _definitions(source: Source, limits: Limits) -> Iterator[CircuitRejected]:
+    """Gates that call gates: their size once written out, and how deep they go (parsers expand them eagerly)."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for found in _GATE_BODY.finditer(source.code):
+        calls = [sizes.get(call.group(1), (1, 0)) for call in _CALLED.finditer(found.group(2))]
+        size, depth = sum(size for size, _ in calls), 1 + max((depth for _, depth in calls), default=0)
+        sizes[found.group(1)] = (size, depth)
+        if size > limits.operations:
+            yield _too_large(source, found.start(), "a gate of more gates than can be run", limits.operations)
+        if depth > limits.nesting:
+            yield _too_deep(source, found.start(), limits)

@@ -192,4 +192,3 @@ def _defect(do: object, error: Exception) -> QuantumError:
     if isinstance(do, ExecuteTask):
         return JobFailed(f"The run broke off ({kind}).", code="job.broken")
     return InputError(f"The circuit could not be checked ({kind}).", code="circuit.broken")
-

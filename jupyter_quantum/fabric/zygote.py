@@ -3,9 +3,10 @@
 It imports Qiskit, builds devices and pass managers, and forks a worker whenever the runner asks. It never sees a
 circuit of a user, never simulates, and so never forks while a simulation's threads live.
 
-Conversation on file descriptor 3 (a sequenced-packet socket): the runner sends ``f`` for a fork; the zygote sends ``H`` +
-a piece of its :class:`Hello` (the last one as ``E``), ``w`` + pid with two descriptors (the worker's socket, its pidfd),
-``x`` + pid + wait status for a worker that has ended.
+Conversation on file descriptor 3 (a sequenced-packet socket): the runner sends ``f`` for a fork; the zygote
+sends ``H`` +
+a piece of its :class:`Hello` (the last one as ``E``), ``w`` + pid with two descriptors (the worker's socket,
+its pidfd), ``x`` + pid + wait status for a worker that has ended.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import selectors
 import signal
 import socket
 import struct
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -129,7 +129,7 @@ class Zygote:
 
 
 def main() -> None:
-    """Entry point: device specifications as JSON lines in the environment's ``JQ_DEVICES``, threads in ``JQ_THREADS``."""
+    """Entry point: devices as JSON lines in the environment's ``JQ_DEVICES``, threads in ``JQ_THREADS``."""
     die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -143,7 +143,3 @@ def main() -> None:
     gc.freeze()  # pages of what is shared stay shared
     zygote.greet()
     zygote.serve()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

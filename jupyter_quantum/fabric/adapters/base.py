@@ -1,8 +1,8 @@
 """What a device can do for the fabric. An adapter is a subclass of :class:`Device`.
 
 An adapter announces itself (:meth:`Device.announcement`), says whether a circuit can run as it stands
-(:meth:`Device.misfit`), transpiles (:meth:`Device.compile`), runs circuits (:meth:`Device.run`) and says what can be known
-after a crash (:attr:`Device.recovery`). It is built in the zygote and used in locked workers.
+(:meth:`Device.misfit`), transpiles (:meth:`Device.compile`), runs circuits (:meth:`Device.run`) and says what
+can be known after a crash (:attr:`Device.recovery`). It is built in the zygote and used in locked workers.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Device(ABC):
         return BackendEstimatorV2(backend=facade)
 
 
-class Facade(BackendV2):
+class Facade(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
     """The device as Qiskit's estimator wants it: a BackendV2 whose ``run`` keeps what the job asked for."""
 
     def __init__(
@@ -190,9 +190,7 @@ class Facade(BackendV2):
 
     def run(self, run_input: Sequence[QuantumCircuit], **options: Any) -> _Done:
         """Run at once; the job is over when it is returned."""
-        chosen = RunOptions(
-            options["shots"], options["seed_simulator"], method=self._method, memory_mb=self._memory_mb
-        )
+        chosen = RunOptions(options["shots"], options["seed_simulator"], method=self._method, memory_mb=self._memory_mb)
         return _Done(self._simulate(run_input, chosen))
 
 

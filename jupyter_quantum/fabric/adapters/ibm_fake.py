@@ -1,7 +1,7 @@
 """Snapshots of IBM's devices, simulated with their noise: bit for bit ``AerSimulator.from_backend(FakeTorino())``.
 
-The noise model of a whole device takes seconds to build and to use. Restricted to the qubits that a circuit touches (with
-their indices kept) it gives the same bits for the same seed in milliseconds.
+The noise model of a whole device takes seconds to build and to use. Restricted to the qubits that a circuit
+touches (with their indices kept) it gives the same bits for the same seed in milliseconds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class FakeDevice(Device):
     def __init__(self, spec: DeviceSpec, threads: int) -> None:
         fake = _snapshot(spec)
         target: Target = fake.target
-        target.description = target.description or f"Snapshot of {fake.name.removeprefix('fake_')}, simulated with noise"
+        target.description = (
+            target.description or f"Snapshot of {fake.name.removeprefix('fake_')}, simulated with noise"
+        )
         super().__init__(spec, threads, target, _calibrated(fake))
         self._noise_of = lru_cache(maxsize=64)(self._build_noise)
 
@@ -72,7 +74,7 @@ def _calibrated(fake: Any) -> datetime | None:
     return moment.astimezone(UTC) if isinstance(moment, datetime) else None
 
 
-class _Snapshot(BackendV2):
+class _Snapshot(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
     """What ``NoiseModel.from_backend`` reads: a Target."""
 
     def __init__(self, target: Target) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from jupyter_quantum.wire.runner import (
     Welcome,
 )
 
+_ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "runner-secret-3c1f"
 
 
@@ -74,12 +75,10 @@ class Standin:
         asked = LeaseRequest.model_validate_json(await request.read())
         self.leases.append(asked)
         async with self._news:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(
                     self._news.wait_for(lambda: (self._queue and asked.slots) or self.stop), asked.wait_s
                 )
-            except TimeoutError:
-                pass
             tasks, self._queue = self._queue[: asked.slots], self._queue[asked.slots :]
             stop, self.stop = self.stop, []
         return _json(Leased(tasks=tasks, stop=stop))
@@ -153,17 +152,16 @@ async def running(
     await site_runner.setup()
     socket = str(directory / "service.sock")
     await web.UnixSite(site_runner, socket).start()
-    settings: dict[str, Any] = {"socket": socket, "token": TOKEN, "runner": "run_test", "workers": workers, "threads": 2}
+    settings: dict[str, Any] = {"socket": socket, "token": TOKEN, "runner": "run_test", "workers": workers}
     if devices is not None:
         settings["devices"] = list(devices)
-    root = str(Path(__file__).resolve().parents[3])
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "jupyter_quantum.fabric",
         stdin=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        cwd=root,
+        cwd=_ROOT,
         env={"PATH": os.environ["PATH"], "SECRET_OF_THE_SERVICE": "do-not-inherit"},
     )
     runner = RunnerProcess(process)
