@@ -200,7 +200,10 @@ def _groups(labels: frozenset[str]) -> int:
 
 
 def laid_out(pub: Pub, before: QuantumCircuit, after: QuantumCircuit) -> Pub:
-    """The PUB for the transpiled circuit: observables on the device's qubits, bindings of parameters that are left."""
+    """The PUB for the transpiled circuit: observables on the device's qubits, bindings of parameters that are left.
+
+    A circuit that was sent laid out (``after is before``) comes with observables that are laid out too.
+    """
     changes: dict[str, Any] = {}
     names = [one.name for one in before.parameters]
     left = [one.name for one in after.parameters]
@@ -209,7 +212,7 @@ def laid_out(pub: Pub, before: QuantumCircuit, after: QuantumCircuit) -> Pub:
         changes["parameters"] = np.asarray(pub.parameters, dtype=np.float64)[..., columns].tolist() if left else None
         if not left and np.ndim(pub.parameters) > 1:
             changes["parameters"] = np.empty((*np.shape(pub.parameters)[:-1], 0)).tolist()
-    if pub.observables is not None and after.layout is not None:
+    if pub.observables is not None and after is not before and after.layout is not None:
         places = after.layout.final_index_layout(filter_ancillas=True)
         changes["observables"] = _moved(pub.observables, places, after.num_qubits)
     return pub.model_copy(update=changes) if changes else pub
