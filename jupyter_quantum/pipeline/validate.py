@@ -68,7 +68,7 @@ class Validating:
         if size > limits.bytes:
             raise CircuitRejected(
                 f"The circuits are {say.number(size)} bytes; at most {say.number(limits.bytes)} are taken at once.",
-                code="circuit.bytes",
+                code="circuit.too_large",
                 hint="Send fewer circuits in one job.",
             )
         if len(parcel.pubs) > limits.circuits:

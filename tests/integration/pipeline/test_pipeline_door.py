@@ -115,7 +115,7 @@ async def test_a_circuit_that_does_not_parse_is_refused(house: House, runner: Me
 async def test_bounds_of_device_and_service(house: House, runner: MemoryRunner) -> None:
     """Shots, size and price cap are checked."""
     await refused(house, request("aer", 200_000), InputError, "shots.limit")
-    await refused(house, request(data=b"n" * 1_100_000), CircuitRejected, "circuit.bytes")
+    await refused(house, request(data=b"n" * 1_100_000), CircuitRejected, "circuit.too_large")
     error = await refused(house, request("fake_torino", max_price=400_000), Refused, "price.cap")
     assert "0.45" in error.message
 
