@@ -73,6 +73,7 @@ class RunnerProcess:
         self._command = list(command)
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._stopping = False
 
     @property
     def pid(self) -> int | None:
@@ -90,6 +91,8 @@ class RunnerProcess:
         while True:
             began = asyncio.get_running_loop().time()
             code = await self._run()
+            if self._stopping:
+                return
             self._gone()
             lived = asyncio.get_running_loop().time() - began
             pause = _FIRST_PAUSE_S if lived > _HEALTHY_S else min(pause * 2, _LONGEST_PAUSE_S)
@@ -119,6 +122,7 @@ class RunnerProcess:
 
     async def stop(self) -> None:
         """Close its stdin, give it time to drain, then end it and everything that it started."""
+        self._stopping = True
         process = self._process
         if process is not None and process.returncode is None and process.stdin is not None:
             process.stdin.close()

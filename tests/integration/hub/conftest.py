@@ -68,7 +68,7 @@ configure(
             "qcourse": {{"members": ["qcourse"], "leads": ["qcourse-leads"], "grant": 100, "user_quota": 50}}
         }},
         "devices": [{{"name": "aer", "adapter": "aer", "slots": 1}}],
-        "workers": 1,
+        "workers": 2,
     }},
     data_dir=data / "quantum",
     ephemeral_home=data / "homes",

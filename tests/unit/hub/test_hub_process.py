@@ -87,6 +87,7 @@ async def test_a_runner_is_told_restarted_and_drained(tmp_path: Path) -> None:
     assert runner.pid == second["pid"]
     await runner.stop()
     assert (home / "drained").exists()
+    assert gone == [1]  # an end that we asked for is no death
     assert runner.pid is None
 
 
