@@ -26,7 +26,12 @@ export class QuantumPanel extends SidePanel {
     this.header.addWidget(section(model, () => <Head model={model} />));
     this._devices = section(model, () => <Devices devices={model.devices} empty={this._empty()} />);
     this._jobs = section(model, () => <Jobs jobs={model.jobs} empty={this._empty()} actions={actions} />);
-    this._approvals = section(model, () => <Approvals approvals={model.approvals} page={model.page} />);
+    this._approvals = section(model, () => (
+      <Approvals approvals={model.approvals} page={model.page} me={model.me?.name ?? ''} />
+    ));
+    for (const scrolls of [this._devices, this._jobs, this._approvals]) {
+      scrolls.node.tabIndex = 0;
+    }
     this.addWidget(this._devices);
     this.addWidget(this._jobs);
     (this.content as AccordionPanel).setRelativeSizes([2, 3]);
@@ -48,7 +53,7 @@ export class QuantumPanel extends SidePanel {
     const there = content.widgets.includes(this._approvals);
     if (wanted && !there) {
       this.addWidget(this._approvals);
-      content.setRelativeSizes([2, 3, 2]);
+      content.setRelativeSizes([3, 4, 3]);
     } else if (!wanted && there) {
       this._approvals.parent = null;
     }

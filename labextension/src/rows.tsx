@@ -1,4 +1,4 @@
-import { ellipsesIcon, FilterBox } from '@jupyterlab/ui-components';
+import { ellipsesIcon, InputGroup } from '@jupyterlab/ui-components';
 import React from 'react';
 import type { QuantumModel } from './model';
 import {
@@ -102,11 +102,9 @@ function DeviceRow(props: { device: IDevice }): JSX.Element {
   );
 }
 
-type Filter = (text: string) => unknown;
-
 /** The caller's jobs, newest first, with a filter once there are many. */
 export function Jobs(props: { jobs: IJob[] | null; empty: string; actions: IActions }): JSX.Element {
-  const [filter, setFilter] = React.useState<{ test: Filter } | null>(null);
+  const [wanted, setWanted] = React.useState('');
   const jobs = props.jobs;
   if (jobs === null) {
     return <p className="jq-Empty">{props.empty}</p>;
@@ -114,15 +112,18 @@ export function Jobs(props: { jobs: IJob[] | null; empty: string; actions: IActi
   if (!jobs.length) {
     return <NoJobs open={props.actions.tutorials} />;
   }
-  const shown = filter ? jobs.filter(job => filter.test(searchable(job))) : jobs;
+  const shown = jobs.filter(job => searchable(job).includes(wanted.trim().toLowerCase()));
   return (
     <>
       {jobs.length >= FILTER_FROM && (
         <div className="jq-Filter">
-          <FilterBox
+          <InputGroup
+            type="search"
             placeholder="Filter jobs"
-            useFuzzyFilter={false}
-            updateFilter={test => setFilter({ test })}
+            aria-label="Filter jobs by name, device or state"
+            rightIcon="ui-components:search"
+            value={wanted}
+            onChange={event => setWanted(event.currentTarget.value)}
           />
         </div>
       )}
@@ -137,7 +138,7 @@ export function Jobs(props: { jobs: IJob[] | null; empty: string; actions: IActi
 }
 
 function searchable(job: IJob): string {
-  return `${job.name} ${job.device} ${job.device_label} ${job.state} ${jobSaid(job).words} ${job.id}`;
+  return `${job.name} ${job.device} ${job.device_label} ${job.state} ${jobSaid(job).words} ${job.id}`.toLowerCase();
 }
 
 function NoJobs(props: { open: () => void }): JSX.Element {
@@ -184,7 +185,7 @@ function JobRow(props: { job: IJob; menu: IActions['menu'] }): JSX.Element {
 }
 
 /** Requests that wait for a lead; the hub's page decides. */
-export function Approvals(props: { approvals: IApproval[]; page: string }): JSX.Element {
+export function Approvals(props: { approvals: IApproval[]; page: string; me: string }): JSX.Element {
   if (!props.approvals.length) {
     return <p className="jq-Empty">Nothing waits for you.</p>;
   }
@@ -192,7 +193,7 @@ export function Approvals(props: { approvals: IApproval[]; page: string }): JSX.
     <>
       <ul className="jq-List" aria-label="Approvals">
         {props.approvals.map(approval => (
-          <ApprovalRow key={approval.id} approval={approval} />
+          <ApprovalRow key={approval.id} approval={approval} own={approval.asked_by === props.me} />
         ))}
       </ul>
       {props.page && (
@@ -206,7 +207,7 @@ export function Approvals(props: { approvals: IApproval[]; page: string }): JSX.
   );
 }
 
-function ApprovalRow(props: { approval: IApproval }): JSX.Element {
+function ApprovalRow(props: { approval: IApproval; own: boolean }): JSX.Element {
   const { approval } = props;
   const { job } = approval;
   return (
@@ -225,7 +226,7 @@ function ApprovalRow(props: { approval: IApproval }): JSX.Element {
           {approvalPrice(approval)} · {approvalExpiry(approval)}
         </span>
         {approval.reason && <span className="jq-Row-why">“{approval.reason}”</span>}
-        {!approval.may_decide && <span className="jq-Row-why">You asked for this, so another lead must decide.</span>}
+        {props.own && <span className="jq-Row-why">You asked for this, so another lead must decide.</span>}
       </span>
     </li>
   );

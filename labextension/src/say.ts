@@ -167,7 +167,7 @@ export function deviceDetail(device: IDevice): string {
 export function jobSaid(job: IJob): ISaid {
   switch (job.state) {
     case 'awaiting_approval':
-      return said('approval', 'attention', `waits for approval · ${amount(job.price)}`);
+      return said('approval', 'attention', `needs approval · ${amount(job.price)}`);
     case 'queued':
       return said('waiting', 'active', queuedWords(job));
     case 'running':

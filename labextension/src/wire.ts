@@ -98,7 +98,6 @@ export interface IApproval {
   state: 'open' | 'approved' | 'rejected' | 'expired' | 'withdrawn';
   decided_by?: string | null;
   note?: string | null;
-  may_decide: boolean;
 }
 
 export interface IMe {

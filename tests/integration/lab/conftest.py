@@ -32,21 +32,29 @@ NOTEBOOK = {
 }
 
 
-@pytest.fixture
-def service() -> Iterator[Standin]:
-    """A fresh stand-in for each test."""
+@pytest.fixture(scope="module")
+def standin() -> Iterator[Standin]:
+    """The service of this module's tests."""
     standin = Standin()
     yield standin
     standin.close()
 
 
 @pytest.fixture
-def lab(service: Standin, tmp_path: Path) -> Iterator[Server]:
+def service(standin: Standin) -> Iterator[Standin]:
+    """The stand-in as at the beginning, and running again afterwards."""
+    standin.reset()
+    yield standin
+    if not standin.listens:
+        standin.start()
+
+
+@pytest.fixture(scope="module")
+def lab(standin: Standin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Lab with one tutorial."""
-    home = tmp_path / "home"
-    home.mkdir()
+    home = tmp_path_factory.mktemp("home")
     (home / "01-first-circuit.ipynb").write_text(json.dumps(NOTEBOOK))
-    server = Server(home, service.url, "lab")
+    server = Server(home, standin.url, "lab")
     yield server
     server.close()
 
@@ -61,7 +69,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_lab(lab: Server, chromium: Browser) -> Iterator[OpenLab]:
+def open_lab(lab: Server, service: Standin, chromium: Browser) -> Iterator[OpenLab]:
     """Opens Lab in a new page of some width and theme."""
     pages: list[Page] = []
 
@@ -78,6 +86,13 @@ def open_lab(lab: Server, chromium: Browser) -> Iterator[OpenLab]:
     yield open_page
     for page in pages:
         page.close()
+
+
+def change_theme(page: Page, theme: str) -> None:
+    """Change Lab's theme without a reload."""
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
+    page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme)
+    page.wait_for_timeout(200)  # its style sheet
 
 
 def _settings(home: Path, theme: str) -> None:

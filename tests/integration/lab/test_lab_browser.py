@@ -5,13 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.integration.lab.conftest import OpenLab
+from tests.integration.lab.conftest import OpenLab, change_theme
 from tests.unit.lab.standin import Standin, approval, job, quota
 
 Shot = Callable[[Page, str], None]
+AXE = Path(__file__).resolve().parents[3] / "labextension/node_modules/axe-core/axe.min.js"
+AXE_RUN = """async () => {
+  const tags = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'];
+  const options = { runOnly: tags, rules: { 'target-size': { enabled: true } } };
+  const { violations } = await axe.run({ include: [['.jq-Panel'], ['.jq-Quota']] }, options);
+  return violations.filter(one => ['serious', 'critical'].includes(one.impact))
+    .map(one => `${one.id}: ${one.nodes.map(node => node.html + ' ' + node.failureSummary).join(' | ')}`);
+}"""
 
 
 def _panel(page: Page) -> None:
@@ -21,8 +30,9 @@ def _panel(page: Page) -> None:
 
 def test_the_status_bar_opens_the_panel(open_lab: OpenLab, shot: Shot) -> None:
     """Quota in words and figures; one click shows devices and jobs, in light and dark."""
+    page = open_lab()
     for theme in ("Light", "Dark"):
-        page = open_lab(f"JupyterLab {theme}")
+        change_theme(page, f"JupyterLab {theme}")
         button = page.locator(".jq-Quota")
         expect(button).to_have_text("12.40 cr · 2 runs")
         expect(button).to_have_accessible_name(re.compile(r"^12\.40 of 50 credits left, 2 runs of bell"))
@@ -35,6 +45,7 @@ def test_the_status_bar_opens_the_panel(open_lab: OpenLab, shot: Shot) -> None:
         expect(page.get_by_text("My jobs · 3 active")).to_be_visible()
         expect(page.get_by_text("Approvals")).to_have_count(0)
         shot(page, f"panel-{theme.lower()}")
+        page.get_by_title(re.compile("File Browser")).click()
 
 
 def test_a_jobs_life_is_live(open_lab: OpenLab, service: Standin, shot: Shot) -> None:
@@ -197,3 +208,19 @@ def test_the_filter(open_lab: OpenLab) -> None:
     expect(page.locator("[data-job]")).to_have_count(1)
     page.locator(".jq-Filter input").fill("nothing like this")
     expect(page.get_by_text("No job matches.")).to_be_visible()
+
+
+def test_accessible(open_lab: OpenLab, service: Standin) -> None:
+    """axe-core finds nothing serious in the status bar's button and the panel: light, dark, high contrast."""
+    held = job("bell", "campus_qpu", "awaiting_approval", price=6_100_000)
+    service.me = service.me.model_copy(update={"projects": {"qcourse": "lead"}})
+    service.approvals = [approval(held)]
+    page = open_lab()
+    _panel(page)
+    expect(page.locator("[data-approval]")).to_be_visible()
+    page.mouse.move(700, 300)
+    page.add_script_tag(path=str(AXE))
+    for theme in ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"):
+        change_theme(page, theme)
+        found = page.evaluate(AXE_RUN)
+        assert found == [], theme

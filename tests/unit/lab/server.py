@@ -36,6 +36,8 @@ class Server:
         module = "jupyterlab" if app == "lab" else "jupyter_server"
         options = ["--no-browser", "--allow-root", "--ServerApp.port=0", "--ServerApp.ip=127.0.0.1"]
         options += [f"--IdentityProvider.token={LOGIN}", f"--ServerApp.root_dir={home}"]
+        if app == "lab":
+            options.append("--expose-app-in-browser")
         command = [sys.executable, "-m", module, *options]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -105,21 +105,26 @@ class Standin:
     """The service: change its fields, :meth:`emit` events, ``stop`` and ``start`` it on the same port."""
 
     def __init__(self) -> None:
-        self.me = Me(name="ada", roles=[], scopes=[], projects={"qcourse": "user"}, tiers={"qcourse": "sandbox"})
-        self.quota = quota()
-        self.devices = default_devices()
-        self.jobs = default_jobs()
-        self.approvals: list[ApprovalView] = []
         self.events: list[EventView] = []
+        self.reset()
         self.seen: list[tuple[str, str]] = []
         self.resumed: list[str | None] = []
         self.port = 0
+        self.listens = False
         self._streams: set[Stream] = set()
         self._loop = asyncio.new_event_loop()
         self._server: HTTPServer | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.start()
+
+    def reset(self) -> None:
+        """The state of the beginning; events keep their numbers, as in life."""
+        self.me = Me(name="ada", roles=[], scopes=[], projects={"qcourse": "user"}, tiers={"qcourse": "sandbox"})
+        self.quota = quota()
+        self.devices = default_devices()
+        self.jobs = default_jobs()
+        self.approvals: list[ApprovalView] = []
 
     @property
     def url(self) -> str:
@@ -142,6 +147,7 @@ class Standin:
             self._server.add_sockets(sockets)
 
         self._call(listen)
+        self.listens = True
 
     def stop(self) -> None:
         """Stop listening and break every stream."""
@@ -153,10 +159,12 @@ class Standin:
                 stream.request.connection.stream.close()  # type: ignore[union-attr]
 
         self._call(close)
+        self.listens = False
 
     def close(self) -> None:
         """Stop for good."""
-        self.stop()
+        if self.listens:
+            self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
@@ -310,5 +318,5 @@ def approval(held: JobView) -> ApprovalView:
     return ApprovalView(
         id=new_id("apr"), job=held, project="qcourse", role="lead", asked_by="ada", reason="Last figure for the thesis",
         words="Needs a lead's approval because the estimate, 6.10 credits, is over 5.", created=NOW,
-        expires=NOW + timedelta(hours=3, minutes=40), state="open", project_left=5_800_000, may_decide=True,
+        expires=datetime.now(UTC) + timedelta(hours=3, minutes=40, seconds=20), state="open", project_left=5_800_000,
     )  # fmt: skip
