@@ -19,13 +19,17 @@ const COLUMNS = [
   ["start", "Start", "expected start"],
   ["price", "Price", "credits"],
 ];
+const FOCUSABLE = new Set(["button", "input", "section", "summary", "textarea"]);
 const PREFERENCES = ["fidelity", "speed", "cost"];
 const SVG = "http://www.w3.org/2000/svg";
 let instances = 0;
+let copies = 0;
 
 /** An element with attributes and children; strings become text nodes. */
 function el(name, attributes = {}, ...children) {
   const node = document.createElement(name);
+  // Lab's own shortcuts would take arrow keys, Enter and letters from whatever has the focus.
+  if (FOCUSABLE.has(name) || attributes.tabindex) node.setAttribute("data-lm-suppress-shortcuts", "true");
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
     else if (value === true) node.setAttribute(key, "");
@@ -58,6 +62,12 @@ function chart(text) {
   for (const node of [parsed, ...parsed.querySelectorAll("*")]) {
     if (!/^(svg|g|defs|pattern|rect|line|path|circle|text|title)$/.test(node.nodeName)) { node.remove(); continue; }
     for (const { name } of [...node.attributes]) if (/^on|href/i.test(name)) node.removeAttribute(name);
+  }
+  // One id a copy: a hatch that a hidden copy of the same chart defines would not be painted.
+  for (const pattern of parsed.querySelectorAll("pattern")) {
+    const [old, fresh] = [pattern.id, `${pattern.id}-${++copies}`];
+    for (const node of parsed.querySelectorAll(`[fill="url(#${old})"]`)) node.setAttribute("fill", `url(#${fresh})`);
+    pattern.id = fresh;
   }
   return document.importNode(parsed, true);
 }
@@ -147,13 +157,15 @@ class View {
     this.actions = el("div", { class: "jq-actions" });
     this.note = el("div", { class: "jq-note", hidden: true });
     this.slow = el("p", { class: "jq-muted", hidden: true });
-    this.form = el("form", { onsubmit: (event) => { event.preventDefault(); this.act(this.row?.action); } },
+    const submit = (event) => { event.preventDefault(); this.act(this.row?.action); };
+    // Enter in a field submits, as in any form; Lab keeps the browser from doing so by itself.
+    const enter = (event) => { if (event.key === "Enter" && event.target.matches("input")) submit(event); };
+    this.form = el("form", { onsubmit: submit, onkeydown: enter },
       el("div", { class: "jq-head" }, this.title, this.prefer), this.table, this.dryRun,
       (this.verdict = el("div", { class: "jq-verdict" }, this.message, this.why)), this.actions);
     this.job = el("div", { class: "jq-job", hidden: true });
     this.buildJob();
-    // Lab's own shortcuts would take the arrow keys and Enter from the radio buttons.
-    this.frame = el("section", { class: "jq", "aria-labelledby": `${uid}-title`, "data-lm-suppress-shortcuts": "true" },
+    this.frame = el("section", { class: "jq", "aria-labelledby": `${uid}-title` },
       this.offline, this.form, this.job, this.note, this.slow, this.status);
     this.root.append(this.frame);
   }
@@ -297,7 +309,7 @@ class View {
     remake(this.details, job.details, () => pairs(job.details));
     const focused = this.buttons.contains(document.activeElement);
     remake(this.buttons, job.buttons, () => job.buttons.map((button) =>
-      el("button", { type: "button", class: "jq-secondary", onclick: (event) => this.act(button, event.target) }, button.label)));
+      el("button", { type: "button", class: "jq-secondary", "data-do": button.do, onclick: (event) => this.act(button, event.target) }, button.label)));
     if (focused && !this.buttons.contains(document.activeElement)) this.heading.focus();
     if (job.announce !== this.announced) put(this.status, (this.announced = job.announce));
     this.tick();
@@ -320,9 +332,9 @@ class View {
 
   updateBusy() {
     const words = this.acting ? this.model.get("busy") || this.acting.words : this.model.get("busy");
-    for (const button of this.frame.querySelectorAll(".jq-primary, .jq-secondary")) {
-      button.toggleAttribute("aria-disabled", Boolean(words || this.gone));
-      if (button.hasAttribute("aria-disabled")) button.setAttribute("aria-disabled", "true");
+    for (const button of this.frame.querySelectorAll(".jq-primary, .jq-secondary:not([data-do=copy])")) {
+      if (words || this.gone) button.setAttribute("aria-disabled", "true");
+      else button.removeAttribute("aria-disabled");
     }
     const primary = this.frame.querySelector(".jq-primary");
     if (primary) put(primary, words || primary.dataset.label);
@@ -331,8 +343,8 @@ class View {
   }
 
   act(action, button) {
+    if (action?.do === "copy") { this.copy(this.model.get("job").code, button); return; }
     if (!action || action.do === "none" || this.acting || this.model.get("busy") || this.gone) return;
-    if (action.do === "copy") { this.copy(this.model.get("job").code, button); return; }
     if (action.do === "choose") { this.choose(action.device, true); return; }
     const words = { cancel: "Cancelling…", shots: "Validating…", again: "Validating…" }[action.do] ?? "Submitting…";
     this.acting = { words, before: this.model.get("job")?.id };

@@ -126,7 +126,7 @@ class Promotion:
         self._shots = shots or self._shots
         selected = self._selected
         self._take(self._door.report(self._work, shots=self._shots))
-        if selected in {row.device for row in self._report.rows}:
+        if selected in {row.device for row in self._report.rows if rows.verdict(row)[0] != "refused"}:
             self._selected = selected
         self.note = None
         self._tell()

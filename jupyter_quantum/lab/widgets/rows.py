@@ -81,10 +81,10 @@ def pick(rows: Sequence[ReportRow], prefer: Prefer) -> str | None:
     best = {name: index for index, name in enumerate(order(rows, prefer))}
     ranks = {"ok": 0, "approval": 1}
 
-    def rank(row: ReportRow) -> tuple[int, int, int]:
+    def rank(row: ReportRow) -> tuple[int, bool, bool, int]:
         state = ranks.get(verdict(row)[0], 3)
         plain = row.kind is DeviceKind.SIMULATOR
-        return (2 if plain and state < 3 else state, int(plain), best[row.device])
+        return (2 if plain and state < 3 else state, _over(row), plain, best[row.device])
 
     return min(rows, key=rank).device if rows else None
 
