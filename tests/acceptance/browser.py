@@ -20,7 +20,7 @@ CHROMIUM: Final = (
     "--disable-sync",
 )
 SPAWN_MS: Final = 90_000
-RUN_MS: Final = 120_000
+RUN_MS: Final = 60_000
 
 
 def log_in(page: Page, url: str, name: str, password: str) -> None:
