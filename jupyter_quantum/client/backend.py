@@ -151,9 +151,9 @@ class HubBackend(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
         return job_of(self._connection, view, work.metadata, lambda: self)
 
     def _check_count(self, work: Work) -> None:
-        if len(work.names) > self._view.max_circuits:
+        if work.count > self._view.max_circuits:
             raise CircuitRejected(
-                f"{len(work.names)} circuits are more than the {self.max_circuits} that {self.name} takes at once.",
+                f"{work.count} circuits are more than the {self.max_circuits} that {self.name} takes at once.",
                 code="circuit.count",
                 hint="Send them in several calls.",
             )

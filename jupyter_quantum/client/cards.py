@@ -239,7 +239,7 @@ def _state(device: DeviceView) -> str:
 
 
 def _start(device: DeviceView) -> str:
-    if device.state != "ready":
+    if device.state != "ready" or device.wait.p50 is None:
         return "–"
     return "now" if device.wait.p50 < 1 else f"in about {words.seconds(device.wait.p50)}"
 

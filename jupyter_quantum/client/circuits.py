@@ -13,6 +13,7 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.qpy.exceptions import UnsupportedFeatureForVersion
 
+from jupyter_quantum.client.naming import called
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import CircuitRejected
 from jupyter_quantum.wire.base import CircuitBundle
@@ -42,13 +43,17 @@ _TAKEN: Final = frozenset({"keys", "values", "items", "shape", "ndim", "size"})
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Circuits and PUBs ready to send, and the metadata to give back unchanged (None: of a text, not known here)."""
+    """Circuits and PUBs ready to send, and the metadata to give back unchanged (None: of a text, not known here).
+
+    ``name`` is what the job is called where the user says nothing, ``count`` the number of circuits.
+    """
 
     kind: JobKind
     circuits: CircuitBundle
     pubs: list[Pub] = field(default_factory=list)
     metadata: list[dict[str, Any] | None] | None = None
-    names: tuple[str, ...] = ()
+    name: str | None = None
+    count: int = 1
 
 
 def to_qpy(circuits: Sequence[QuantumCircuit]) -> bytes:
@@ -96,7 +101,9 @@ def run_work(given: CircuitLike | Iterable[CircuitLike]) -> Work:
                 code="circuit.unbound",
                 hint="Bind them with circuit.assign_parameters(...), or use a sampler or an estimator.",
             )
-    return Work(JobKind.RUN, _bundle(circuits), [], [one.metadata for one in circuits], _names(circuits))
+    return Work(
+        JobKind.RUN, _bundle(circuits), [], [one.metadata for one in circuits], _called(circuits), len(circuits)
+    )
 
 
 def sampler_work(pubs: Iterable[Any], shots: int | None) -> Work:
@@ -106,7 +113,14 @@ def sampler_work(pubs: Iterable[Any], shots: int | None) -> Work:
     for circuit in circuits:
         _check_registers(circuit)
     sent = [Pub(circuit=where[i], parameters=_parameters(one), shots=one.shots) for i, one in enumerate(coerced)]
-    return Work(JobKind.SAMPLER, _bundle(circuits), sent, [one.circuit.metadata for one in coerced], _names(circuits))
+    return Work(
+        JobKind.SAMPLER,
+        _bundle(circuits),
+        sent,
+        [one.circuit.metadata for one in coerced],
+        _called(circuits),
+        len(circuits),
+    )
 
 
 def estimator_work(pubs: Iterable[Any], precision: float | None) -> Work:
@@ -122,7 +136,14 @@ def estimator_work(pubs: Iterable[Any], precision: float | None) -> Work:
         )
         for i, one in enumerate(coerced)
     ]
-    return Work(JobKind.ESTIMATOR, _bundle(circuits), sent, [one.circuit.metadata for one in coerced], _names(circuits))
+    return Work(
+        JobKind.ESTIMATOR,
+        _bundle(circuits),
+        sent,
+        [one.circuit.metadata for one in coerced],
+        _called(circuits),
+        len(circuits),
+    )
 
 
 def qasm_format(text: str) -> Literal["qasm2", "qasm3"]:
@@ -194,5 +215,6 @@ def _check_registers(circuit: QuantumCircuit) -> None:
         )
 
 
-def _names(circuits: Sequence[QuantumCircuit]) -> tuple[str, ...]:
-    return tuple(one.name for one in circuits)
+def _called(circuits: Sequence[QuantumCircuit]) -> str | None:
+    """What the job is called: like its first circuit."""
+    return called(circuits[0])[:200] or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -247,7 +248,7 @@ class Hub:
         work = work_of(given, shots, kind)
         if work.kind.value == "run" and shots:
             common["options"] = {"shots": shots} | options
-        common["name"] = name or (work.names[0][:200] if work.names else None)
+        common["name"] = name or work.name
         return ReportRequest(kind=work.kind, circuits=work.circuits, pubs=work.pubs, **common)
 
 
@@ -269,7 +270,7 @@ def _segment(name: str) -> str:
 
 def _busy(backend: HubBackend) -> tuple[float, int, str]:
     view = backend.view
-    return view.wait.p50, view.price.per_task + 1000 * view.price.per_shot, view.name
+    return math.inf if view.wait.p50 is None else view.wait.p50, view.price.per_task + 1000 * view.price.per_shot, view.name
 
 
 def _no_job() -> NotFound:

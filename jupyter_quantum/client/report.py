@@ -125,7 +125,7 @@ def _success(row: ReportRow) -> str:
 
 
 def _start(row: ReportRow) -> str:
-    if row.wait is None or row.state != "ready":
+    if row.wait is None or row.wait.p50 is None or row.state != "ready":
         return "–"
     return "now" if row.wait.p50 < 1 else f"about {words.seconds(row.wait.p50)}"
 

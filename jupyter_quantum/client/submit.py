@@ -60,7 +60,7 @@ def send(
         pubs=work.pubs if work else [],
         options=dict(options),
         transpile=terms.transpile,
-        name=(terms.name or _name(work)),
+        name=terms.name or (work.name if work else None),
         max_price=None if terms.max_price is None else credits_to_micro(terms.max_price),
         reason=terms.reason,
     )
@@ -88,8 +88,3 @@ def _decided(connection: Connection, view: JobView) -> JobView:
     if view.state is JobState.REJECTED and view.approval is None:
         raise ended(view, QuantumError if view.error else JobRejected)
     return view
-
-
-def _name(work: Work | None) -> str | None:
-    """What the job is called where the user says nothing: the first circuit's name."""
-    return work.names[0][:200] if work and work.names and work.names[0] else None

@@ -10,7 +10,7 @@ from jupyter_quantum import Hub
 from jupyter_quantum.testing.demo import DemoHub, demo_hub
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def demo() -> Iterator[DemoHub]:
     """A running demo."""
     with demo_hub() as running:

@@ -128,6 +128,7 @@ def test_tells_a_terminal_that_it_waits(
     service: Service, hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Silence in a notebook, a line on a terminal."""
+    monkeypatch.setattr("jupyter_quantum.client.http.time.sleep", lambda seconds: None)
     drops: list[Any] = [lambda handler: handler.drop() for _ in range(6)]
     service.before = list(drops)
     hub.me()

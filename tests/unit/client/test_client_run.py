@@ -226,6 +226,19 @@ def test_transpiles_for_the_device(service: Service, hub: Hub, bell: QuantumCirc
     assert backend.target.description
 
 
+def test_a_job_is_called_like_the_variable(hub: Hub, service: Service) -> None:
+    """Where Qiskit made the circuit's name up, the notebook's variable names the job; a given name wins."""
+    teleport = QuantumCircuit(1, 1)
+    teleport.measure(0, 0)
+    hub.backend("aer").run([teleport])
+    hub.sampler("aer").run([(teleport,)])
+    hub.backend("aer").run(teleport, name="mine")
+    hub.backend("aer").run(teleport.copy(name="theirs"))
+    hub.backend("aer").run(teleport.copy(name="circuit-1"))
+    names = [job.name for job in service.jobs.values()]
+    assert names == ["teleport", "teleport", "mine", "theirs", "circuit-1"]
+
+
 def test_refresh_reads_a_new_calibration(service: Service, hub: Hub) -> None:
     """A new calibration digest drops the Target; the same digest keeps it."""
     backend = hub.backend("aer")
