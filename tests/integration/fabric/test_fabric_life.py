@@ -1,0 +1,278 @@
+"""The life of a runner: what it says, whom its workers serve, how they die, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from qiskit import QuantumCircuit
+
+from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask
+from tests.integration.fabric.asking import Fabric, execute_task, work_of
+from tests.integration.fabric.standin import TOKEN, running, task_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AER = [{"name": "aer", "adapter": "aer", "slots": 2}]
+
+
+def bell() -> QuantumCircuit:
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    return circuit
+
+
+def endless() -> QuantumCircuit:
+    """A loop that never ends: what only a kill stops."""
+    circuit = QuantumCircuit(1, 1)
+    with circuit.while_loop((circuit.clbits[0], 0)):
+        circuit.measure(0, 0)
+    return circuit
+
+
+def workers(fabric: Fabric) -> set[int]:
+    """Process ids of the workers: children of the zygote."""
+    (zygote,) = psutil.Process(fabric.runner.pid).children()
+    return {child.pid for child in zygote.children()}
+
+
+def busy(fabric: Fabric) -> set[int]:
+    """Workers that use a processor now."""
+    found = [psutil.Process(pid) for pid in workers(fabric)]
+    for process in found:
+        process.cpu_percent(None)
+    import time
+
+    time.sleep(0.3)
+    return {process.pid for process in found if process.cpu_percent(None) > 20}
+
+
+async def looping(fabric: Fabric, **more: object) -> tuple[asyncio.Future[object], str]:
+    """A run that never ends; returns its last report to come, and its task."""
+    work = work_of(endless(), shots=1)
+    prepared = await fabric.prepare("aer", work)
+    assert prepared.error is None, prepared.error
+    task = task_of(execute_task(work, prepared), **more)  # type: ignore[arg-type]
+    return await fabric.standin.give(task), task.id
+
+
+async def test_the_announcement_says_what_is_served_and_how_it_is_locked(fabric: Fabric) -> None:
+    """Protocol, versions, devices with Targets, calibration and options; which locks this kernel has and lacks."""
+    said = fabric.standin.announced
+    assert said is not None
+    assert {one.name: one.kind.value for one in said.devices} == {
+        "aer": "simulator",
+        "fake_torino": "emulator",
+        "fake_fez": "emulator",
+        "campus_qpu": "qpu",
+    }
+    assert [one.label for one in said.devices] == ["simulator", "emulator", "emulator", "emulated QPU"]
+    assert {"rlimits", "no_new_privs"} <= set(said.sandbox)
+    assert len(said.sandbox) + len(said.missing) == 4
+    assert said.qpy_versions[0] == 13
+    torino = said.devices[1]
+    assert torino.target["num_qubits"] == 133
+    assert torino.calibration.at is not None
+    assert set(torino.options) == {"run", "sampler", "estimator"}
+    assert any("locked by" in line for line in fabric.runner.said)
+
+
+async def test_secrets_stay_in_the_runner(fabric: Fabric) -> None:
+    """Neither the token nor the service's environment reaches the zygote or a worker."""
+    (zygote,) = psutil.Process(fabric.runner.pid).children()
+    for process in (zygote, *zygote.children()):
+        environment = (
+            Path(f"/proc/{process.pid}/environ").read_bytes() + Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        )
+        assert b"do-not-inherit" not in environment
+        assert TOKEN.encode() not in environment
+
+
+async def test_prepare_then_execute_in_the_same_worker(fabric: Fabric) -> None:
+    """An execute task that follows its prepare task carries no bytes; the worker still holds them."""
+    work = work_of(bell(), shots=100, seed_simulator=1)
+    first = task_of(PrepareTask(work=work, device="aer"))
+    prepared = await fabric.prepare("aer", work)
+    follow = execute_task(work, prepared).model_copy(update={"executable": None})
+    then = task_of(follow)
+    fabric.standin._then[first.id] = then
+    ends = [asyncio.get_running_loop().create_future()]
+    fabric.standin._ends[then.id] = ends[0]
+    await (await fabric.standin.give(first))
+    report = await ends[0]
+    assert report.result is not None
+    assert report.usage_s > 0
+    assert report.versions["qiskit-aer"]
+
+
+async def test_a_wrong_digest_or_calibration_does_not_run(fabric: Fabric) -> None:
+    """Bytes that are not those validated, or another calibration, are refused before the device is used."""
+    work = work_of(bell(), shots=10)
+    prepared = await fabric.prepare("aer", work)
+    task = execute_task(work, prepared)
+    other = "sha256:" + "0" * 64
+    for change, code in ({"digest": other}, "executable.digest"), ({"calibration": other}, "calibration.changed"):
+        report = await fabric.standin.do(task.model_copy(update=change))
+        assert report.error is not None
+        assert report.error.code == code
+        assert report.usage_s == 0
+
+
+async def test_users_never_share_a_worker(fabric: Fabric) -> None:
+    """One user's tasks meet the same worker; another user's never do, and tasks without affinity leave none behind."""
+    served: dict[str, set[int]] = {"ada": set(), "ben": set()}
+    before = workers(fabric)
+    for _ in range(3):
+        for user in served:
+            work = work_of(endless(), shots=1)
+            prepared = await fabric.prepare("aer", work, affinity=f"only-{user}")
+            report = await fabric.standin.give(
+                task_of(execute_task(work, prepared), affinity=f"only-{user}", timeout_s=0.8)
+            )
+            served[user] |= await asyncio.to_thread(busy, fabric)
+            assert (await report).error is not None
+    assert served["ada"]
+    assert served["ben"]
+    assert not served["ada"] & served["ben"]
+    assert before is not None
+
+
+async def test_a_time_limit_is_a_kill(fabric: Fabric) -> None:
+    """A run beyond its time fails as such, is reported as started, and its process is gone."""
+    end, task = await looping(fabric, timeout_s=1.0)
+    report = await end
+    assert report.error.code == "job.time"  # type: ignore[attr-defined]
+    assert report.charged  # type: ignore[attr-defined]
+    assert 0.9 < report.usage_s < 5  # type: ignore[attr-defined]
+    states = [report.state for name, report in fabric.standin.reports if name == task]
+    assert states == ["started", "failed"]
+
+
+async def test_cancelling_kills(fabric: Fabric) -> None:
+    """A task that the service stops is killed at once, and others go on."""
+    end, task = await looping(fabric, affinity="eve")
+    prepared = await fabric.prepare("aer", work_of(bell()))
+    assert prepared.error is None
+    await asyncio.sleep(0.5)
+    await fabric.standin.cancel(task)
+    report = await asyncio.wait_for(end, 10)
+    assert report.error.code == "task.stopped"  # type: ignore[attr-defined]
+
+
+async def test_a_crash_harms_nobody_else(fabric: Fabric) -> None:
+    """A worker that dies of a segmentation fault fails its own task only; another's run goes on to its end."""
+    other, _ = await looping(fabric, affinity="other", timeout_s=6.0)
+    await asyncio.sleep(0.3)
+    others = await asyncio.to_thread(busy, fabric)
+    end, _ = await looping(fabric, affinity="crashing")
+    await asyncio.sleep(0.3)
+    (victim, *_) = await asyncio.to_thread(busy, fabric) - others
+    os.kill(victim, signal.SIGSEGV)
+    report = await asyncio.wait_for(end, 10)
+    assert report.error.code == "job.crash"  # type: ignore[attr-defined]
+    assert (await other).error.code == "job.time"  # type: ignore[attr-defined]
+    assert (await fabric.prepare("aer", work_of(bell()))).error is None
+
+
+async def test_a_report_describes_every_device(fabric: Fabric) -> None:
+    """One report task: each device with its numbers, a dry run of both kinds, a drawing; refusals beside them."""
+    devices = ["aer", "fake_torino", "fake_fez", "campus_qpu"]
+    report = await fabric.standin.do(
+        ReportTask(work=work_of(bell(), shots=1000), devices=devices, dry_run="fake_torino")
+    )
+    rows: dict[str, Prepared] = {one.device: one for one in report.prepared}
+    assert list(rows) == devices
+    assert rows["aer"].noise_free
+    assert rows["aer"].success is None
+    assert rows["aer"].source_depth == rows["aer"].depth == 3
+    for name in devices[1:]:
+        assert rows[name].two_qubit_gates == 1
+        assert rows[name].success is not None
+        assert rows[name].executable is None
+        assert rows[name].digest is not None
+    assert report.dry_run is not None
+    assert set(report.dry_run.ideal) == {"00", "11"}
+    assert len(report.dry_run.noisy) > 2
+    assert abs(sum(report.dry_run.noisy.values()) - 1) < 1e-9
+    assert "meas" in report.drawing
+
+
+async def test_an_unknown_device_is_a_refusal(fabric: Fabric) -> None:
+    """A task for a device that is not served here is refused by name."""
+    prepared = await fabric.prepare("nowhere", work_of(bell()))
+    assert prepared.error is not None
+    assert prepared.error.code == "device.absent"
+
+
+async def test_leases_are_renewed_while_a_task_runs(fabric: Fabric) -> None:
+    """A long run is named with its fence in the polls that follow."""
+    end, task = await looping(fabric, timeout_s=6.0)
+    await end
+    assert any(lease.running.get(task) == 1 for lease in fabric.standin.leases)
+
+
+async def test_a_lost_lease_does_not_stop_the_runner(fabric: Fabric) -> None:
+    """A refused report (an older fence) is dropped, and the next task is served."""
+    fabric.standin.refuse_reports = True
+    work = work_of(bell())
+    lost = task_of(PrepareTask(work=work, device="aer"))
+    seen = len(fabric.standin.reports)
+    await fabric.standin.give(lost)
+    while len(fabric.standin.reports) == seen:
+        await asyncio.sleep(0.05)
+    fabric.standin.refuse_reports = False
+    assert (await fabric.prepare("aer", work)).error is None
+
+
+async def test_an_outage_of_the_service_is_survived(fabric: Fabric) -> None:
+    """While the service answers 503 the runner backs off; afterwards it announces itself again and serves."""
+    before = fabric.standin.announcements
+    fabric.standin.down = True
+    await fabric.standin.cancel("tsk_wakes_the_poll")
+    await asyncio.sleep(0.5)
+    fabric.standin.down = False
+    async with asyncio.timeout(20):
+        while fabric.standin.announcements == before:
+            await asyncio.sleep(0.05)
+    assert (await fabric.prepare("aer", work_of(bell()))).error is None
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "end of standard input"])
+async def test_draining_ends_every_process(tmp_path: Path, how: str) -> None:
+    """On either signal the runner stops leasing, lets a short run end, reports it, and leaves no process."""
+    async with running(tmp_path, AER, workers=1) as (standin, runner):
+        fabric = Fabric(standin, runner)
+        work = work_of(endless(), shots=1)
+        prepared = await fabric.prepare("aer", work)
+        family = psutil.Process(runner.pid).children(recursive=True)
+        task: ExecuteTask = execute_task(work, prepared)
+        end = await standin.give(task_of(task, timeout_s=2.0))
+        await asyncio.sleep(0.5)
+        if how == "SIGTERM":
+            os.kill(runner.pid, signal.SIGTERM)
+        else:
+            assert runner.process.stdin is not None
+            runner.process.stdin.close()
+        report = await asyncio.wait_for(end, 10)
+        assert report.error is not None
+        assert report.error.code == "job.time"
+        assert await asyncio.wait_for(runner.process.wait(), 15) == 0
+        _, alive = psutil.wait_procs(family, timeout=5)
+        assert not alive
+
+
+async def test_workers_do_not_outlive_a_killed_runner(tmp_path: Path) -> None:
+    """A runner that is killed outright takes its zygote and workers along."""
+    async with running(tmp_path, AER, workers=2) as (_, runner):
+        family = psutil.Process(runner.pid).children(recursive=True)
+        assert family
+        runner.process.kill()
+        await runner.process.wait()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive
