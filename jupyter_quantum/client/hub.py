@@ -270,7 +270,8 @@ def _segment(name: str) -> str:
 
 def _busy(backend: HubBackend) -> tuple[float, int, str]:
     view = backend.view
-    return math.inf if view.wait.p50 is None else view.wait.p50, view.price.per_task + 1000 * view.price.per_shot, view.name
+    wait = math.inf if view.wait.p50 is None else view.wait.p50
+    return wait, view.price.per_task + 1000 * view.price.per_shot, view.name
 
 
 def _no_job() -> NotFound:
