@@ -202,8 +202,9 @@ def test_a_service_that_the_hub_does_not_start(hub: Hub, tmp_path: Path) -> None
     config.write_text(
         json.dumps({"QuantumService": {"run_runner": False, "projects": {"other": {"members": ["qcourse"]}}}})
     )
-    command = [sys.executable, "-m", "jupyter_quantum.hub", f"--config={config}", f"--data-dir={tmp_path / 'data'}"]
-    process = subprocess.Popen([*command, f"--url={hub.external.url}"], env={**os.environ, **own})
+    code = "import typer; from jupyter_quantum.hub.command import service; typer.run(service)"
+    command = [sys.executable, "-c", code, "--config", config, "--data-dir", tmp_path / "data"]
+    process = subprocess.Popen([*command, "--url", hub.external.url], env={**os.environ, **own})
     try:
         there = f"{hub.url}/services/elsewhere"
         wait_until(lambda: requests.get(f"{there}/health/ready", timeout=5).status_code == 200, 20, "It is not ready.")
