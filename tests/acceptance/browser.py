@@ -121,8 +121,21 @@ def open_terminal(page: Page) -> None:
 
 def theme(page: Page, name: str) -> None:
     """Choose one of Lab's themes by its menu entry, such as ``JupyterLab Dark``."""
-    page.locator("#jp-MainMenu").get_by_text("Settings", exact=True).click()
-    page.get_by_text("Theme", exact=True).hover()
-    page.get_by_role("menuitem", name=name, exact=True).click()
-    light = "false" if "Dark" in name else "true"
-    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", light)
+    wanted = "false" if "Dark" in name else "true"
+    for _ in range(3):  # a menu that opens while Lab is busy may swallow the click
+        page.locator("#jp-MainMenu").get_by_text("Settings", exact=True).click()
+        page.get_by_text("Theme", exact=True).hover()
+        page.get_by_role("menuitem", name=name, exact=True).click()
+        page.wait_for_timeout(1000)
+        if page.locator("body").get_attribute("data-jp-theme-light") == wanted:
+            return
+        page.keyboard.press("Escape")
+    raise AssertionError(f"Lab did not change to {name}")
+
+
+def scroll_to(page: Page, share: float) -> None:
+    """Scroll the notebook in front to a share (0…1) of its length."""
+    notebook(page).locator(".jp-WindowedPanel-outer").evaluate(
+        "(panel, share) => { panel.scrollTop = share * panel.scrollHeight; }", share
+    )
+    page.wait_for_timeout(500)
