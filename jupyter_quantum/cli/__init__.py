@@ -70,6 +70,7 @@ app = typer.Typer(
     name="jupyter quantum",
     cls=_Commands,
     help="The quantum sandbox from the command line. Every command has --help.",
+    epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no service or no token, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )

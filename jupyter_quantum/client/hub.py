@@ -16,10 +16,10 @@ from jupyter_quantum.client.http import Connection
 from jupyter_quantum.client.jobs import HubJob, PrimitiveJob, RunJob, job_of
 from jupyter_quantum.client.options import EstimatorOptions, SamplerOptions
 from jupyter_quantum.client.primitives import EstimatorV2, SamplerV2
-from jupyter_quantum.client.report import Report, work_of
+from jupyter_quantum.client.report import Report, work_again, work_of
 from jupyter_quantum.client.submit import Terms, send
 from jupyter_quantum.core.ids import is_id
-from jupyter_quantum.core.jobs import JobState
+from jupyter_quantum.core.jobs import JobKind, JobState
 from jupyter_quantum.exceptions import NotFound, Unauthenticated, Unavailable
 from jupyter_quantum.wire.jobs import (
     Devices,
@@ -240,15 +240,15 @@ class Hub:
         self, given: Any, shots: int | None, kind: str | None, options: dict[str, Any], name: str | None, transpile: Any
     ) -> ReportRequest:
         common = {"options": options, "name": name, "project": self.project, "transpile": transpile}
+        kept: dict[str, Any] = {}
         if isinstance(given, HubJob):
             source = self._connection.get(f"jobs/{given.view.id}/source", SourceView)
-            seen = given.view
-            common |= {"options": seen.options | options, "name": name or seen.name}
-            return ReportRequest(kind=seen.kind, circuits=source.circuits, pubs=source.pubs, **common)
-        work = work_of(given, shots, kind)
-        if work.kind.value == "run" and shots:
-            common["options"] = {"shots": shots} | options
-        common["name"] = name or work.name
+            work, kept = work_again(given.view, source, shots)
+        else:
+            work = work_of(given, shots, kind)
+        if work.kind is JobKind.RUN and shots:
+            kept["shots"] = shots
+        common |= {"options": kept | options, "name": name or work.name}
         return ReportRequest(kind=work.kind, circuits=work.circuits, pubs=work.pubs, **common)
 
 

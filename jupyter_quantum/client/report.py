@@ -10,11 +10,13 @@ from qiskit.quantum_info import Pauli, PauliList, SparseObservable, SparsePauliO
 from jupyter_quantum.client.circuits import Work, estimator_work, run_work, sampler_work
 from jupyter_quantum.client.html import Html, clean, columns, details, table
 from jupyter_quantum.core import words
-from jupyter_quantum.wire.jobs import ReportRow, ReportView
+from jupyter_quantum.core.jobs import JobKind
+from jupyter_quantum.wire.jobs import JobView, ReportRow, ReportView, SourceView
 
-__all__ = ["Report", "work_of"]
+__all__ = ["Report", "work_again", "work_of"]
 
 _HEAD = ("Device", "Kind", "2q", "Depth", "Success (est.)", "Start", "Price", "Verdict")
+_KEPT = ("shots", "memory", "abelian_grouping")
 _MARKS = {"allow": "✓ ready", "needs_approval": "◆ approval", "refuse": "✕ refused"}
 
 
@@ -84,6 +86,19 @@ def work_of(given: Any, shots: int | None, kind: str | None) -> Work:
     if found == "sampler":
         return sampler_work(pubs, shots or 1024)
     return run_work(given)
+
+
+def work_again(job: JobView, source: SourceView, shots: int | None) -> tuple[Work, dict[str, Any]]:
+    """The work of an earlier job and the options to keep; ``shots`` in place of its own where given.
+
+    The seed and the compiler's settings that it ran with were that device's; a new run gets its own.
+    """
+    change: dict[str, Any] = {}
+    if shots:
+        change = {"shots": shots} if job.kind is JobKind.SAMPLER else {"precision": shots**-0.5}
+    pubs = [pub.model_copy(update=change) for pub in source.pubs]
+    options = {name: job.options[name] for name in _KEPT if job.options.get(name) is not None}
+    return Work(job.kind, source.circuits, pubs, name=job.name), options
 
 
 def _kind_of(pubs: list[Any]) -> str:

@@ -118,7 +118,8 @@ def test_report_then_submit(service: Service, hub: Hub, bell: QuantumCircuit) ->
 
 def test_report_of_a_job(service: Service, hub: Hub, bell: QuantumCircuit) -> None:
     """A finished job is validated again from its source."""
-    job = hub.backend("aer").run(bell, shots=30)
+    job = hub.backend("aer").run(bell, shots=30, seed_simulator=4)
+    assert hub.report(job, shots=50).view.shots == 50
     report = hub.report(job)
     assert report.view.name == "bell"
     assert report.view.shots == 30
