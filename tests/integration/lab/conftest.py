@@ -107,4 +107,4 @@ def _settings(home: Path, theme: str) -> None:
 def shot() -> Callable[[Page, str], None]:
     """Keeps a picture for people to look at."""
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    return lambda page, name: page.screenshot(path=str(ARTIFACTS / f"{name}.png"), animations="disabled") and None
+    return lambda page, name: page.screenshot(path=str(ARTIFACTS / f"{name}.png")) and None

@@ -66,6 +66,7 @@ def test_a_jobs_life_is_live(open_lab: OpenLab, service: Standin, shot: Shot) ->
     late = {"ended": datetime.now(UTC) + timedelta(minutes=2), "cost": 410_000, "seconds": 4.0}
     service.move(service.jobs[1].id, "completed", **late)
     expect(page.get_by_text("vqe-7 on fake_fez: done in 4 s · 0.41 credits")).to_be_visible()
+    page.wait_for_timeout(800)  # it slides in
     shot(page, "notification-light")
 
 
