@@ -57,6 +57,8 @@ class Ticket:
     stopping: bool = False
     """The runner is told to kill it, again and again until it reports: an answer may be lost on the way."""
     told: float = 0.0
+    ended: bool = False
+    """Its end was reported."""
     outcome: asyncio.Future[TaskReport] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """The report that ends it; LeaseLost where the runner is gone. Used by prepare and report tasks."""
     follow: asyncio.Future[Task | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -188,6 +190,8 @@ class Board:
     def stop(self, ticket: Ticket) -> None:
         """Take a task back: from the board, or by telling its runner to kill it."""
         self._waiting.pop(ticket.id, None)
+        if ticket.ended or ticket.outcome.done():
+            return
         ticket.stopping = True
         holder = self.runners.get(ticket.runner or "")
         if ticket.id in self._leased and holder is not None:
@@ -204,7 +208,8 @@ class Board:
         gone = [
             ticket
             for ticket in self._leased.values()
-            if now > ticket.kill_after or (now > ticket.lease_until and not self._polls(ticket.runner))
+            if not ticket.ended
+            and (now > ticket.kill_after or (now > ticket.lease_until and not self._polls(ticket.runner)))
         ]
         return self._lose(gone)
 
@@ -249,7 +254,11 @@ class Board:
         """What this runner is to kill, each at most once in a while."""
         now = time.monotonic()
         name = runner.words.runner
-        stops = [t for t in self._leased.values() if t.stopping and t.runner == name and now - t.told > _REPEAT_S]
+        stops = [
+            t
+            for t in self._leased.values()
+            if t.stopping and not t.ended and not t.outcome.done() and t.runner == name and now - t.told > _REPEAT_S
+        ]
         for ticket in stops:
             ticket.told = now
         return {ticket.id for ticket in stops}

@@ -34,13 +34,16 @@ class Executing:
         if report.state == "started":
             await self._started(ticket, report)
             return
-        self._context.board.done(ticket)
+        if ticket.ended:  # said again while the first saying is being written
+            return
+        ticket.ended = True
         try:
             if report.state == "done":
                 await self._done(ticket, report)
             else:
                 await self._failed(ticket, report, _error(report))
         finally:
+            self._context.board.done(ticket)
             job = ticket.job or ""
             self._scheduling.free(job, _device(ticket), report.usage_s)
 

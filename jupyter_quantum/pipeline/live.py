@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, NotFound
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.views import job_view
 from jupyter_quantum.store import View
-from jupyter_quantum.store.rows import EventRow, JobRow
-from jupyter_quantum.wire.jobs import EventView, JobView, Wait
+from jupyter_quantum.store.rows import ApprovalRow, EventRow, JobRow
+from jupyter_quantum.wire.jobs import ApprovalView, DeviceView, EventView, JobView, Wait
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["Live"]
@@ -26,14 +27,6 @@ log = logging.getLogger(__name__)
 _LEASE_S = 3.0
 _RECENT = 2_000
 _BATCH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Events for one reader, and the budgets that moved with them."""
-
-    views: list[EventView]
-    last: int
 
 
 class Live:
@@ -46,6 +39,8 @@ class Live:
         self._recent: deque[EventRow] = deque(maxlen=_RECENT)
         self._last = 0
         self._dirty = True
+        self.show_approval: Callable[[View, Principal, ApprovalRow], ApprovalView] | None = None
+        """How a request looks to a reader; set by the pipeline."""
         self.leads = asyncio.Event()
         """Set once this process leads."""
 
@@ -120,19 +115,15 @@ class Live:
         return await self._context.store.read(lambda view: view.events(after, limit=_BATCH))
 
     async def _views(self, who: Principal, rows: Sequence[EventRow], seen: Sequence[EventRow]) -> list[EventView]:
-        jobs = {row.job for row in seen if row.job is not None}
+        """The events as this reader sees them, and after them the budgets that moved."""
         roles = self._context.people.roles(who)
         spent = sorted({row.project for row in rows if row.project in roles and _moves_money(row)} - {None})
 
-        def read(view: View) -> tuple[dict[str, JobRow], list[EventView]]:
-            found = {job: row for job in jobs if (row := _job(view, job)) is not None}
-            quotas = [self._quota(view, who, project or "", rows[-1]) for project in spent]
-            return found, quotas
+        def read(view: View) -> list[EventView]:
+            shown = [self._event(view, who, row) for row in seen]
+            return shown + [self._quota(view, who, project or "", rows[-1]) for project in spent]
 
-        if not jobs and not spent:
-            return [self._event(who, row, None) for row in seen]
-        found, quotas = await self._context.store.read(read)
-        return [self._event(who, row, found.get(row.job or "")) for row in seen] + quotas
+        return await self._context.store.read(read) if seen or spent else []
 
     def _quota(self, view: View, who: Principal, project: str, last: EventRow) -> EventView:
         spec = self._context.settings.projects[project]
@@ -146,17 +137,25 @@ class Live:
             data=quota.model_dump(mode="json"),
         )
 
-    def _event(self, who: Principal, row: EventRow, job: JobRow | None) -> EventView:
-        data = dict(row.data)
-        if row.type.startswith("job.") and job is not None:
-            data = _as_of(job_view(job), row).model_dump(mode="json")
-        elif row.type == "device.changed":
-            device = self._context.registry.get(str(data.get("device") or data.get("name")))
-            if device is not None:
-                data = self._context.registry.view(device, Wait(p50=0.0, p90=0.0)).model_dump(mode="json")
+    def _event(self, view: View, who: Principal, row: EventRow) -> EventView:
+        data = self._data(view, who, row)
         return EventView(
             seq=row.seq or 0, id=row.id, time=row.time, type=row.type, job=row.job, project=row.project, data=data
         )
+
+    def _data(self, view: View, who: Principal, row: EventRow) -> dict[str, Any]:
+        """The thing that the event is about, as the reader sees it."""
+        said = dict(row.data)
+        shown: JobView | DeviceView | ApprovalView | None = None
+        if row.type.startswith("job.") and row.job is not None:
+            job = _job(view, row.job)
+            shown = None if job is None else _as_of(job_view(job), row)
+        elif row.type == "device.changed":
+            device = self._context.registry.get(str(said.get("device")))
+            shown = None if device is None else self._context.registry.view(device, Wait())
+        elif row.type == "approval.changed" and self.show_approval is not None:
+            shown = self.show_approval(view, who, view.approval(str(said.get("approval"))))
+        return said if shown is None else shown.model_dump(mode="json")
 
 
 def _job(view: View, job_id: str) -> JobRow | None:
@@ -175,5 +174,6 @@ def _as_of(view: JobView, event: EventRow) -> JobView:
     version = event.data.get("version")
     if version is None or version == view.version:
         return view
-    then = {"state": event.data.get("to") or view.state, "version": version, "changed": event.time}
+    to = event.data.get("to")
+    then = {"state": JobState(to) if to else view.state, "version": version, "changed": event.time}
     return view.model_copy(update=then)

@@ -92,6 +92,7 @@ class Pipeline:
         )
         self._executing = Executing(context, self._scheduling, self._live)
         self._approving = Approving(context, self._deciding, self._scheduling, self._live)
+        self._live.show_approval = self._approving.view
         self._retiring = Retiring(context, self._scheduling, self._live)
         self._reconciling = Reconciling(
             context, self._deciding, self._validating, self._scheduling, self._submitting, self._live

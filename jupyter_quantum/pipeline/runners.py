@@ -95,11 +95,13 @@ class Runners:
             return Reported()
         if report.state == "started":
             return Reported()
-        board.done(ticket)
-        if ticket.outcome.done():
-            return Reported()
-        ticket.outcome.set_result(report)
-        return Reported.model_construct(next=await asyncio.shield(ticket.follow))
+        if not ticket.outcome.done():
+            ticket.outcome.set_result(report)
+        try:
+            # Held until the answer: a lease request that crosses it still names the task, rightly.
+            return Reported.model_construct(next=await asyncio.shield(ticket.follow))
+        finally:
+            board.done(ticket)
 
     async def lost(self, runner: str) -> None:
         """A runner has ended."""

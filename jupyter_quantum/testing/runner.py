@@ -200,7 +200,6 @@ class MemoryRunner:
     def _begin(self, task: Task) -> None:
         work = asyncio.create_task(self._do(task))
         self._running[task.id] = (task.fence, work)
-        work.add_done_callback(lambda _: self._running.pop(task.id, None))
 
     def _stop(self, task_id: str) -> None:
         self.stopped.append(task_id)
@@ -211,14 +210,18 @@ class MemoryRunner:
         """One task and what follows it in the same worker."""
         following: Task | None = task
         while following is not None:
+            _, work = self._running.pop(task.id)
             task = following
+            self._running[task.id] = (task.fence, work)
             try:
                 following = (await self._answer(task)).next
             except Conflict:  # the lease is somebody else's now
-                return
+                break
             except asyncio.CancelledError:
-                await self._report(task, "failed", error=_killed())
-                raise
+                if self._loop is not None:  # told to stop; a dead runner says nothing
+                    await self._report(task, "failed", error=_killed())
+                break
+        self._running.pop(task.id, None)
 
     async def _answer(self, task: Task) -> Reported:
         do = task.do
