@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from math import floor
 from typing import Final, Literal
 
 __all__ = [
@@ -45,8 +46,10 @@ Path = tuple[str, ...]
 
 LEVELS: Final = ("organisation", "project", "user", "class")
 
-_REBASE: Final = 400.0
+_REBASE: Final = 400
 """Half-lives after which the inflated numbers are scaled down, far from the end of a float's range."""
+_REBASE_AHEAD: Final = 900
+"""The same where the future is tried out: as late as can be, since scaling moves the last digit of a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +198,20 @@ class _Node:
         """Usage per weight: the least goes first."""
         return (self.usage or 0.0) / self.weight
 
+    def entry(self) -> tuple[float, float, str, str, int]:
+        """What its parent's heap holds of it; valid until the next stamp."""
+        assert self.head is not None
+        return (self.key, *self.head.order, self.name, self.stamp)
+
 
 class Shares:
     """The tree of one device: add, remove and charge jobs; :attr:`head` is the next. All steps cost O(log n)."""
 
-    def __init__(self, rules: Rules, start: float) -> None:
+    def __init__(self, rules: Rules, start: float | None = None) -> None:
         self._rules = rules
+        self._limit = _REBASE
         self.start = start
-        """The time at which a charge counts once."""
+        """The time at which a charge counts once; None before the first."""
         self._root = _Node("", None, 1.0)
         self._jobs: dict[str, Demand] = {}
 
@@ -218,9 +227,13 @@ class Shares:
 
     def inflation(self, at: float) -> float:
         """How much a charge at this time counts."""
-        if at - self.start > _REBASE * self._rules.half_life:
-            self._rebase(at)
-        return float(2.0 ** ((at - self.start) / self._rules.half_life))
+        if self.start is None:
+            self.start = at
+        age = (at - self.start) / self._rules.half_life
+        if age > self._limit:
+            self._rebase(floor(age))
+            return self.inflation(at)
+        return float(2.0**age)
 
     def usages(self) -> dict[Path, tuple[float, float | None, float]]:
         """Weight, inflated usage and floor of each node; the root's path is empty."""
@@ -269,6 +282,7 @@ class Shares:
     def copy(self) -> Shares:
         """The same tree, to be run ahead."""
         twin = Shares(self._rules, self.start)
+        twin._limit = _REBASE_AHEAD
         twin._root = _copy(self._root, None)
         twin._jobs = dict(self._jobs)
         return twin
@@ -313,26 +327,29 @@ class Shares:
         while (parent := node.parent) is not None:
             node.stamp += 1
             if node.head is not None:
-                heappush(parent.heap, (node.key, *node.head.order, node.name, node.stamp))
+                heappush(parent.heap, node.entry())
             if len(parent.heap) > 2 * len(parent.children) + 16:
                 parent.heap = [entry for entry in parent.heap if parent.children[entry[3]].stamp == entry[4]]
                 heapify(parent.heap)
             parent.head = None if self._least(parent) is None else parent.children[parent.heap[0][3]].head
             node = parent
 
-    def _rebase(self, at: float) -> None:
-        """Scale every number down; orders stay as they are."""
-        scale = 2.0 ** ((self.start - at) / self._rules.half_life)
-        self.start = at
-        stack = [self._root]
-        while stack:
-            node = stack.pop()
+    def _rebase(self, half_lives: int) -> None:
+        """Scale every number down by a power of two, which costs no digit."""
+        assert self.start is not None
+        scale = 0.5**half_lives
+        self.start += half_lives * self._rules.half_life
+        nodes = [self._root]
+        for node in nodes:
+            nodes += node.children.values()
             node.floor *= scale
             node.usage = None if node.usage is None else node.usage * scale
+        # What is old enough becomes nothing, so that ties appear: heads are looked for again, from below.
+        for node in reversed(nodes):
             if node.children:
-                node.heap = [(entry[0] * scale, *entry[1:]) for entry in node.heap]
+                node.heap = [child.entry() for child in node.children.values() if child.head is not None]
                 heapify(node.heap)
-            stack += node.children.values()
+                node.head = node.children[node.heap[0][3]].head if node.heap else None
 
 
 def _copy(node: _Node, parent: _Node | None) -> _Node:
@@ -387,16 +404,14 @@ class Scheduler:
             case Submitted():
                 self._submit(event.job, event.at)
             case Used():
-                self.lane(event.job.device, event.at).shares.charge(
-                    event.job, event.job.charge(event.seconds), event.at
-                )
+                self.lane(event.job.device).shares.charge(event.job, event.job.charge(event.seconds), event.at)
             case _:
                 self._follow(event)
 
-    def lane(self, device: str, at: float = 0.0) -> Lane:
+    def lane(self, device: str) -> Lane:
         """A device's queue; one that was not announced yet is offline."""
         if device not in self._lanes:
-            self._lanes[device] = Lane(DeviceSet(device, state="offline"), Shares(self.rules, at))
+            self._lanes[device] = Lane(DeviceSet(device, state="offline"), Shares(self.rules))
         return self._lanes[device]
 
     def knows(self, job_id: str) -> bool:
@@ -407,13 +422,12 @@ class Scheduler:
         if event.name in self._lanes:
             self._lanes[event.name].device = event
         else:
-            # The first charge sets the time at which charges count once.
-            self._lanes[event.name] = Lane(event, Shares(self.rules, float("-inf")))
+            self._lanes[event.name] = Lane(event, Shares(self.rules))
 
     def _submit(self, job: Demand, at: float) -> None:
         if job.id not in self._where:
             self._where[job.id] = job.device
-            self.lane(job.device, at).shares.add(job, at)
+            self.lane(job.device).shares.add(job, at)
 
     def _follow(self, event: Withdrawn | Started | Ended | Requeued) -> None:
         device = self._where.get(event.id)

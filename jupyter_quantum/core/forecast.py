@@ -60,15 +60,19 @@ class Snapshot:
     """Job, start."""
 
 
-def snapshot(lane: Lane, half_life: float) -> Snapshot:
+def snapshot(lane: Lane, half_life: float, now: float) -> Snapshot:
     """The queue of a device as plain values."""
+    lane.shares.inflation(now)
+    start = lane.shares.start
+    assert start is not None
     usages = {path: (weight, usage or 0.0) for path, (weight, usage, _) in lane.shares.usages().items()}
     running = tuple(lane.running.values())
-    return Snapshot(lane.device, lane.shares.start, half_life, usages, tuple(lane.shares.waiting), running)
+    return Snapshot(lane.device, start, half_life, usages, tuple(lane.shares.waiting), running)
 
 
 def ahead(lane: Lane, now: float) -> list[Forecast]:
     """Every waiting job of a device, in the order in which they would start if nothing else came."""
+    lane.shares.inflation(now)
     shares, slots = lane.shares.copy(), _Slots(lane.device, lane.running.values(), now)
     found: list[tuple[Demand, float | None, float | None]] = []
     while (job := shares.head) is not None:

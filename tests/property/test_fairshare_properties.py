@@ -6,13 +6,17 @@ import random
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jupyter_quantum.core.fairshare import (
+    LEVELS,
     Demand,
     DeviceSet,
     Ended,
+    Event,
+    Path,
     Requeued,
     Rules,
     Scheduler,
@@ -115,7 +119,108 @@ class History:
         self.made.apply(DeviceSet("qpu", self.slots, state, self.now + 50.0))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+class Plain:
+    """The rules once more, by looking at everything each time: no heaps, no caches, nothing scaled down."""
+
+    def __init__(self, start: float) -> None:
+        self.start = start
+        self.usage: dict[Path, float] = {}
+        self.floor: dict[Path, float] = {}
+        self.waiting: dict[str, Demand] = {}
+        self.running: dict[str, tuple[Demand, float]] = {}
+
+    def inflation(self, at: float) -> float:
+        return float(2.0 ** ((at - self.start) / RULES.half_life))
+
+    def key(self, path: Path) -> float:
+        return self.usage[path] / RULES.weights.get(path, 1.0)
+
+    def apply(self, event: Event) -> None:
+        match event:
+            case Submitted():
+                self.add(event.job, event.at)
+            case Used():
+                self.charge(event.job, event.seconds / event.job.priority, event.at)
+            case Withdrawn():
+                self.waiting.pop(event.id)
+            case Started():
+                job = self.waiting[event.id]
+                for path in paths(job):
+                    self.floor[path[:-1]] = max(self.floor.get(path[:-1], 0.0), self.key(path))
+                self.charge(job, job.seconds / job.priority, event.at)
+                self.running[job.id] = (self.waiting.pop(job.id), event.at)
+            case Ended():
+                self.correct(event.id, event.seconds)
+            case Requeued():
+                self.add(self.correct(event.id, 0.0), event.at)
+
+    def correct(self, job_id: str, seconds: float) -> Demand:
+        job, started = self.running.pop(job_id)
+        self.charge(job, (seconds - job.seconds) / job.priority, started)
+        return job
+
+    def charge(self, job: Demand, amount: float, at: float) -> None:
+        for path in paths(job):
+            self.usage[path] = max(0.0, self.usage.get(path, 0.0) + amount * self.inflation(at))
+
+    def add(self, job: Demand, at: float) -> None:
+        there = {path for other in self.waiting.values() for path in paths(other)}
+        for path in paths(job):
+            if path in there:
+                continue
+            weight = RULES.weights.get(path, 1.0)
+            siblings = [self.key(other) for other in there if other[:-1] == path[:-1]]
+            level = min(siblings, default=self.floor.get(path[:-1], 0.0))
+            credit = RULES.credit * self.inflation(at) if path in self.usage else 0.0
+            self.usage[path] = max(self.usage.get(path, 0.0), (level - credit) * weight)
+        self.waiting[job.id] = job
+
+    def next(self, jobs: list[Demand], depth: int = 1) -> Demand:
+        """Of the child with the least usage per weight."""
+        if depth > len(LEVELS):
+            return min(jobs, key=lambda job: job.order)
+        below: dict[Path, list[Demand]] = {}
+        for job in jobs:
+            below.setdefault(job.path[:depth], []).append(job)
+        heads = {path: self.next(some, depth + 1) for path, some in below.items()}
+        return heads[min(heads, key=lambda path: (self.key(path), heads[path].order))]
+
+
+def paths(job: Demand) -> list[Path]:
+    """Every node that a job is below."""
+    return [job.path[:depth] for depth in range(1, len(LEVELS) + 1)]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(acts=acts, slots=st.integers(1, 3))
+def test_usage_and_levels_are_as_the_rules_say(acts: list[tuple[str, Any]], slots: int) -> None:
+    """Charges, corrections, decay and waking up: the same usage at every node, and the same next job."""
+    history, plain = History(slots), Plain(1000.0)
+    apply = history.made.apply
+
+    def both(event: Event) -> None:
+        apply(event)
+        plain.apply(event)
+
+    history.made.apply = both  # type: ignore[method-assign]
+    for name, value in acts:
+        history.act(name, min(value, 3000.0) if name == "wait" else value)
+        lane = history.made.lane("qpu")
+        exact = 1e-9 * lane.shares.inflation(history.now)
+        start = lane.shares.start or plain.start
+        scale = 2.0 ** ((plain.start - start) / RULES.half_life)
+        for path, (_, usage, floor) in lane.shares.usages().items():
+            # To a billionth of what a second counts now: corrections leave rounding errors of what they take back.
+            assert (usage or 0.0) == pytest.approx(plain.usage.get(path, 0.0) * scale, rel=1e-9, abs=exact)
+            assert floor == pytest.approx(plain.floor.get(path, 0.0) * scale, rel=1e-9, abs=exact)
+        head = history.made.next("qpu", history.now)
+        if head is not None:
+            expected = plain.next(list(plain.waiting.values()))
+            same = plain.key(head.path[:1]) == pytest.approx(plain.key(expected.path[:1]), rel=1e-9)
+            assert head.id == expected.id or same
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(acts=acts, slots=st.integers(1, 3))
 def test_the_scheduler_is_its_oracle(acts: list[tuple[str, Any]], slots: int) -> None:
     """After any history: same order, times and reasons as the plain computation; nothing lost, nothing overbooked."""
@@ -126,8 +231,8 @@ def test_the_scheduler_is_its_oracle(acts: list[tuple[str, Any]], slots: int) ->
         assert len(history.running) <= slots
         assert lane.running.keys() == history.running.keys()
         assert {job.id for job in lane.shares.waiting} == history.waiting.keys()
-    found = ahead(lane := history.made.lane("qpu", history.now), history.now)
-    assert found == plan(snapshot(lane, RULES.half_life), history.now)
+    found = ahead(lane := history.made.lane("qpu"), history.now)
+    assert found == plan(snapshot(lane, RULES.half_life, history.now), history.now)
     assert {one.job for one in found} == history.waiting.keys()
     assert [one.place for one in found] == list(range(1, len(found) + 1))
     head = history.made.next("qpu", history.now)
