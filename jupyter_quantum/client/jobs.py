@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from qiskit import QuantumCircuit
 from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
-from qiskit.providers import JobStatus, JobTimeoutError, JobV1
+from qiskit.providers import BackendV2, JobStatus, JobTimeoutError, JobV1
 from qiskit.result import Result
 
 from jupyter_quantum.client import cards
@@ -28,12 +28,9 @@ from jupyter_quantum.wire.base import CircuitBundle
 from jupyter_quantum.wire.jobs import JobView, SourceView
 from jupyter_quantum.wire.results import ResultView
 
-if TYPE_CHECKING:
-    from jupyter_quantum.client.backend import HubBackend
-
 __all__ = ["HubJob", "PrimitiveJob", "RunJob", "job_of"]
 
-FindBackend: TypeAlias = "Callable[[], HubBackend]"
+FindBackend: TypeAlias = Callable[[], BackendV2]
 LONG_POLL_S: Final = 25.0
 """For how long one request waits for a job to move, in seconds."""
 
@@ -205,7 +202,7 @@ class RunJob(HubJob, JobV1):  # type: ignore[misc]  # Qiskit ships no types
         JobV1.__init__(self, None, view.id)
         self._find_backend = backend
 
-    def backend(self) -> HubBackend:
+    def backend(self) -> BackendV2:
         """The device."""
         assert self._find_backend is not None
         return self._find_backend()
