@@ -65,6 +65,8 @@ class Session:
             self.killed_for = why
         if self.ended.done():
             return  # buried: its pid may be another's by now
+        if self.pidfd < 0:
+            return
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
@@ -220,8 +222,9 @@ class Pool:
     def _bury(self, session: Session, status: int) -> None:
         if not session.ended.done():
             session.ended.set_result(status)
-        os.close(session.pidfd)
-        session.pidfd = -1
+        if session.pidfd >= 0:
+            os.close(session.pidfd)
+            session.pidfd = -1
         idle = self._idle.get(session.affinity, [])
         if session in idle:
             idle.remove(session)
@@ -236,6 +239,7 @@ class Pool:
             log.error("a worker could not be started: %s", error.why)
             session.kill("start")
             await asyncio.sleep(1)
+            self._bury(session, 0)
             self._coming -= 1
             self._fill()
             return
