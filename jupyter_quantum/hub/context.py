@@ -40,6 +40,9 @@ class Context:
         """The pipeline; raises :class:`Unavailable` (``service.starting``) in the first seconds of the service."""
         if self.started is None:
             raise Unavailable(
-                "The quantum service is starting.", code="service.starting", hint="Try again in a moment."
+                "The quantum service is starting.",
+                code="service.starting",
+                hint="Try again in a moment.",
+                details={"retry_after": 1},
             )
         return self.started

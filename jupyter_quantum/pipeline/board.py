@@ -33,6 +33,10 @@ _GRACE_S = 30.0
 """A runner kills a task at its limit; one that still renews this long after it is not believed."""
 
 
+_WARM_UP_S = 60.0
+"""A runner needs some of this from its start to its announcement."""
+
+
 class LeaseLost(Exception):
     """The runner that held a task is gone; whether the task ran is not known."""
 
@@ -96,6 +100,14 @@ class Runner:
     polls: int = 0
     """Long polls that are open now: who waits here is alive."""
     bell: Bell = field(default_factory=Bell)
+    told: dict[str, float] = field(default_factory=dict)
+
+    def due(self, lost: set[str]) -> set[str]:
+        """Which of these lost tasks to tell of now: each once in a while, so that nobody spins."""
+        now = time.monotonic()
+        fresh = {task_id for task_id in lost if now - self.told.get(task_id, 0.0) > _REPEAT_S}
+        self.told = {task_id: now if task_id in fresh else self.told[task_id] for task_id in lost}
+        return fresh
 
 
 class Board:
@@ -107,6 +119,8 @@ class Board:
 
     def __init__(self, lease_s: float) -> None:
         self.lease_s = lease_s
+        self._changed = time.monotonic()
+        """When the service started, or a runner was lost."""
         self.runners: dict[str, Runner] = {}
         self._waiting: dict[str, Ticket] = {}
         self._leased: dict[str, Ticket] = {}
@@ -132,9 +146,15 @@ class Board:
         """A live runner that serves this device."""
         return next((r for r in self.runners.values() if device in r.devices and self.alive(r)), None)
 
+    @property
+    def expects(self) -> bool:
+        """Whether a runner may well be on its way: the service has just started, or has just lost one."""
+        return time.monotonic() - self._changed < _WARM_UP_S
+
     def forget(self, runner_id: str) -> list[Ticket]:
         """The runner is gone: what it held is lost, and is returned."""
         self.runners.pop(runner_id, None)
+        self._changed = time.monotonic()
         both = itertools.chain(self._waiting.values(), self._leased.values())
         return self._lose([ticket for ticket in both if ticket.runner == runner_id])
 
@@ -161,7 +181,7 @@ class Board:
         runner = self.runners.get(asked.runner)
         if runner is None:
             raise Conflict("Announce first: this runner is not known here.", code="runner.unknown")
-        lost = self._renew(asked)
+        lost = runner.due(self._renew(asked))
         until = time.monotonic() + min(asked.wait_s, self.lease_s / 2)
         runner.polls += 1
         try:

@@ -47,6 +47,9 @@ from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["Run", "Submitting"]
 
+_SOON_S = 2
+"""A client asks again so soon (seconds) while a runner is on its way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -200,6 +203,7 @@ class Submitting:
                 f"{device.name} does not answer at the moment.",
                 code="device.offline",
                 hint="Try again later, or choose another device.",
+                details={"retry_after": _SOON_S} if context.board.expects else None,
             )
         if state == "drained":
             said = sentences.drained(device.row, context.settings.time_zone, context.clock())
