@@ -188,24 +188,23 @@ class Reconciling:
             finally:
                 self._validating.close(ticket)
             row = await self._submitting.decide_again(run, prepared)
-        except Conflict as error:
-            if error.code == "job.move":  # cancelled meanwhile
-                return
-            row = await self._reject(row, error)
         except QuantumError as error:
-            row = await self._reject(row, error)
+            if error.code != "job.move":  # otherwise it was cancelled meanwhile
+                await self._reject(row, error)
+            return
         self._live.moved(row)
-        if row.state is JobState.QUEUED:
-            self._scheduling.queued(row)
+        self._scheduling.queued(row)
 
-    async def _reject(self, row: JobRow, error: QuantumError) -> JobRow:
+    async def _reject(self, row: JobRow, error: QuantumError) -> None:
         text = error_body(error, row.id).model_dump_json()
         event = {"code": error.code}
-        row = await self._context.store.write(
-            lambda tx: tx.move(row.id, JobState.REJECTED, actor=SERVICE, event=event, error=text)
-        )
+        try:
+            row = await self._context.store.write(
+                lambda tx: tx.move(row.id, JobState.REJECTED, actor=SERVICE, event=event, error=text)
+            )
+        except Conflict:  # cancelled meanwhile
+            return
         self._live.moved(row)
-        return row
 
 
 def _under_way(view: View) -> list[JobRow]:
