@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.acceptance.browser import ARTIFACTS, CHROMIUM
 
-_READY_S = 120
+_READY_S = 200
 
 
 @dataclass(frozen=True)

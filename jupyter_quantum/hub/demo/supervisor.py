@@ -30,7 +30,7 @@ from jupyter_quantum.hub.demo.config import apply
 
 apply(get_config(), Path(__file__).resolve().parent)
 """
-_READY_WITHIN_S = 90.0
+_READY_WITHIN_S = 180.0
 _STOP_WITHIN_S = 8.0
 
 Say = Callable[[str], None]
