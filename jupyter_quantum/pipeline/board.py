@@ -143,8 +143,9 @@ class Board:
         return runner.polls > 0 or time.monotonic() - runner.seen < self.lease_s
 
     def serving(self, device: str) -> Runner | None:
-        """A live runner that serves this device."""
-        return next((r for r in self.runners.values() if device in r.devices and self.alive(r)), None)
+        """The live runner that serves this device; of several, the one that announced itself last."""
+        latest = reversed(self.runners.values())
+        return next((r for r in latest if device in r.devices and self.alive(r)), None)
 
     @property
     def expects(self) -> bool:
@@ -223,15 +224,17 @@ class Board:
         return [ticket for ticket in both if ticket.job == job_id]
 
     def expired(self) -> list[Ticket]:
-        """Tickets whose lease ran out; they are lost now."""
+        """Tickets whose lease ran out, or that wait for a runner that is dead; they are lost now."""
         now = time.monotonic()
+        dead = [name for name, runner in self.runners.items() if not self.alive(runner)]
+        lost = [ticket for name in dead for ticket in self.forget(name)]
         gone = [
             ticket
             for ticket in self._leased.values()
             if not ticket.ended
             and (now > ticket.kill_after or (now > ticket.lease_until and not self._polls(ticket.runner)))
         ]
-        return self._lose(gone)
+        return lost + self._lose(gone)
 
     # Inside
 
