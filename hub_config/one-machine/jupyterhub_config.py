@@ -40,9 +40,9 @@ SERVICE = {
         },
     },
     "prices": {
-        "fake_torino": {"per_task": 0.02, "per_shot": 0.0004, "per_second": 0.0005},
-        "fake_fez": {"per_task": 0.02, "per_shot": 0.0004, "per_second": 0.0005},
-        "campus_qpu": {"per_task": 0.10, "per_shot": 0.006, "per_second": 0.008},
+        "fake_torino": {"per_task": 0.0195, "per_shot": 0.0004, "per_second": 0.0005},
+        "fake_fez": {"per_task": 0.0195, "per_shot": 0.0004, "per_second": 0.0005},
+        "campus_qpu": {"per_task": 0.096, "per_shot": 0.006, "per_second": 0.008},
     },
     # Policies are readable files; copy hub_config/policies, change them, and name the copy here.
     # "policies": "/srv/jupyterhub/policies",

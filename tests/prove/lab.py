@@ -111,8 +111,8 @@ class ProofLab:
         projects = {"qcourse": _project("qcourse", 1e6)}
         for number in range(self.tight_projects):
             projects[f"tight-{number:02d}"] = _project("crowd", round(TIGHT_ROOM * _HOLD + 0.5, 2))
-        emulator = {"per_task": 0.02, "per_shot": 0.0004, "per_second": 0.0005}
-        qpu = {"per_task": 0.10, "per_shot": 0.006, "per_second": 0.008}
+        emulator = {"per_task": 0.0195, "per_shot": 0.0004, "per_second": 0.0005}
+        qpu = {"per_task": 0.096, "per_shot": 0.006, "per_second": 0.008}
         return {
             "projects": projects,
             "prices": {"aer": {}, "fake_torino": emulator, "fake_fez": emulator, "campus_qpu": qpu},

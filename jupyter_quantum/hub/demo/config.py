@@ -16,7 +16,7 @@ from jupyter_quantum.hub.demo.accounts import groups
 __all__ = ["Settings", "apply"]
 
 _FILE = "demo.json"
-_EMULATOR: Final = {"per_task": 0.02, "per_shot": 0.0004, "per_second": 0.0005}
+_EMULATOR: Final = {"per_task": 0.0195, "per_shot": 0.0004, "per_second": 0.0005}
 _SERVICE: Final[dict[str, Any]] = {
     "projects": {
         "qcourse": {
@@ -31,7 +31,7 @@ _SERVICE: Final[dict[str, Any]] = {
     "prices": {
         "fake_torino": _EMULATOR,
         "fake_fez": _EMULATOR,
-        "campus_qpu": {"per_task": 0.10, "per_shot": 0.006, "per_second": 0.008},
+        "campus_qpu": {"per_task": 0.096, "per_shot": 0.006, "per_second": 0.008},
     },
 }
 
