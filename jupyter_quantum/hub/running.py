@@ -31,6 +31,7 @@ from jupyter_quantum.hub.traits import ServiceTraits
 from jupyter_quantum.hub.web import web_application
 from jupyter_quantum.pipeline import Pipeline
 from jupyter_quantum.store import Store
+from jupyter_quantum.wire.runner import Announce
 
 __all__ = ["Running"]
 
@@ -68,6 +69,8 @@ class Running:
         self._streams: set[Events] = set()
         self._stopping = asyncio.Event()
         self._announced = False
+        self._runner_id = ""
+        self._lost: asyncio.Future[None] | None = None
         self._failure = "starting"
         self._store: Store | None = None
         self._runner: tuple[RunnerServer, RunnerProcess] | None = None
@@ -176,12 +179,15 @@ class Running:
         runner.start()
         return server, runner
 
-    def _runner_came(self, _words: object) -> None:
+    def _runner_came(self, words: Announce) -> None:
         self._announced = True
+        self._runner_id = words.runner
 
     def _runner_went(self) -> None:
         self._announced = False
         self._metrics.restarts.inc()
+        if self._context.started is not None:  # its work is reconciled now, not when its leases run out
+            self._lost = asyncio.ensure_future(self._context.started.runner_lost(self._runner_id))
 
     async def _parts(self) -> dict[str, str]:
         """Each part, ``ready`` or why not. The store counts as ready when it has just written."""
