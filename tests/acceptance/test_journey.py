@@ -122,6 +122,7 @@ def test_a_lead_approves_and_the_job_goes_on_by_itself(demo: Demo, person: Open)
     expect(item).to_contain_text("Last figure for the thesis")
     picture(lead, "hub-light")
     lead.locator("#dark-theme-toggle").click()
+    lead.wait_for_timeout(500)  # the colours' transition
     picture(lead, "hub-dark")
     item.get_by_role("button", name=re.compile("^Approve")).click()
     expect(lead.get_by_text("Nothing needs you now.")).to_be_visible()
