@@ -229,5 +229,5 @@ def card(
         "buttons": _buttons(job, other),
         "details": _details(job),
         "code": code_for(job),
-        "announce": f"{job.name} on {job.device}: {word}. {said[0] if job.state in FINAL else ''}".strip(),
+        "announce": f"{job.name} on {job.device}: {said[0] if job.state in FINAL else word + '.'}",
     }
