@@ -74,6 +74,11 @@ class Live:
             except Conflict:
                 fence = None
                 continue
+            except Exception:  # the events stay committed, and are numbered the next time
+                log.exception("events could not be numbered")
+                self._dirty, fence = True, None
+                await asyncio.sleep(_LEASE_S / 3)
+                continue
             if not self._dirty:
                 await self._context.dirty.wait(_LEASE_S / 4)
             await asyncio.sleep(every / 2)

@@ -121,8 +121,8 @@ class Pipeline:
             await asyncio.sleep(_TICK_S)
             try:
                 await self._turn()
-            except QuantumError as error:
-                log.warning("tick: %s", error)
+            except Exception:  # one bad turn must not be the last
+                log.exception("a turn of the pipeline failed")
 
     async def _turn(self) -> None:
         self._context.policies.refresh()

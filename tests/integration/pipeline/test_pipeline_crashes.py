@@ -62,6 +62,31 @@ async def test_a_restart_loses_nothing_and_charges_once(settings: Settings) -> N
     await house.close()
 
 
+@pytest.mark.parametrize("delay_ms", [0, 1, 2, 4, 6, 9, 15, 30])
+async def test_a_kill_at_any_moment(settings: Settings, delay_ms: int) -> None:
+    """Whenever it is killed: with the same keys every job ends once, is charged once, and the ledger is right."""
+    house = House(settings)
+    await house.open()
+    keys = [f"k{number}" for number in range(5)]
+    async with house.runner():
+        asked = [house.pipeline.submit(ADA, request("fake_torino"), key=key, wait_s=5) for key in keys]
+        sent = [asyncio.ensure_future(one) for one in asked]
+        await asyncio.sleep(delay_ms / 1000)
+        await house.close()
+        for one in sent:
+            one.cancel()
+        await asyncio.gather(*sent, return_exceptions=True)
+    await house.open()
+    async with house.runner():
+        again = [house.pipeline.submit(ADA, request("fake_torino"), key=key, wait_s=10) for key in keys]
+        jobs = await asyncio.gather(*again)
+        assert [(job.state, job.cost, job.on_hold) for job in jobs] == [(JobState.COMPLETED, 420_500, 0)] * 5
+        assert len((await house.pipeline.jobs(ADA)).jobs) == 5
+        assert {meter.used for meter in (await house.pipeline.quota(ADA)).meters} == {5 * 420_500}
+        await house.ledger()
+    await house.close()
+
+
 async def test_a_draft_of_before_goes_on(settings: Settings) -> None:
     """Killed while it was validated: its sender comes again with the same key and gets the one job."""
     house = House(settings)
