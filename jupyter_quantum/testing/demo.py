@@ -39,7 +39,7 @@ def user_token(url: str, name: str, password: str, *, lifetime_s: int = 7200) ->
     answer = session.post(
         urljoin(url, f"hub/api/users/{name}/tokens"),
         json={"scopes": list(_SCOPES), "note": "measurement", "expires_in": lifetime_s},
-        headers={"X-XSRFToken": session.cookies.get("_xsrf", path="/hub/")},
+        headers={"X-XSRFToken": session.cookies.get("_xsrf", path="/hub/") or ""},
         timeout=30,
     )
     answer.raise_for_status()

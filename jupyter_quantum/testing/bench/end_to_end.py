@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from qiskit import QuantumCircuit, transpile
@@ -82,7 +83,7 @@ def end_to_end(hub: Hub, *, rounds: int = 40) -> Measurement:
         if door(circuit) != direct(circuit):
             raise AssertionError(f"{name}: the door's counts differ from Aer's for the same seed")
         count = rounds if name != "large" else max(10, rounds // 3)
-        found.pairs[name] = paired(lambda c=circuit: door(c), lambda c=circuit: direct(c), rounds=count)
+        found.pairs[name] = paired(partial(door, circuit), partial(direct, circuit), rounds=count)
     found.pairs["naive"] = paired(lambda: door(bell), naive, rounds=max(10, rounds // 2))
     found.notes.append(f"{threads} threads, {_SHOTS} shots, medians of {rounds} paired runs")
     return found
