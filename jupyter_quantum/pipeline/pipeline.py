@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Collection
+from datetime import timedelta
 from typing import Any
 
 from jupyter_quantum.core.jobs import ACTIVE, FINAL, JobState
@@ -52,6 +53,7 @@ from jupyter_quantum.wire.jobs import (
     QuotaView,
     ReportRequest,
     ReportView,
+    Wait,
 )
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import Announce, Leased, LeaseRequest, Reported, TaskReport, Welcome
@@ -295,7 +297,12 @@ class Pipeline:
         return self._context.people.check_job(who, row)
 
     def _with_wait(self, view: JobView) -> JobView:
-        """The estimate as of now, for a job that waits."""
+        """Why it waits, as of now: for its device, with an estimate, or for a person."""
+        if view.state is JobState.AWAITING_APPROVAL and view.submitted is not None:
+            settings, now = self._context.settings, self._context.clock()
+            expires = view.submitted + timedelta(seconds=settings.approval_expiry_s)
+            said = sentences.asked(view.project, expires, settings.time_zone, now)
+            return view.model_copy(update={"wait": Wait(reason="wait.approval", words=said)})
         if view.state is not JobState.QUEUED:
             return view
         return view.model_copy(update={"wait": self._queues.wait(view.device, view.id) or view.wait})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -190,9 +190,12 @@ class Submitting:
             return await self._refuse_at_once(run, error)
         await self._context.keep(run.parcel.circuits.data)
         ticket = self._validating.offer(run.parcel, run.device, run.row.principal, run.row.id)
-        stored = self._context.store.write(lambda tx: self._store(tx, run))
+
+        def store() -> Awaitable[str]:
+            return self._context.store.write(lambda tx: self._store(tx, run))
+
         name = f"submit {run.row.id}"
-        return await asyncio.shield(self._context.background.start(self.drive(run, ticket, stored), name))
+        return await asyncio.shield(self._context.background.start(self.drive(run, ticket, store), name))
 
     def _admit(self, run: Run) -> None:
         """What can be said without looking into the circuits. Raises what forbids it."""
@@ -236,11 +239,11 @@ class Submitting:
             self._live.moved(row)
         return row
 
-    async def drive(self, run: Run, ticket: Ticket, stored: Awaitable[str] | None) -> JobRow:
+    async def drive(self, run: Run, ticket: Ticket, store: Callable[[], Awaitable[str]] | None) -> JobRow:
         """From the validation's answer to the decision. Also for jobs that were drafts when the service stopped."""
         try:
-            if stored is not None:
-                first = await stored
+            if store is not None:
+                first = await store()
                 if first != run.row.id:
                     return await self._context.store.read(lambda view: view.job(first))
             try:

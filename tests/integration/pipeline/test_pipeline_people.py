@@ -43,6 +43,9 @@ async def test_an_approved_job_goes_on_by_itself(house: House, runner: MemoryRun
     """Hold first, a lead's click, then it runs and is settled; the approver is in the provenance."""
     job, asked = await ask(house)
     assert (job.state, job.on_hold, job.approval) == (JobState.AWAITING_APPROVAL, 6_580_000, asked.id)
+    assert job.wait is not None
+    assert job.wait.words is not None
+    assert job.wait.words.startswith("Sent to the leads of qcourse. It runs by itself once approved; ")
     assert asked.words == "Needs a lead's approval because the estimate, 6.11 credits, is over 5."
     assert (asked.reason, asked.may_decide) == ("for the thesis", False)
     assert runner.executed == []
