@@ -11,7 +11,7 @@ from jupyter_quantum.hub.configure import configure
 
 c = get_config()  # noqa: F821 (the hub gives it)
 
-# --- yours: who signs in, and how their servers start ------------------------------------------------------------------
+# --- yours: who signs in, and how their servers start ---
 c.JupyterHub.bind_url = "http://127.0.0.1:8000"  # put your TLS proxy in front, or set ssl_key and ssl_cert
 c.JupyterHub.authenticator_class = "pam"  # any authenticator does; groups may come from it (manage_groups)
 c.JupyterHub.spawner_class = "localprocess"  # each user's kernels run as that user

@@ -286,7 +286,7 @@ def _detail(job: JobView) -> str:
 
 
 def _start(device: DeviceView) -> str:
-    if device.state != "ready":
+    if device.state != "ready" or device.wait.p50 is None:
         return "–"
     return "now" if device.wait.p50 < 1 else f"about {words.seconds(device.wait.p50)}"
 
