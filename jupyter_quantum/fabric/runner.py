@@ -158,17 +158,19 @@ class Runner:
             running={name: one.task.fence for name, one in self._running.items()},
             wait_s=min(_POLL_BUSY_S if self._running else _POLL_S, self._lease_s / 3),
         )
-        if free:
-            return await self._post("lease", request, Leased)
-        return await self._unless_freed(request)
-
-    async def _unless_freed(self, request: LeaseRequest) -> Leased:
-        """A poll that can lease nothing may be broken off as soon as there is room."""
+        if free:  # broken off only to end: a task that is on its way then is reconciled by the service
+            return await self._unless(self._draining, request)
         self._freed.clear()
+        return await self._unless(self._freed, request)
+
+    async def _unless(self, event: asyncio.Event, request: LeaseRequest) -> Leased:
+        """Poll until the service answers or ``event`` is set."""
         poll = asyncio.ensure_future(self._post("lease", request, Leased))
-        freed = asyncio.ensure_future(self._freed.wait())
-        await asyncio.wait({poll, freed}, return_when=asyncio.FIRST_COMPLETED)
-        freed.cancel()
+        happened = asyncio.ensure_future(event.wait())
+        await asyncio.wait({poll, happened}, return_when=asyncio.FIRST_COMPLETED)
+        happened.cancel()
+        if not poll.done():
+            await asyncio.wait({poll}, timeout=0.05)
         if poll.done():
             return poll.result()
         poll.cancel()

@@ -36,6 +36,7 @@ def endless() -> QuantumCircuit:
     for layer in range(60):
         for qubit in range(18):
             circuit.ry(0.1 + layer + qubit, qubit)
+            circuit.cx(qubit, (qubit + 1) % 18)
         circuit.measure(0, 0)
         circuit.reset(1)
     circuit.measure(0, 0)
