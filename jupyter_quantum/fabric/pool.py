@@ -173,6 +173,7 @@ class Pool:
             "RAYON_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": str(self._settings.threads),
+            "OMP_WAIT_POLICY": "PASSIVE",  # a helper thread that spins after a run takes a core from the service
             "MALLOC_ARENA_MAX": "2",
             "JQ_THREADS": str(self._settings.threads),
             "JQ_DEVICES": "\n".join(device.model_dump_json() for device in self._settings.devices),
@@ -309,11 +310,9 @@ class Pool:
             asyncio.get_running_loop().remove_reader(self._control.fileno())
             self._control.close()
         if self._zygote is not None:
-            try:
-                await asyncio.wait_for(self._zygote.wait(), 5)
-            except TimeoutError:
-                self._zygote.kill()
-                await self._zygote.wait()
+            with contextlib.suppress(ProcessLookupError):
+                self._zygote.kill()  # it holds nothing that would have to be put away
+            await self._zygote.wait()
         for task in list(self._tasks):
             task.cancel()
         for session in list(self._all.values()):

@@ -148,7 +148,7 @@ async def running(
 ) -> AsyncIterator[tuple[Standin, RunnerProcess]]:
     """A stand-in and a runner that has announced itself to it."""
     standin = Standin()
-    site_runner = web.AppRunner(standin.app())
+    site_runner = web.AppRunner(standin.app(), shutdown_timeout=0.1)
     await site_runner.setup()
     socket = str(directory / "service.sock")
     await web.UnixSite(site_runner, socket).start()
