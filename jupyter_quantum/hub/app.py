@@ -57,6 +57,9 @@ class QuantumService(ServiceTraits, Application):
         logging.basicConfig(level=logging.INFO, format="[%(levelname).1s %(asctime)s %(name)s] %(message)s")
         if self.managed:
             die_with_parent()
+        # Event loop and writer thread hand the interpreter to each other several times a job: at Python's usual 5 ms a
+        # hand-over would take longer than the job.
+        sys.setswitchinterval(0.0005)
         try:
             asyncio.run(self._serve())
         except QuantumError as error:
