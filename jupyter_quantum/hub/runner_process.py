@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -25,7 +26,7 @@ __all__ = ["RunnerProcess", "clean_environment", "socket_path"]
 
 log = logging.getLogger("jupyter_quantum.hub")
 
-_KEPT: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR")
+_KEPT: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE")
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 _HEALTHY_S: Final = 60.0
@@ -38,7 +39,9 @@ def clean_environment(home: Path, environment: Mapping[str, str] = os.environ) -
     """What a runner is told of the service's environment: an allow-list, and a home of its own."""
     kept = {name: environment[name] for name in _KEPT if name in environment}
     # Found where this package is, also in a checkout that is not installed.
-    return {**kept, "HOME": str(home), "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PYTHONSAFEPATH": "1"}
+    source = str(Path(__file__).resolve().parents[2])
+    own = {"HOME": str(home), "TMPDIR": str(home / "tmp"), "PYTHONPATH": source, "PYTHONSAFEPATH": "1"}
+    return {**kept, **own}
 
 
 def socket_path(data_dir: Path) -> Path:
@@ -100,6 +103,9 @@ class RunnerProcess:
             await asyncio.sleep(pause)
 
     async def _run(self) -> int:
+        scratch = self._home / "tmp"  # a killed runner leaves its files here, and only until the next one starts
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(mode=0o700)
         process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
