@@ -64,7 +64,8 @@ def test_the_runner_sees_nothing_of_the_hub(tmp_path: Path) -> None:
     """Only the allow-list passes: no token of the hub, no vendor's key that the service happens to have."""
     ours = {"PATH": "/bin", "LANG": "C", "HOME": "/root"}
     clean = clean_environment(tmp_path, {**ours, "JUPYTERHUB_API_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "y"})
-    assert set(clean) == {"PATH", "LANG", "HOME", "PYTHONPATH", "PYTHONSAFEPATH"}
+    assert set(clean) == {"PATH", "LANG", "HOME", "TMPDIR", "PYTHONPATH", "PYTHONSAFEPATH"}
+    assert Path(clean["TMPDIR"]).is_relative_to(tmp_path)
     assert clean["HOME"] == str(tmp_path)
 
 
