@@ -10,16 +10,6 @@ from typing import Any, Final
 from playwright.sync_api import Locator, Page, expect
 
 ARTIFACTS: Final = Path(__file__).resolve().parents[1] / "artifacts"
-CHROMIUM: Final = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 SPAWN_MS: Final = 90_000
 RUN_MS: Final = 120_000
 

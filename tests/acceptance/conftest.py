@@ -1,10 +1,8 @@
-"""One real demo hub and one real browser for all acceptance tests."""
+"""Browser profiles, and demo hubs of one's own for tests of its beginning and end."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.acceptance.browser import ARTIFACTS, CHROMIUM
+from tests.acceptance.browser import ARTIFACTS
 
 _READY_S = 200
 
@@ -53,25 +51,6 @@ def stop_demo(demo: Demo, timeout_s: float = 20) -> int:
     if demo.process.poll() is None:
         demo.process.send_signal(signal.SIGINT)
     return demo.process.wait(timeout_s)
-
-
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """The demo hub of this session."""
-    running = start_demo(tmp_path_factory.mktemp("demo"))
-    yield running
-    stop_demo(running)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or the one that JUPYTER_QUANTUM_CHROMIUM names."""
-    path = os.environ.get("JUPYTER_QUANTUM_CHROMIUM") or shutil.which("chromium")
-    assert path, "no Chromium: as root, apt-get install -y chromium (make test does)"
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))
-        yield running
-        running.close()
 
 
 Open = Callable[..., Page]

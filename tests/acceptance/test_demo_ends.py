@@ -17,8 +17,9 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
+from jupyter_quantum.testing.demo import DemoHub
 from tests.acceptance.browser import enter_lab, log_in, open_terminal
-from tests.acceptance.conftest import Demo, start_demo, stop_demo
+from tests.acceptance.conftest import start_demo, stop_demo
 
 pytestmark = pytest.mark.acceptance
 Open = Callable[..., Page]
@@ -38,7 +39,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_workspace_is_gone_after_stop(demo: Demo, person: Open) -> None:
+def test_a_workspace_is_gone_after_stop(demo: DemoHub, person: Open) -> None:
     """Files, kernels and what cell code left behind in a session of its own; a new start begins afresh."""
     page = person()
     enter_lab(page, demo.url, "ben", demo.passwords["ben"])
@@ -116,7 +117,7 @@ def test_a_taken_port_is_said_and_passed_over(tmp_path: Path) -> None:
         assert word in said
 
 
-def test_passwords_are_in_no_file_and_no_log(demo: Demo) -> None:
+def test_passwords_are_in_no_file_and_no_log(demo: DemoHub) -> None:
     """Only their hashes are stored; a wrong password does not sign in."""
     (hub,) = [p for p in psutil.Process(demo.process.pid).children() if "jupyterhub" in p.cmdline()]
     data = Path(hub.cwd())

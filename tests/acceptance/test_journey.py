@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from jupyter_quantum.testing.demo import DemoHub
 from tests.acceptance.browser import (
     RUN_MS,
     cell,
@@ -22,7 +23,6 @@ from tests.acceptance.browser import (
     scroll_to,
     theme,
 )
-from tests.acceptance.conftest import Demo
 
 pytestmark = pytest.mark.acceptance
 Open = Callable[..., Page]
@@ -66,7 +66,7 @@ def both_themes(page: Page, name: str) -> None:
     theme(page, "JupyterLab Light")
 
 
-def test_the_first_tutorial_from_top_to_bottom(demo: Demo, person: Open) -> None:
+def test_the_first_tutorial_from_top_to_bottom(demo: DemoHub, person: Open) -> None:
     """A newcomer signs in, lands in Lab, runs everything, and sees counts."""
     page = person()
     enter_lab(page, demo.url, "ada", demo.passwords["ada"])
@@ -83,7 +83,7 @@ def test_the_first_tutorial_from_top_to_bottom(demo: Demo, person: Open) -> None
     both_themes(page, "lab")
 
 
-def test_promote_submit_watch_and_approve(demo: Demo, person: Open) -> None:
+def test_promote_submit_watch_and_approve(demo: DemoHub, person: Open) -> None:
     """From the widget to fake_torino and, with a lead's approval, to the emulated QPU; everything without a reload."""
     page = person()
     enter_lab(page, demo.url, "ada", demo.passwords["ada"])
@@ -103,7 +103,7 @@ def test_promote_submit_watch_and_approve(demo: Demo, person: Open) -> None:
     both_themes(page, "result")
 
 
-def test_a_lead_approves_and_the_job_goes_on_by_itself(demo: Demo, person: Open) -> None:
+def test_a_lead_approves_and_the_job_goes_on_by_itself(demo: DemoHub, person: Open) -> None:
     """The user asks in the widget, the lead decides on the hub's page, the user's screen follows."""
     page = person()
     enter_lab(page, demo.url, "ada", demo.passwords["ada"])
@@ -144,7 +144,7 @@ def run_to_promote(page: Page) -> None:
     expect(first.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=RUN_MS)
 
 
-def test_the_operators_page(demo: Demo, person: Open) -> None:
+def test_the_operators_page(demo: DemoHub, person: Open) -> None:
     """An operator pauses a device; a user's open page follows without a reload; then it goes on."""
     user = person(width=320)
     log_in(user, f"{demo.url}services/quantum/", "ben", demo.passwords["ben"])

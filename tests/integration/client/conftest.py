@@ -1,23 +1,14 @@
-"""One real demo hub for the client's integration tests."""
+"""The client's door to the demo hub that the session shares."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
 from jupyter_quantum import Hub
-from jupyter_quantum.testing.demo import DemoHub, demo_hub
-
-
-@pytest.fixture(scope="session")
-def demo() -> Iterator[DemoHub]:
-    """A running demo."""
-    with demo_hub() as running:
-        yield running
+from jupyter_quantum.testing.demo import DemoHub
 
 
 @pytest.fixture
 def hub(demo: DemoHub) -> Hub:
-    """Ada's door."""
-    return Hub(url=demo.service, token=demo.token("ada"))
+    """Ben's door."""
+    return Hub(url=demo.service, token=demo.token("ben"))

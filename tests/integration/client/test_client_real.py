@@ -150,12 +150,12 @@ def test_found_again_followed_and_accounted(demo: DemoHub, hub: Hub, bell: Quant
     counts = job.result(timeout=60).get_counts()
     following.join(10)
     assert states[-1].state is JobState.COMPLETED
-    later = Hub(url=demo.service, token=demo.token("ada"))
+    later = Hub(url=demo.service, token=demo.token("ben"))
     assert later.job(job.job_id()).result().get_counts() == counts
     assert before - hub.quota().left == pytest.approx(job.cost * 1e6, abs=1)
     assert job.provenance.versions["qiskit"]
     with pytest.raises(NotFound, match="not visible to you"):
-        Hub(url=demo.service, token=demo.token("ben")).job(job.job_id())
+        Hub(url=demo.service, token=demo.token("ada")).job(job.job_id())
 
 
 def test_events_arrive(hub: Hub, bell: QuantumCircuit) -> None:
@@ -177,7 +177,7 @@ def test_command_line(demo: DemoHub, tmp_path: Path, bell: QuantumCircuit) -> No
     """``run --wait --json`` as a script calls it."""
     file = tmp_path / "bell.qasm"
     file.write_text(qasm3.dumps(bell))
-    env = os.environ | {"JUPYTER_QUANTUM_URL": demo.service, "JUPYTERHUB_API_TOKEN": demo.token("ada")}
+    env = os.environ | {"JUPYTER_QUANTUM_URL": demo.service, "JUPYTERHUB_API_TOKEN": demo.token("ben")}
     command = [sys.executable, "-m", "jupyter_quantum", "run", str(file), "--shots", "64", "--wait", "--json"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, cwd=_ROOT)
     assert done.returncode == 0, done.stderr

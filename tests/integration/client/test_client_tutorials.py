@@ -31,7 +31,7 @@ class _Reader(NotebookClient):  # type: ignore[misc]  # traitlets ship no types
 def _run(name: str, demo: DemoHub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run a tutorial in ``folder``; returns all text that it put out."""
     monkeypatch.setenv("JUPYTER_QUANTUM_URL", demo.service)
-    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", demo.token("ada"))
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", demo.token("ben"))
     monkeypatch.setenv("PYTHONPATH", str(_TUTORIALS.parent))
     notebook = nbformat.read(_TUTORIALS / name, as_version=4)
     assert all(not cell.get("outputs") for cell in notebook.cells)
@@ -58,7 +58,7 @@ def test_first_circuit(demo: DemoHub, tmp_path: Path, monkeypatch: pytest.Monkey
     assert re.search(r"20.000 shots is over 10.000 in the sandbox tier", said)
     assert re.search(r"\{'(00|11)': \d+", said)
     job = (tmp_path / "my-job.txt").read_text()
-    assert Hub(url=demo.service, token=demo.token("ada")).job(job).state is JobState.COMPLETED
+    assert Hub(url=demo.service, token=demo.token("ben")).job(job).state is JobState.COMPLETED
 
 
 def test_promotion(demo: DemoHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,5 +68,5 @@ def test_promotion(demo: DemoHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "awaiting_approval" in said
     assert "It goes on; ask again later" in said
     assert re.search(r"Source\s+sha256:", said)
-    waiting = Hub(url=demo.service, token=demo.token("ada")).jobs(state="awaiting_approval")
+    waiting = Hub(url=demo.service, token=demo.token("ben")).jobs(state="awaiting_approval")
     assert [job.view.device for job in waiting] == ["campus_qpu"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.unit.lab.server import LOGIN, Server
 from tests.unit.lab.standin import Standin
@@ -59,23 +59,14 @@ def lab(standin: Standin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     server.close()
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_lab(lab: Server, service: Standin, chromium: Browser) -> Iterator[OpenLab]:
+def open_lab(lab: Server, service: Standin, browser: Browser) -> Iterator[OpenLab]:
     """Opens Lab in a new page of some width and theme."""
     pages: list[Page] = []
 
     def open_page(theme: str = "JupyterLab Light", width: int = 1280, height: int = 800) -> Page:
         _settings(lab.home, theme)
-        page = chromium.new_page(viewport={"width": width, "height": height})
+        page = browser.new_page(viewport={"width": width, "height": height})
         pages.append(page)
         page.goto(f"{lab.url}lab?reset&token={LOGIN}")
         page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=60_000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
@@ -13,7 +12,6 @@ from tests.integration.lab.conftest import OpenLab, change_theme
 from tests.unit.lab.standin import Standin, approval, job, quota
 
 Shot = Callable[[Page, str], None]
-AXE = Path(__file__).resolve().parents[3] / "labextension/node_modules/axe-core/axe.min.js"
 AXE_RUN = """async () => {
   const tags = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'];
   const options = { runOnly: tags, rules: { 'target-size': { enabled: true } } };
@@ -211,7 +209,7 @@ def test_the_filter(open_lab: OpenLab) -> None:
     expect(page.get_by_text("No job matches.")).to_be_visible()
 
 
-def test_accessible(open_lab: OpenLab, service: Standin) -> None:
+def test_accessible(open_lab: OpenLab, service: Standin, axe: str) -> None:
     """axe-core finds nothing serious in the status bar's button and the panel: light, dark, high contrast."""
     held = job("bell", "campus_qpu", "awaiting_approval", price=6_100_000)
     service.me = service.me.model_copy(update={"projects": {"qcourse": "lead"}})
@@ -220,7 +218,7 @@ def test_accessible(open_lab: OpenLab, service: Standin) -> None:
     _panel(page)
     expect(page.locator("[data-approval]")).to_be_visible()
     page.mouse.move(700, 300)
-    page.add_script_tag(path=str(AXE))
+    page.evaluate(axe)
     for theme in ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"):
         change_theme(page, theme)
         found = page.evaluate(AXE_RUN)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from jupyter_quantum.lab import widgets
 from jupyter_quantum.lab.widgets.promotion import Promotion
@@ -137,15 +136,6 @@ class Stage:
         return path
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's chromium."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture
 def stage(browser: Browser) -> Iterator[Callable[..., Stage]]:
     """Makes stages: ``stage(door, theme="dark", width=320)``."""
@@ -158,15 +148,3 @@ def stage(browser: Browser) -> Iterator[Callable[..., Stage]]:
     yield make
     for context in contexts:
         context.close()
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """The source of axe-core, fetched once into the repository's cache."""
-    place = ROOT / ".cache" / "axe"
-    source = place / "node_modules" / "axe-core" / "axe.min.js"
-    if not source.is_file():
-        place.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(place), "axe-core@4.10.3"]
-        subprocess.run(command, check=True, capture_output=True, timeout=240)
-    return source.read_text()

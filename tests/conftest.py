@@ -1,0 +1,52 @@
+"""What several kinds of tests share: one Chromium a module, one demo hub a session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from jupyter_quantum.testing.demo import DemoHub, demo_hub
+
+_AXE = Path(__file__).resolve().parents[1] / "labextension/node_modules/axe-core/axe.min.js"
+_CHROMIUM = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, or the one that JUPYTER_QUANTUM_CHROMIUM names.
+
+    One a module: Playwright keeps an event loop running, and no asynchronous test works beside it.
+    """
+    path = os.environ.get("JUPYTER_QUANTUM_CHROMIUM") or shutil.which("chromium")
+    assert path, "no Chromium: as root, apt-get install -y chromium (make test does)"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=list(_CHROMIUM))
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[DemoHub]:
+    """The running demo of this session. Browser tests act as ada, the client's tests as ben."""
+    with demo_hub() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core."""
+    return _AXE.read_text()
