@@ -7,7 +7,7 @@ import json
 from jupyter_quantum.core.facts import Decision
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.tenancy import Principal
-from jupyter_quantum.exceptions import Conflict, InputError, JobRejected, QuantumError, Refused
+from jupyter_quantum.exceptions import Conflict, InputError, JobRejected, QuantumError, Refused, Unavailable
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.live import Live
@@ -98,6 +98,8 @@ class Approving:
         job = await self._context.store.read(lambda view: view.job(row.job))
         try:
             decision = await self._decision(job, row)
+        except Unavailable:  # the hub does not answer: the request stays open
+            raise
         except QuantumError as error:
             await self._end(row, "approved", error, actor=who.id, note=note)
             return

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from jupyter_quantum.core.jobs import JobState
-from jupyter_quantum.exceptions import Conflict, JobFailed, NotFound, QuantumError, Refused
+from jupyter_quantum.exceptions import Conflict, JobFailed, NotFound, QuantumError, Refused, Unavailable
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Asker, Deciding
@@ -27,6 +29,10 @@ __all__ = ["Reconciling"]
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+_PATIENCE_S: Final = 1.0
+"""Between two tries."""
 _LATE = 1_000
 """Ended jobs whose usage fair share remembers after a restart."""
 
@@ -140,7 +146,7 @@ class Reconciling:
     async def _resume(self, row: JobRow) -> None:
         """A draft of before the restart goes through the door again; its sender asks for it with the same key."""
         try:
-            run = await self._run(row)
+            run = await self._patiently(lambda: self._run(row))
         except QuantumError as error:
             await self._reject(row, error)
             return
@@ -162,38 +168,51 @@ class Reconciling:
             await self._scheduling.on_stale.wait()
             self._scheduling.on_stale.clear()
             jobs, self._scheduling.stale = self._scheduling.stale, []
-            await asyncio.gather(*(self._again(job) for job in jobs))
+            for job in jobs:
+                self._context.background.start(self._again(job), f"validate again {job}")
 
     async def _again(self, job_id: str) -> None:
+        def back(tx: Tx) -> JobRow:
+            return tx.move(job_id, JobState.VALIDATED, actor=SERVICE, event={"code": "promise.stale"})
+
         try:
-            event = {"code": "calibration.changed"}
-            row = await self._context.store.write(
-                lambda tx: tx.move(job_id, JobState.VALIDATED, actor=SERVICE, event=event)
-            )
+            row = await self._patiently(lambda: self._context.store.write(back))
         except Conflict:
             return
         self._live.moved(row)
         await self.revalidate(job_id)
 
+    async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
+        """The act's answer, once the hub, the store and the runner all answer: a job is not refused for their sake."""
+        while True:
+            try:
+                return await act()
+            except Unavailable as error:
+                log.warning("%s Trying again in %.0f s.", error.message, _PATIENCE_S)
+                await asyncio.sleep(_PATIENCE_S)
+
     async def revalidate(self, job_id: str) -> None:
-        """A job in *validated* keeps its hold, is prepared for the new calibration, and goes on where it fits."""
+        """A job in *validated* keeps its hold, is prepared and decided anew, and goes on where it fits."""
         row = await self._context.store.read(lambda view: view.job(job_id))
         try:
-            run = await self._run(row)
-            ticket = self._validating.offer(run.parcel, run.device, row.principal, row.id)
-            try:
-                ticket, report = await self._validating.found(ticket)
-                prepared = single(report)
-                self._validating.check_found(run.device, prepared)
-            finally:
-                self._validating.close(ticket)
-            row = await self._submitting.decide_again(run, prepared)
+            row = await self._patiently(lambda: self._prepare_again(row))
         except QuantumError as error:
             if error.code != "job.move":  # otherwise it was cancelled meanwhile
                 await self._reject(row, error)
             return
         self._live.moved(row)
         self._scheduling.queued(row)
+
+    async def _prepare_again(self, row: JobRow) -> JobRow:
+        run = await self._run(row)
+        ticket = self._validating.offer(run.parcel, run.device, row.principal, row.id)
+        try:
+            ticket, report = await self._validating.found(ticket)
+            prepared = single(report)
+            self._validating.check_found(run.device, prepared)
+        finally:
+            self._validating.close(ticket)
+        return await self._submitting.decide_again(run, prepared)
 
     async def _reject(self, row: JobRow, error: QuantumError) -> None:
         text = error_body(error, row.id).model_dump_json()

@@ -24,7 +24,7 @@ from jupyter_quantum.core.fairshare import (
     Withdrawn,
 )
 from jupyter_quantum.core.jobs import JobState
-from jupyter_quantum.exceptions import Conflict, Refused
+from jupyter_quantum.exceptions import Conflict, QuantumError, Refused
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
@@ -33,7 +33,7 @@ from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.views import error_body
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow
-from jupyter_quantum.wire.jobs import CalibrationRef
+from jupyter_quantum.wire.jobs import CalibrationRef, DecisionView
 from jupyter_quantum.wire.runner import ExecuteTask, Prepared
 
 __all__ = ["Scheduling", "Start"]
@@ -57,7 +57,7 @@ class Start:
 
 
 class Scheduling:
-    """Queues of all devices. Set :attr:`revalidate` before jobs arrive."""
+    """Queues of all devices."""
 
     def __init__(self, context: Context, deciding: Deciding, live: Live) -> None:
         self._context = context
@@ -105,15 +105,17 @@ class Scheduling:
     # Starting
 
     def reserve(self, row: JobRow) -> Start | None:
-        """Queue a job that is just being decided; its start where it is next and a slot is free, before the commit.
+        """The start of a job that is just being decided, before the commit; None unless it is next and a slot is free.
 
-        Undo with :meth:`unreserve` where the commit fails.
+        Undo with :meth:`unreserve` where the commit fails. A job that does not start joins the queue after its commit:
+        until then nobody else may pick it.
         """
         demand = _demand(row)
         self.scheduler.apply(Submitted(demand, self._now()))
         runner = self._context.board.serving(row.device)
         first = self.scheduler.next(row.device, self._now())
         if runner is None or first is None or first.id != row.id:
+            self.scheduler.apply(Withdrawn(row.id))
             return None
         self.scheduler.apply(Started(row.id, self._now()))
         return self._start(row, runner.words.runner)
@@ -188,8 +190,8 @@ class Scheduling:
                 self.scheduler.apply(Started(demand.id, self._now()))
                 try:
                     await self._launch(demand.id, runner.words.runner)
-                except BaseException:
-                    self.scheduler.apply(Ended(demand.id, 0.0))
+                except BaseException:  # the hub or the store did not answer: it waits on, the next tick tries again
+                    self.scheduler.apply(Requeued(demand.id, self._now()))
                     raise
         finally:
             self._busy.discard(device)
@@ -214,7 +216,11 @@ class Scheduling:
             self.on_stale.set()
             return
         start = self._start(row, runner)
-        executable = await self._context.store.artefacts.get(row.executable or "")
+        try:
+            executable = await self._context.store.artefacts.get(row.executable or "")
+        except QuantumError as damaged:  # gone, or not what its digest says: it would block the queue for ever
+            await self._take_back(row, damaged)
+            return
         try:
             row = await self._context.store.write(lambda tx: self.write(tx, start))
         except Conflict:  # cancelled meanwhile
@@ -224,8 +230,8 @@ class Scheduling:
         self._context.board.put(self.ticket(row, prepared, start, executable))
         self._live.moved(row)
 
-    async def _take_back(self, row: JobRow, why: Refused) -> None:
-        """The owner may not run it any more: cancelled, and the hold released."""
+    async def _take_back(self, row: JobRow, why: QuantumError) -> None:
+        """It cannot run any more: cancelled, and the hold released."""
         self.scheduler.apply(Ended(row.id, 0.0))
         text = error_body(why, row.id).model_dump_json()
         try:
@@ -237,6 +243,11 @@ class Scheduling:
         self._live.moved(row)
 
     def _is_stale(self, row: JobRow) -> bool:
+        """Whether policy or calibration is another than the one that the job was decided under."""
+        if row.decision is not None:
+            decided = DecisionView.model_validate_json(row.decision)
+            if decided.version != self._context.policies.version:
+                return True
         device = self._context.registry.get(row.device)
         if device is None or row.calibration is None:
             return False

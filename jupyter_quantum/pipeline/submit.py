@@ -360,7 +360,7 @@ class Submitting:
             else:
                 self._context.board.put(following)
         elif row.state is JobState.QUEUED:
-            self._scheduling.kick(row.device)
+            self._scheduling.queued(row)
         else:
             self._scheduling.unreserve(row.id)
             self._scheduling.kick(row.device)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from jupyter_quantum.core.jobs import DeviceKind, JobState
-from jupyter_quantum.exceptions import Conflict, InputError
+from jupyter_quantum.exceptions import Conflict, InputError, Unavailable
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.jobs import JobView, ReportRequest
 from jupyter_quantum.wire.runner import LeaseRequest, TaskReport
 
-from .conftest import ADA, BEN, DEVICES, GRACE, House, request, running, until
+from .conftest import ADA, BEN, DEVICES, GRACE, Groups, House, request, running, until
 
 OPAQUE = (announcement("aer"), announcement("campus_qpu", DeviceKind.QPU, recovery="opaque"))
 
@@ -288,3 +291,90 @@ async def test_provenance_is_complete(house: House, runner: MemoryRunner) -> Non
     assert found.times["queue_seconds"] is not None
     assert [event["data"]["to"] for event in found.events][-1] == "completed"
     assert all(event["chain"] for event in found.events)
+
+
+@dataclass
+class Silent(Groups):
+    """A hub that does not answer so many times."""
+
+    silences: int = 0
+
+    async def groups_of(self, principal_id: str) -> frozenset[str] | None:
+        """As the hub would say, once it does."""
+        if self.silences:
+            self.silences -= 1
+            raise Unavailable("The hub does not answer.", code="hub.unavailable")
+        return await super().groups_of(principal_id)
+
+
+async def test_a_hub_that_is_silent_at_dispatch_costs_no_job(settings: Settings) -> None:
+    """A waiting job whose owner cannot be asked about keeps its place and runs once the hub answers."""
+    hub = Silent()
+    house = House(settings, hub)
+    await house.open()
+    async with house.runner() as runner:
+        runner.hold()
+        first = await house.pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=0)
+        waits = await house.pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=0)
+        await until(lambda: runner.executed)
+        hub.silences = 2
+        runner.go()
+        for job in (first, waits):
+            assert (await ended(house, job.id)).state is JobState.COMPLETED
+        assert hub.silences == 0
+    await house.close()
+
+
+async def test_a_hub_that_is_silent_after_a_restart_costs_no_draft(settings: Settings) -> None:
+    """A draft of before is taken up again once the hub answers, and not refused."""
+    hub = Silent()
+    house = House(settings, hub)
+    await house.open()
+    async with house.runner(slots=0):
+        sent = asyncio.ensure_future(house.pipeline.submit(ADA, request("fake_torino"), key="k", wait_s=0))
+        (draft,) = await until(lambda: drafts(house))
+        await house.close()
+        sent.cancel()
+    hub.silences = 2
+    await house.open()
+    async with house.runner():
+        assert (await ended(house, draft.id)).state is JobState.COMPLETED
+    await house.close()
+
+
+async def test_a_new_policy_binds_what_waits(settings: Settings, tmp_path: Path) -> None:
+    """A job that waits is decided again where the policy files changed: it does not run under yesterday's rules."""
+    policies = tmp_path / "policies"
+    shutil.copytree(settings.policies, policies)
+    async with running(settings, policies=policies) as house, house.runner() as runner:
+        runner.hold()
+        first = await house.pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=0)
+        waits = await house.pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=0)
+        await until(lambda: runner.executed)
+        version = first.decision.version if first.decision else ""
+        (policies / "90-closed.cedar").write_text(
+            '@id("closed") @words("closed") forbid (principal, action, resource) '
+            'when { context.device == "fake_torino" };'
+        )
+
+        async def other() -> bool:
+            report = await house.pipeline.report(ADA, ReportRequest(circuits=request().circuits, devices=["aer"]))
+            return report.policy != version
+
+        await until(other)
+        runner.go()
+        assert (await ended(house, first.id)).state is JobState.COMPLETED
+        refused = await ended(house, waits.id)
+        assert (refused.state, refused.on_hold, (refused.error or {}).get("code")) == (
+            JobState.REJECTED,
+            0,
+            "policy.closed",
+        )
+        assert runner.executed == [f"{first.id}-1"]
+
+
+async def test_a_crowd_at_once_leaves_nobody_behind(house: House, runner: MemoryRunner) -> None:
+    """Slots that get free while others are still being written: every job runs, none stays in the queue."""
+    asked = (house.pipeline.submit(ADA, request("fake_torino", 1), key=None, wait_s=20) for _ in range(60))
+    done = await asyncio.gather(*asked)
+    assert {job.state for job in done} == {JobState.COMPLETED}
