@@ -167,7 +167,7 @@ def job_html(job: JobView) -> Html:
     """A job's card: what runs where, the way so far, the money."""
     head = f"{GLYPHS[job.state]} {clean(job.name)} → {clean(job.device)} ({job.device_label})"
     way = [(word, time_tag(at)) for word, at in _way(job)]
-    facts: list[tuple[object, object]] = [("State", job.state.value.replace("_", " ")), *way, ("Cost", _cost(job))]
+    facts: list[tuple[object, object]] = [("State", _word(job)), *way, ("Cost", _cost(job))]
     if said := _said(job):
         facts.append(("Why", said))
     return table((), [*facts, ("Job", job.id)], head)
@@ -177,7 +177,7 @@ def job_text(job: JobView) -> str:
     """A job in a line or two; ``hub.job(id)`` finds it again."""
     head = f"{GLYPHS[job.state]} {clean(job.name)} → {clean(job.device)} ({clean(job.device_label)})"
     way = " · ".join(f"{word} {when(at)}" for word, at in _way(job))
-    lines = [f"{head}  {job.state.value.replace('_', ' ')}  {job.id}", f"  {way} · {_cost(job)}"]
+    lines = [f"{head}  {_word(job)}  {job.id}", f"  {way} · {_cost(job)}"]
     if said := _said(job):
         lines.append(f"  {clean(said)}")
     return "\n".join(lines)
@@ -191,7 +191,7 @@ def _job_rows(jobs: Iterable[JobView]) -> list[tuple[str, ...]]:
         (
             j.name,
             j.device,
-            f"{GLYPHS[j.state]} {j.state.value.replace('_', ' ')}",
+            f"{GLYPHS[j.state]} {_word(j)}",
             when(j.submitted or j.created),
             _cost(j),
             j.id,
@@ -248,9 +248,13 @@ def _thousand(device: DeviceView) -> str:
     return words.price(device.price.per_task + 1000 * device.price.per_shot)
 
 
+def _word(job: JobView) -> str:
+    return words.job_state(job.state, (job.error or {}).get("code"))
+
+
 def _way(job: JobView) -> list[tuple[str, datetime]]:
     steps = [("submitted", job.submitted or job.created), ("running", job.started)]
-    steps.append((job.state.value if job.state in FINAL else "ended", job.ended))
+    steps.append((_word(job) if job.state in FINAL else "ended", job.ended))
     return [(word, at) for word, at in steps if at is not None]
 
 

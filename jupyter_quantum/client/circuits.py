@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
@@ -38,6 +39,8 @@ LOWEST_QPY: Final = 13
 """The QPY version that every supported Qiskit reads."""
 
 _QASM3 = re.compile(r"^\s*(?:(?://[^\n]*\n|/\*.*?\*/)\s*)*OPENQASM\s+3", re.DOTALL)
+_WRITING: Final = threading.Lock()
+"""Qiskit's writer is not safe on two threads: a widget's act beside a running cell has crashed the kernel."""
 _TAKEN: Final = frozenset({"keys", "values", "items", "shape", "ndim", "size"})
 
 
@@ -61,7 +64,8 @@ def to_qpy(circuits: Sequence[QuantumCircuit]) -> bytes:
     for version in range(LOWEST_QPY, qpy.common.QPY_VERSION + 1):
         buffer = io.BytesIO()
         try:
-            qpy.dump(list(circuits), buffer, version=version)
+            with _WRITING:
+                qpy.dump(list(circuits), buffer, version=version)
         except UnsupportedFeatureForVersion:
             continue
         return buffer.getvalue()

@@ -17,7 +17,7 @@ __all__ = ["Report", "work_again", "work_of"]
 
 _HEAD = ("Device", "Kind", "2q", "Depth", "Success (est.)", "Start", "Price", "Verdict")
 _KEPT = ("shots", "memory", "abelian_grouping")
-_MARKS = {"allow": "✓ ready", "needs_approval": "◆ approval", "refuse": "✕ refused"}
+_MARKS = {"allow": "✓ ready", "needs_approval": "◆ approval", "refuse": "✕ not allowed"}
 
 
 class Report:
@@ -147,7 +147,7 @@ def _start(row: ReportRow) -> str:
 
 def _verdict(row: ReportRow) -> str:
     if row.problem:
-        return "✕ not here"
+        return "✕ cannot run"
     if row.state != "ready":
         return f"■ {row.state}"
     return _MARKS[row.decision.effect] if row.decision else "–"

@@ -9,11 +9,20 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import CREDIT
 
-__all__ = ["left", "moment", "number", "plural", "price", "seconds", "shots", "with_range"]
+__all__ = ["job_state", "left", "moment", "number", "plural", "price", "seconds", "shots", "with_range"]
 
 _THIN = "\u202f"
+_STATES = {
+    JobState.DRAFT: "being checked",
+    JobState.VALIDATED: "being checked",
+    JobState.AWAITING_APPROVAL: "awaiting approval",
+    JobState.QUEUED: "waiting",
+    JobState.COMPLETED: "done",
+    JobState.REJECTED: "refused",
+}
 
 
 def _two(micro: int, rounding: str) -> str:
@@ -37,6 +46,13 @@ def left(micro: int | None) -> str:
 def number(value: int) -> str:
     """``10 000`` with a narrow no-break space."""
     return f"{value:,}".replace(",", _THIN)
+
+
+def job_state(state: JobState, code: object = None) -> str:
+    """The state as a person reads it. A rule *refuses*, a person *rejects*: ``code`` is that of the job's error."""
+    if state is JobState.REJECTED and code == "approval.rejected":
+        return "rejected"
+    return _STATES.get(state, state.value)
 
 
 def plural(value: int, noun: str) -> str:

@@ -8,6 +8,7 @@ import { addCommands, Command, openJobMenu } from './commands';
 import { QuantumModel } from './model';
 import { Notifier } from './notify';
 import { QuantumPanel } from './panel';
+import { showSaved } from './saved';
 import { QuotaButton } from './status';
 
 const CATEGORY = 'Quantum';
@@ -37,6 +38,9 @@ const plugin: JupyterFrontEndPlugin<void> = {
     app.shell.add(panel, 'left', { rank: 350, type: 'Quantum' });
     restorer?.add(panel, panel.id);
     addCommands({ app, model, tracker, openPanel });
+    if (tracker) {
+      showSaved(tracker);
+    }
     new Notifier(model, watched, openPanel);
     statusBar?.registerStatusItem('jupyter-quantum:quota', {
       item: new QuotaButton(model, openPanel),

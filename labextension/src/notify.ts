@@ -1,6 +1,6 @@
 import { Notification } from '@jupyterlab/apputils';
 import type { IJobMove, QuantumModel } from './model';
-import { jobReason, quotaState } from './say';
+import { jobReason, quotaState, stateWords } from './say';
 import { isFinal, type IJob } from './wire';
 import { longDay, price, seconds } from './words';
 
@@ -26,7 +26,7 @@ export class Notifier {
     if (before?.state === after.state) {
       return;
     }
-    this._region.textContent = `${after.name} on ${after.device}: ${after.state.replace('_', ' ')}`;
+    this._region.textContent = `${after.name} on ${after.device}: ${stateWords(after)}`;
     if (this._watching()) {
       return;
     }
@@ -51,7 +51,7 @@ export class Notifier {
       const cost = job.cost ? `${price(job.cost)} credits` : 'free';
       this._tell('success', `${job.name} on ${job.device}: done${time} · ${cost}`);
     } else {
-      this._tell('error', `${job.name} on ${job.device} ${job.state}. ${jobReason(job)}`.trim());
+      this._tell('error', `${job.name} on ${job.device}: ${stateWords(job)}. ${jobReason(job)}`.trim());
     }
   }
 

@@ -37,6 +37,14 @@ export interface IQuotaSaid {
 const SOFT_LIMIT = 0.8;
 const STALE_HOURS = 24;
 const SNAPSHOT_HOURS = 30 * 24;
+const STATES: Partial<Record<IJob['state'], string>> = {
+  draft: 'being checked',
+  validated: 'being checked',
+  awaiting_approval: 'awaiting approval',
+  queued: 'waiting',
+  completed: 'done',
+  rejected: 'refused'
+};
 
 /** The sentence while the service does not answer. */
 export function offlineWords(link: ILink): string {
@@ -163,11 +171,19 @@ export function deviceDetail(device: IDevice): string {
   return lines.join('\n');
 }
 
+/** The job's state as a person reads it. A rule refuses, a person rejects. */
+export function stateWords(job: IJob): string {
+  if (job.state === 'rejected' && job.error?.code === 'approval.rejected') {
+    return 'rejected';
+  }
+  return STATES[job.state] ?? job.state;
+}
+
 /** What a job's row says. */
 export function jobSaid(job: IJob): ISaid {
   switch (job.state) {
     case 'awaiting_approval':
-      return said('approval', 'attention', `needs approval · ${amount(job.price)}`);
+      return said('approval', 'attention', `awaiting approval · ${amount(job.price)}`);
     case 'queued':
       return said('waiting', 'active', queuedWords(job));
     case 'running':
@@ -177,13 +193,13 @@ export function jobSaid(job: IJob): ISaid {
     case 'failed':
       return said('error', 'error', `failed${job.cost ? ` · ${amount(job.cost)}` : ' · not charged'}`);
     case 'rejected':
-      return said('error', 'error', 'refused');
+      return said('error', 'error', stateWords(job));
     case 'cancelled':
       return said('cancelled', 'off', `cancelled${job.cost ? ` · ${amount(job.cost)}` : ''}`);
     case 'archived':
       return said('drained', 'off', 'archived');
     default:
-      return said('waiting', 'active', job.state === 'draft' ? 'being checked' : 'getting ready');
+      return said('waiting', 'active', stateWords(job));
   }
 }
 

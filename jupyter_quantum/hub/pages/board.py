@@ -22,15 +22,15 @@ __all__ = ["ApprovalItem", "Board", "DeviceItem", "JobItem", "MeterItem", "Momen
 
 _RECENT = 12
 _LOOK = {
-    JobState.COMPLETED: ("ok", "done"),
-    JobState.FAILED: ("error", "failed"),
-    JobState.REJECTED: ("error", "refused"),
-    JobState.CANCELLED: ("off", "cancelled"),
-    JobState.ARCHIVED: ("off", "archived"),
-    JobState.RUNNING: ("running", "running"),
-    JobState.AWAITING_APPROVAL: ("attention", "waits for approval"),
+    JobState.COMPLETED: "ok",
+    JobState.FAILED: "error",
+    JobState.REJECTED: "error",
+    JobState.CANCELLED: "cancelled",
+    JobState.ARCHIVED: "off",
+    JobState.RUNNING: "running",
+    JobState.AWAITING_APPROVAL: "attention",
 }
-_DEVICE_LOOK = {"ready": "ok", "paused": "waiting", "drained": "off", "offline": "away"}
+_DEVICE_LOOK = {"ready": "ok", "paused": "off", "drained": "off", "offline": "away"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,15 +259,14 @@ def _meter(meter: Meter, clock: Clock) -> MeterItem:
 
 
 def _job(job: JobView, clock: Clock) -> JobItem:
-    icon, state = _LOOK.get(job.state, ("waiting", job.state.value))
     return JobItem(
         id=job.id,
         name=job.name,
         device=job.device,
         label=job.device_label,
         owner=job.owner,
-        icon=icon,
-        state=state,
+        icon=_LOOK.get(job.state, "waiting"),
+        state=words.job_state(job.state, (job.error or {}).get("code")),
         detail=_detail(job),
         changed=clock.moment(job.changed),
         active=job.state not in FINAL,

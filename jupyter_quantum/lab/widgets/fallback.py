@@ -23,6 +23,8 @@ GLYPHS: Final = {
     "offline": "○",
     "cancelled": "⊘",
 }
+_SAVED: Final = "As it was when the cell ran. Run the cell again to go on; Hub().jobs() lists what was submitted."
+"""Plain HTML is what stays of a notebook that is opened again: a live one shows the widget."""
 _HEADS: Final = ("Device", "", "2q", "Depth", "Success (est.)", "Start", "Price", "Verdict")
 
 
@@ -93,4 +95,5 @@ def html(promotion: Promotion) -> str:
         parts.append(f"<p>✕ {esc(promotion.note['text'])} {esc(promotion.note['hint'])}</p>")
     if plot and plot["rows"]:
         parts.append(details(plot["finding"], Html(table(plot["heads"], plot["rows"]))))
+    parts.append(f"<p><small>{esc(_SAVED)}</small></p>")
     return "".join(parts)

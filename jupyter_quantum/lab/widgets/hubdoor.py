@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from typing import Any, Final
 
 from jupyter_quantum.client.hub import Hub
+from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.wire.jobs import Approvals, JobView, ReportRequest, ReportView
 from jupyter_quantum.wire.results import ResultView
@@ -22,6 +24,7 @@ class HubDoor:
     def __init__(self, hub: Hub | None = None) -> None:
         self._hub = Hub() if hub is None else hub
         self._jobs: dict[str, Any] = {}
+        self._asking = threading.Lock()
         self._asked: tuple[object, int | None, ReportRequest] | None = None
 
     def report(
@@ -32,11 +35,22 @@ class HubDoor:
         return self._hub._connection.post("reports", ReportView, request)
 
     def _request(self, work: object, shots: int | None) -> ReportRequest:
-        """The request for this work, written once: Qiskit's writer crashes the kernel when a thread of the widget and a
-        cell use it on the same circuit at once."""
-        if self._asked is None or self._asked[0] is not work or self._asked[1] != shots:
-            self._asked = (work, shots, self._hub._report_request(work, shots, None, {}, None, "auto"))
-        return self._asked[2]
+        """The request for this work. Its circuits are written once, by the cell that promotes them: what the widget asks
+        later, on a thread of its own, reads no circuit that a cell may be working on."""
+        with self._asking:
+            if self._asked is None or self._asked[0] is not work:
+                self._asked = (work, shots, self._written(work, shots))
+            elif self._asked[1] != shots:
+                self._asked = (work, shots, self._with_shots(self._asked[2], work, shots))
+            return self._asked[2]
+
+    def _written(self, work: object, shots: int | None) -> ReportRequest:
+        return self._hub._report_request(work, shots, None, {}, None, "auto")
+
+    def _with_shots(self, known: ReportRequest, work: object, shots: int | None) -> ReportRequest:
+        if known.kind is not JobKind.RUN or shots is None:
+            return self._written(work, shots)  # each PUB has shots of its own
+        return known.model_copy(update={"options": {**known.options, "shots": shots}})
 
     def submit(self, report: ReportView, device: str, *, reason: str | None, max_price: int | None) -> JobView:
         """Submit what was validated."""

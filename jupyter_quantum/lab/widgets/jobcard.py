@@ -28,18 +28,11 @@ _ICONS: Final = {
     _S.CANCELLED: "cancelled",
     _S.ARCHIVED: "off",
 }
-_WORDS: Final = {
-    _S.DRAFT: "being checked",
-    _S.VALIDATED: "being checked",
-    _S.AWAITING_APPROVAL: "awaiting approval",
-    _S.QUEUED: "waiting",
-    _S.COMPLETED: "done",
-}
 
 
-def state_words(state: JobState) -> str:
-    """The state as a person reads it: *waiting* for queued, *done* for completed."""
-    return _WORDS.get(state, state.value)
+def state_words(job: JobView) -> str:
+    """The job's state as a person reads it: *waiting* for queued, *done* for completed, *refused* for rejected."""
+    return words.job_state(job.state, (job.error or {}).get("code"))
 
 
 def short_id(ident: str) -> str:
@@ -100,7 +93,7 @@ def _charged(job: JobView) -> str:
 
 def _ended(job: JobView) -> list[str]:
     error = job.error or {}
-    default = {_S.CANCELLED: "Cancelled.", _S.REJECTED: "Rejected.", _S.FAILED: "The run failed."}[job.state]
+    default = {_S.CANCELLED: "Cancelled.", _S.REJECTED: "Refused.", _S.FAILED: "The run failed."}[job.state]
     said = default if job.state is _S.CANCELLED else str(error.get("message") or default)
     line = said if "charged" in said.lower() else f"{said} {_charged(job)}"
     hint = error.get("hint")
@@ -150,7 +143,7 @@ def steps(job: JobView, now: datetime) -> list[dict[str, Any]]:
         walked.append(_step("scheduled" if job.state is _S.SCHEDULED else "waiting", None, now, current=waits))
     if not final or job.started is not None:
         walked.append(_step("running", job.started, now, current=job.state is _S.RUNNING))
-    walked.append(_step(state_words(job.state) if final else "done", job.ended, now, current=final))
+    walked.append(_step(state_words(job) if final else "done", job.ended, now, current=final))
     return _with_future(walked)
 
 
@@ -209,7 +202,7 @@ def card(
 ) -> dict[str, Any]:
     """The card as the browser gets it. ``other`` is another device to offer; ``extra`` lines go below the state."""
     said = lines(job, now, expires)
-    word = state_words(job.state)
+    word = state_words(job)
     return {
         "id": job.id,
         "short": short_id(job.id),

@@ -106,7 +106,7 @@ class Promotion:
         with self._lock:
             if self._view is not None and self._view.state not in FINAL:
                 raise Conflict(
-                    f"{self._view.name} is {jobcard.state_words(self._view.state)} on {self._view.device}.",
+                    f"{self._view.name} is {jobcard.state_words(self._view)} on {self._view.device}.",
                     code="promotion.active",
                     hint="Cancel it first, or promote the circuit again for a second job.",
                 )
@@ -250,12 +250,16 @@ class Promotion:
     def __repr__(self) -> str:
         return fallback.text(self)
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """Widget, plain HTML and text: each complete, for whatever the front end can show."""
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Widget, plain HTML and text: each complete, for whatever the front end can show.
+
+        The metadata tells our Lab extension that the HTML is to be shown where the widget's kernel is gone.
+        """
         from jupyter_quantum.lab.widgets.widget import show  # imported late: without a display it is not needed
 
         self._early.join(_PATIENCE_S)
-        return {"text/plain": fallback.text(self), "text/html": fallback.html(self)} | show(self)
+        data = {"text/plain": fallback.text(self), "text/html": fallback.html(self)} | show(self)
+        return data, {"jupyter_quantum": {"saved": "text/html"}}
 
 
 def promote(x: object, hub: Any = None, *, shots: int | None = None, prefer: Prefer = "fidelity") -> Promotion:

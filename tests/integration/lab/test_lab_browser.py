@@ -58,7 +58,7 @@ def test_a_jobs_life_is_live(open_lab: OpenLab, service: Standin, shot: Shot) ->
     service.move(one.id, "completed", cost=6_020_000, seconds=3.9, ended=datetime.now(UTC), on_hold=0)
     expect(row).to_contain_text("done in 4 s · 6.02 credits")
     expect(page.locator(".jq-Quota")).to_have_text("12.88 cr · 2 runs")
-    expect(page.locator(".jq-Spoken")).to_have_text("bell on campus_qpu: completed")
+    expect(page.locator(".jq-Spoken")).to_have_text("bell on campus_qpu: done")
     expect(page.locator(".jp-toast-message")).to_have_count(0)  # the person is looking at it
     page.get_by_title(re.compile("File Browser")).click()
     late = {"ended": datetime.now(UTC) + timedelta(minutes=2), "cost": 410_000, "seconds": 4.0}

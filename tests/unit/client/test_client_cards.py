@@ -64,6 +64,20 @@ def test_quota_card(hub: Hub) -> None:
     assert quota.left == 12_400_000
 
 
+def test_rules_refuse_and_people_reject(service: Service) -> None:
+    """One word for each state everywhere; a no of a person is another word than a no of a rule."""
+    ask = JobRequest(device="fake_torino", name="bell")
+    rule = service.add(ask, state=JobState.REJECTED, error={"code": "policy.refused", "message": "Not allowed."})
+    said = {"code": "approval.rejected", "message": 'Rejected by grace: "Use the emulator first."'}
+    person = service.add(ask, state=JobState.REJECTED, error=said)
+    assert "✕ refused" in cards.jobs_text([rule])
+    assert "✕ rejected" in cards.jobs_text([person])
+    assert "Rejected by grace" in cards.job_text(person)
+    waiting = [service.add(ask, state=state) for state in (JobState.AWAITING_APPROVAL, JobState.QUEUED)]
+    assert "◆ awaiting approval" in cards.jobs_text(waiting)
+    assert "◷ waiting" in cards.jobs_html(waiting)
+
+
 def test_job_card_names_reason_and_money(service: Service) -> None:
     """Waiting, ended, free: each says what a person asks."""
     wait = Wait(p50=60, p90=90, reason="wait.share", words="Waiting because your project used more than its share.")

@@ -62,7 +62,7 @@ def test_run_and_wait(call: Any, file: Path, bell: QuantumCircuit, tmp_path: Pat
     done = call("run", str(file), "--shots", "1000", "--seed", "1", "--wait")
     assert done.exit_code == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] in (["00", "11"], ["11", "00"])
-    assert "completed" in done.stderr
+    assert "  done  " in done.stderr
     piped = call("run", "-", "--wait", "--json", text=file.read_text())
     assert piped.exit_code == 0
     document = json.loads(piped.stdout)
