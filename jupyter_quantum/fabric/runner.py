@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, TypeVar
 
+import aiohttp
 from pydantic import BaseModel
 
 from jupyter_quantum.fabric.failures import failure, refused
 from jupyter_quantum.fabric.frames import Hello, Outcome
 from jupyter_quantum.fabric.pool import Ended, Pool, Session
-from jupyter_quantum.fabric.post import Gone, Poster
 from jupyter_quantum.fabric.settings import Settings
 from jupyter_quantum.wire.runner import (
     PROTOCOL,
@@ -47,8 +47,7 @@ _POLL_BUSY_S: Final = 2.0
 _STARTED_AFTER_S: Final = 0.2
 _BACKOFF_S: Final = (0.1, 10.0)
 _REPORT_TRIES: Final = 8
-_FINAL: Final = frozenset({400, 401, 403, 404, 409, 410, 413, 422})
-"""Statuses after which sending the same message again is of no use."""
+_JSON: Final = {"Content-Type": "application/json"}
 
 
 class _Refused(Exception):
@@ -78,7 +77,7 @@ class Runner:
         self._lease_s = 30.0
         self._grace_s = float("inf")
         self._packages: dict[str, str] = {}
-        self._service = Poster(settings.socket, settings.token)
+        self._http: aiohttp.ClientSession | None = None
 
     def drain(self, grace_s: float = 30.0) -> None:
         """Take no more work; what runs may go on for ``grace_s`` seconds."""
@@ -88,16 +87,22 @@ class Runner:
 
     async def run(self) -> None:
         """Serve until :meth:`drain`, let running tasks end, and end."""
-        try:
-            hello = await self._pool.start()
-            self._packages = hello.packages
-            _say(hello)
-            await self._announce(hello)
-            await self._serve(hello)
-            await self._finish()
-        finally:
-            self._service.close()
-            await self._pool.close()
+        connector = aiohttp.UnixConnector(path=self._settings.socket, limit=0)
+        headers = {"Authorization": f"Bearer {self._settings.token}"}
+        timeout = aiohttp.ClientTimeout(total=60)
+        async with aiohttp.ClientSession(
+            "http://service/", connector=connector, headers=headers, timeout=timeout
+        ) as http:
+            self._http = http
+            try:
+                hello = await self._pool.start()
+                self._packages = hello.packages
+                _say(hello)
+                await self._announce(hello)
+                await self._serve(hello)
+                await self._finish()
+            finally:
+                await self._pool.close()
 
     async def _announce(self, hello: Hello) -> None:
         announce = Announce(
@@ -115,7 +120,7 @@ class Runner:
         while not self._draining.is_set():
             try:
                 welcome = await self._post("announce", announce, Welcome)
-            except (TimeoutError, OSError) as error:
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.warning("the service does not answer (%s); trying again in %.1f s", type(error).__name__, pause)
                 pause = await self._wait(pause)
                 continue
@@ -134,7 +139,7 @@ class Runner:
             except _Refused:
                 await self._wait(1.0)
                 await self._announce(hello)
-            except (TimeoutError, OSError) as error:
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.warning("the service does not answer (%s)", type(error).__name__)
                 pause = await self._wait(pause)
                 if not self._draining.is_set():
@@ -265,18 +270,19 @@ class Runner:
             except _Refused as error:
                 log.info("task %s: report refused (%s)", task.id, error)
                 return None
-            except (TimeoutError, OSError):
+            except (aiohttp.ClientError, TimeoutError, OSError):
                 pause = await self._wait(pause)
         log.warning("task %s: could not be reported", task.id)
         return None
 
     async def _post(self, route: str, message: BaseModel, answer: type[_Model]) -> _Model:
-        status, raw = await self._service.post(f"/runner/v1/{route}", message.model_dump_json().encode())
-        if status in _FINAL:
-            raise _Refused(f"{status}")
-        if status >= 300:
-            raise Gone(f"the service answered {status}")
-        return answer.model_validate_json(raw)
+        assert self._http is not None
+        body = message.model_dump_json().encode()
+        async with self._http.post(f"/runner/v1/{route}", data=body, headers=_JSON) as response:
+            if response.status in {400, 401, 403, 404, 409, 410, 413, 422}:
+                raise _Refused(f"{response.status}")
+            response.raise_for_status()
+            return answer.model_validate_json(await response.read())
 
     async def _wait(self, pause: float) -> float:
         """Wait about ``pause`` seconds (less when drained); returns the next pause."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
 import re
 from collections.abc import Callable
-from http.client import responses
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine
 from tornado.netutil import bind_unix_socket
-from tornado.web import HTTPError
+from tornado.web import Application, HTTPError, RequestHandler
 
 from jupyter_quantum.exceptions import Unauthenticated
 from jupyter_quantum.hub.api.base import body_of, error_for
@@ -30,84 +27,65 @@ log = logging.getLogger("jupyter_quantum.hub")
 _RESULTS = 256 * 1024 * 1024
 """Bytes of one report: a result with the memory of many shots is large, and comes from our own runner."""
 _BEARER = re.compile(r"Bearer (\S+)")
-_REPORT = re.compile(r"/runner/v1/tasks/([a-z0-9_]+)/report")
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
-class _Answering:
-    """Answers one request: no routes, cookies, templates or entity tags, which is most of a general handler's time."""
+class _Handler(RequestHandler):
+    @property
+    def pipeline(self) -> Any:
+        context: Context = self.settings["context"]
+        return context.pipeline
 
-    def __init__(self, context: Context, token: str, announced: Callable[[Announce], None]) -> None:
-        self._context = context
-        self._token = token.encode()
-        self._announced = announced
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def __call__(self, request: HTTPServerRequest) -> None:
-        """Called with each request once it is read."""
-        task = asyncio.get_running_loop().create_task(self._serve(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, request: HTTPServerRequest) -> None:
-        status, answer = 200, None
-        try:
-            self._check(request)
-            answer = await self._route(request)
-        except Exception as raised:
-            status, error = error_for(raised)
-            if status == 500:
-                log.error("%s failed", request.path, exc_info=raised)
-            answer = body_of(error)
-        _reply(request, status, answer.model_dump_json().encode())
-
-    def _check(self, request: HTTPServerRequest) -> None:
+    def prepare(self) -> None:
         """Only whoever holds the token of this start may go on."""
-        found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
-        if found is None or not hmac.compare_digest(found[1].encode(), self._token):
+        found = _BEARER.fullmatch(self.request.headers.get("Authorization", ""))
+        token: str = self.settings["token"]
+        if found is None or not hmac.compare_digest(found[1].encode(), token.encode()):
             raise Unauthenticated("The runner's token is not valid.")
 
-    async def _route(self, request: HTTPServerRequest) -> BaseModel:
-        pipeline: Any = self._context.pipeline
-        task = _REPORT.fullmatch(request.path)
-        if request.method != "POST":
-            raise HTTPError(405)
-        answer: BaseModel
-        if task is not None:
-            answer = await pipeline.report_task(task[1], _body(request, TaskReport))
-        elif request.path == "/runner/v1/lease":
-            answer = await pipeline.lease(_body(request, LeaseRequest))
-        elif request.path == "/runner/v1/announce":
-            words = _body(request, Announce)
-            answer = await pipeline.announce(words)
-            self._announced(words)
-        else:
-            raise HTTPError(404)
-        return answer
+    def body(self, model: type[Body]) -> Body:
+        try:
+            return model.model_validate_json(self.request.body)
+        except ValidationError as error:
+            raise malformed(error) from error
+
+    def reply(self, answer: BaseModel) -> None:
+        self.set_header("Content-Type", "application/json; charset=UTF-8")
+        self.finish(answer.model_dump_json())
+
+    def compute_etag(self) -> None:
+        """None: nothing here is cached."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Errors look as they do on the public routes."""
+        raised = kwargs["exc_info"][1] if kwargs.get("exc_info") else HTTPError(status_code)
+        status, error = error_for(raised)
+        self.set_status(status)
+        self.reply(body_of(error))
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """Log defects with their trace."""
+        if error_for(value)[0] == 500:
+            log.error("%s failed", self.request.path, exc_info=value)
 
 
-def _body(request: HTTPServerRequest, model: type[Body]) -> Body:
-    try:
-        return model.model_validate_json(request.body)
-    except ValidationError as error:
-        raise malformed(error) from error
+class _Announcing(_Handler):
+    async def post(self) -> None:
+        words = self.body(Announce)
+        welcome = await self.pipeline.announce(words)
+        self.settings["announced"](words)
+        self.reply(welcome)
 
 
-def _reply(request: HTTPServerRequest, status: int, raw: bytes) -> None:
-    connection = request.connection
-    if connection is None:
-        return
-    headers = HTTPHeaders({"Content-Type": "application/json; charset=UTF-8", "Content-Length": str(len(raw))})
-    start = ResponseStartLine("HTTP/1.1", status, responses.get(status, "Unknown"))
-    connection.write_headers(start, headers, raw).add_done_callback(_seen)
-    connection.finish()
+class _Leasing(_Handler):
+    async def post(self) -> None:
+        self.reply(await self.pipeline.lease(self.body(LeaseRequest)))
 
 
-def _seen(written: asyncio.Future[None]) -> None:
-    """A runner that has gone meanwhile is noticed by its leases."""
-    if not written.cancelled():
-        written.exception()
+class _Reporting(_Handler):
+    async def post(self, task: str) -> None:
+        self.reply(await self.pipeline.report_task(task, self.body(TaskReport)))
 
 
 class RunnerServer:
@@ -121,8 +99,14 @@ class RunnerServer:
     """
 
     def __init__(self, context: Context, socket: Path, token: str, announced: Callable[[Announce], None]) -> None:
-        answering = _Answering(context, token, announced)
-        self._server = HTTPServer(answering, max_body_size=_RESULTS, max_buffer_size=_RESULTS)
+        routes = [
+            (r"/runner/v1/announce", _Announcing),
+            (r"/runner/v1/lease", _Leasing),
+            (r"/runner/v1/tasks/([a-z0-9_]+)/report", _Reporting),
+        ]
+        settings: dict[str, Any] = {"context": context, "token": token, "announced": announced}
+        app = Application(routes, None, None, log_function=lambda _: None, **settings)
+        self._server = HTTPServer(app, max_body_size=_RESULTS, max_buffer_size=_RESULTS)
         self._server.add_socket(bind_unix_socket(str(socket), mode=0o600))
 
     async def close(self) -> None:
