@@ -151,7 +151,7 @@ class Reconciling:
             await self._reject(row, error)
             return
         ticket = self._validating.offer(run.parcel, run.device, row.principal, row.id)
-        await self._submitting.drive(run, ticket, None)
+        await self._submitting.drive(run, ticket, stored=True)
 
     async def _run(self, row: JobRow) -> Run:
         """The job as a run, its owner as the hub knows them now. Raises what forbids going on."""

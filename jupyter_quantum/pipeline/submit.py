@@ -1,14 +1,16 @@
-"""Stage *submit*: the door. A draft is stored while a worker validates it; then one transaction decides everything.
+"""Stage *submit*: the door. A worker validates what was sent; then one transaction decides everything.
 
 That transaction takes the hold and moves the job as far as it can go now: to *awaiting approval*, to *queued*, or,
-where it is next and a slot is free, to *scheduled*, and then the worker that prepared it goes on with the run.
+where it is next and a slot is free, to *scheduled*, and then the worker that prepared it goes on with the run. It
+writes the draft as well, unless validation takes longer than a moment: then that is written before. Nobody is told
+of a job that is not written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -41,6 +43,7 @@ from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, single
 from jupyter_quantum.pipeline.views import decision_view, error_body, error_of, job_view
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import ApprovalRow, JobRow
+from jupyter_quantum.store.view import mismatch
 from jupyter_quantum.wire.base import ErrorBody, digest_of
 from jupyter_quantum.wire.jobs import JobRequest, JobView, ReportRow
 from jupyter_quantum.wire.runner import Prepared
@@ -49,6 +52,8 @@ __all__ = ["Run", "Submitting"]
 
 _SOON_S = 2
 """A client asks again so soon (seconds) while a runner is on its way."""
+_MOMENT_S = 0.03
+"""Seconds for which the draft is held back, so that a quick validation costs one transaction instead of two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,8 @@ class Submitting:
         self._scheduling = scheduling
         self._reports = reports
         self._live = live
+        self._coming: dict[tuple[str, str], tuple[str | None, asyncio.Task[JobRow]]] = {}
+        """By owner and Idempotency-Key: digest of the body, and the way through the door of what is not stored yet."""
 
     async def submit(self, who: Principal, request: JobRequest, key: str | None, wait_s: float) -> JobView:
         """Take a request through the door; see ``Pipeline.submit``."""
@@ -119,7 +126,7 @@ class Submitting:
         parcel, promised = await self._parcel(who, request, project)
         run = self._draft(who, request, project, device, parcel, promised, key)
         with self._context.bus.follow(run.row.id) as news:
-            row = await self._through(run)
+            row = await (self._joined(run) or self._through(run))
             if row.id != run.row.id:
                 return await self._first_answer(row.id, wait_s)
             if row.state is JobState.REJECTED:
@@ -180,22 +187,34 @@ class Submitting:
 
     # The door
 
+    def _joined(self, run: Run) -> Awaitable[JobRow] | None:
+        """The same request (by its key) that is on its way already; raises Conflict where the body is another."""
+        body, first = self._coming.get((run.row.principal, run.row.idempotency or ""), (None, None))
+        if first is None:
+            return None
+        if body != run.row.body:
+            raise mismatch()
+        return asyncio.shield(first)
+
     async def _through(self, run: Run) -> JobRow:
-        """Validate while the draft is stored, then decide; not ended by a client that goes away."""
+        """Validate, then decide; not ended by a client that goes away."""
         try:
             self._admit(run)
         except Unavailable:
             raise
         except QuantumError as error:
             return await self._refuse_at_once(run, error)
+        work = self._context.background.start(self._enter(run), f"submit {run.row.id}")
+        if run.row.idempotency is not None:
+            key = (run.row.principal, run.row.idempotency)
+            self._coming[key] = (run.row.body, work)
+            work.add_done_callback(lambda _: self._coming.pop(key))
+        return await asyncio.shield(work)
+
+    async def _enter(self, run: Run) -> JobRow:
         await self._context.keep(run.parcel.circuits.data)
         ticket = self._validating.offer(run.parcel, run.device, run.row.principal, run.row.id)
-
-        def store() -> Awaitable[str]:
-            return self._context.store.write(lambda tx: self._store(tx, run))
-
-        name = f"submit {run.row.id}"
-        return await asyncio.shield(self._context.background.start(self.drive(run, ticket, store), name))
+        return await self.drive(run, ticket, stored=False)
 
     def _admit(self, run: Run) -> None:
         """What can be said without looking into the circuits. Raises what forbids it."""
@@ -229,30 +248,23 @@ class Submitting:
     async def _refuse_at_once(self, run: Run, error: QuantumError) -> JobRow:
         """Record a refusal that needed no validation."""
         await self._context.keep(run.parcel.circuits.data)
+        return await self._record(run, error, stored=False)
 
-        def write(tx: Tx) -> JobRow:
-            first = self._store(tx, run)
-            return tx.job(first) if first != run.row.id else self._reject(tx, run.row.id, error)
-
-        row = await self._context.store.write(write)
-        if row.id == run.row.id:
-            self._live.moved(row)
-        return row
-
-    async def drive(self, run: Run, ticket: Ticket, store: Callable[[], Awaitable[str]] | None) -> JobRow:
-        """From the validation's answer to the decision. Also for jobs that were drafts when the service stopped."""
+    async def drive(self, run: Run, ticket: Ticket, *, stored: bool) -> JobRow:
+        """From the validation's answer to the decision. ``stored``: drafts of before the service stopped."""
         try:
-            if store is not None:
-                first = await store()
+            if not stored and not await self._validating.soon(ticket, _MOMENT_S):
+                first = await self._context.store.write(lambda tx: self._store(tx, run))
                 if first != run.row.id:
                     return await self._context.store.read(lambda view: view.job(first))
+                stored = True
             try:
                 ticket, report = await self._validating.found(ticket)
                 prepared = single(report)
                 verdict = self._judge(run, prepared)
             except QuantumError as error:
-                return await self._record(run, error)
-            return await self._commit(run, verdict, ticket)
+                return await self._record(run, error, stored)
+            return await self._commit(run, verdict, ticket, stored)
         finally:
             self._validating.close(ticket)
 
@@ -272,10 +284,9 @@ class Submitting:
         decision = self._deciding.ask(run.asker, run.project, run.device, prepared, cost)
         return _Verdict(prepared, cost, decision)
 
-    async def _commit(self, run: Run, verdict: _Verdict, ticket: Ticket) -> JobRow:
-        """One transaction: validated, the hold, and as far as it can go now."""
-        executable = verdict.prepared.executable or b""
-        await self._context.keep(executable)
+    async def _commit(self, run: Run, verdict: _Verdict, ticket: Ticket, stored: bool) -> JobRow:
+        """One transaction: the draft where it is not stored, validated, the hold, and as far as it can go now."""
+        await self._context.keep(verdict.prepared.executable or b"")
         columns = verdict.columns(run)
         others = self._deciding.alternatives(run.device, verdict.prepared) if verdict.cost.at_most else []
         start: Start | None = None
@@ -283,31 +294,50 @@ class Submitting:
             start = self._scheduling.reserve(_ahead(run.row, columns))
 
         def write(tx: Tx) -> JobRow:
-            decision = verdict.decision
-            if decision.effect == "refuse":
-                return self._reject(tx, run.row.id, _policy_error(decision), **columns)
-            self._context.refer(tx, executable, verdict.prepared.digest or "")
-            tx.move(run.row.id, JobState.VALIDATED, actor=run.row.principal, **columns)
-            accounts = self._deciding.accounts(run.row.principal, run.row.owner, run.project)
-            try:
-                tx.hold(run.row.id, accounts, verdict.cost.at_most)
-            except QuotaExceeded as error:
-                return self._reject(tx, run.row.id, self._deciding.say_quota(error, others))
-            if decision.effect == "needs_approval":
-                return self._ask_person(tx, run, verdict)
-            queued = tx.move(run.row.id, JobState.QUEUED, actor=run.row.principal)
-            return queued if start is None else self._scheduling.write(tx, start)
+            first = run.row.id if stored else self._store(tx, run)
+            return self._decided(tx, run, verdict, columns, start, others) if first == run.row.id else tx.job(first)
 
         try:
             row = await self._context.store.write(write)
         except Conflict:  # cancelled while it was validated
             self._scheduling.unreserve(run.row.id)
+            if not stored:
+                raise
             return await self._context.store.read(lambda view: view.job(run.row.id))
         except BaseException:
             self._scheduling.unreserve(run.row.id)
             raise
-        self._goes_on(run, verdict, row, start, ticket)
+        if row.id == run.row.id:
+            self._goes_on(run, verdict, row, start, ticket)
+        else:
+            self._scheduling.unreserve(run.row.id)
+            self._scheduling.kick(run.row.device)
         return row
+
+    def _decided(
+        self,
+        tx: Tx,
+        run: Run,
+        verdict: _Verdict,
+        columns: dict[str, Any],
+        start: Start | None,
+        others: list[tuple[str, Cost]],
+    ) -> JobRow:
+        """The moves from the draft to where the job waits, starts or ends."""
+        decision, job = verdict.decision, run.row.id
+        if decision.effect == "refuse":
+            return self._reject(tx, job, _policy_error(decision), **columns)
+        self._context.refer(tx, verdict.prepared.executable or b"", verdict.prepared.digest or "")
+        tx.move(job, JobState.VALIDATED, actor=run.row.principal, **columns)
+        accounts = self._deciding.accounts(run.row.principal, run.row.owner, run.project)
+        try:
+            tx.hold(job, accounts, verdict.cost.at_most)
+        except QuotaExceeded as error:
+            return self._reject(tx, job, self._deciding.say_quota(error, others))
+        if decision.effect == "needs_approval":
+            return self._ask_person(tx, run, verdict)
+        queued = tx.move(job, JobState.QUEUED, actor=run.row.principal)
+        return queued if start is None else self._scheduling.write(tx, start)
 
     async def decide_again(self, run: Run, prepared: Prepared) -> JobRow:
         """Queue a job that was validated anew, with the hold that it has.
@@ -388,14 +418,21 @@ class Submitting:
 
     # Refusals
 
-    async def _record(self, run: Run, error: QuantumError) -> JobRow:
-        """Record a refusal after the draft was stored."""
+    async def _record(self, run: Run, error: QuantumError, stored: bool) -> JobRow:
+        """Record a refusal, with the draft where that is not stored."""
         try:
-            row = await self._context.store.write(lambda tx: self._reject(tx, run.row.id, error))
+            row = await self._context.store.write(lambda tx: self._refused(tx, run, error, stored))
         except Conflict:  # cancelled meanwhile
+            if not stored:
+                raise
             return await self._context.store.read(lambda view: view.job(run.row.id))
-        self._live.moved(row)
+        if row.id == run.row.id:
+            self._live.moved(row)
         return row
+
+    def _refused(self, tx: Tx, run: Run, error: QuantumError, stored: bool) -> JobRow:
+        first = run.row.id if stored else self._store(tx, run)
+        return self._reject(tx, run.row.id, error) if first == run.row.id else tx.job(first)
 
     @staticmethod
     def _reject(tx: Tx, job_id: str, error: QuantumError, **columns: Any) -> JobRow:

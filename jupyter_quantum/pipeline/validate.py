@@ -116,6 +116,12 @@ class Validating:
         self._context.board.put(fresh)
         return fresh
 
+    async def soon(self, ticket: Ticket, within_s: float) -> bool:
+        """Whether the answer is there after at most ``within_s`` seconds."""
+        answer = ticket.outcome
+        await asyncio.wait((answer,), timeout=within_s)
+        return answer.done() and not answer.cancelled() and answer.exception() is None
+
     async def found(self, ticket: Ticket) -> tuple[Ticket, TaskReport]:
         """The ticket that was answered at last, and the answer.
 

@@ -36,7 +36,7 @@ from jupyter_quantum.store.rows import (
     ReportRow,
 )
 
-__all__ = ["View", "absent"]
+__all__ = ["View", "absent", "mismatch"]
 
 R = TypeVar("R")
 
@@ -48,6 +48,15 @@ _LAST_SEQ = select(func.coalesce(func.max(t.events.c.seq), 0))
 def absent(what: str) -> NotFound:
     """The one answer for what is absent or belongs to somebody else."""
     return NotFound(f"No such {what}, or it is not visible to you.")
+
+
+def mismatch() -> Conflict:
+    """What to answer to a key that came with another body before."""
+    return Conflict(
+        "This Idempotency-Key was sent before, with another request.",
+        code="idempotency.mismatch",
+        hint="Use a new key for a new request.",
+    )
 
 
 class View:
@@ -200,11 +209,7 @@ class View:
         if found is None:
             return None
         if found.body != body:
-            raise Conflict(
-                "This Idempotency-Key was sent before, with another request.",
-                code="idempotency.mismatch",
-                hint="Use a new key for a new request.",
-            )
+            raise mismatch()
         return str(found.id)
 
 
