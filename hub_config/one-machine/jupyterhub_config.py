@@ -7,7 +7,7 @@ The service, its runner and the store run on this machine; people, groups and si
 marked, keep the rest. Circuits run on emulators of real devices until a runner with other devices is added.
 """
 
-from jupyter_quantum.hub.configure import configure
+from jupyter_quantum.hub import configure
 
 c = get_config()  # noqa: F821 (the hub gives it)
 
