@@ -84,7 +84,9 @@ class JobRequest(_Work):
 
     device: str
     report: str | None = None
-    max_price: Credits | None = Field(default=None, description="refuse where it may cost more than this")
+    max_price: Annotated[Credits | None, Field(ge=0, lt=2**63)] = Field(
+        default=None, description="refuse where it may cost more than this"
+    )
     reason: Annotated[str | None, Field(max_length=1000)] = Field(default=None, description="for an approver")
 
 

@@ -105,6 +105,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Security-Policy", _CSP)
+        self.set_header("Cross-Origin-Opener-Policy", "same-origin")  # a window that a notebook opened is not its own
         self.clear_header("Server")
 
     def compute_etag(self) -> None:
@@ -152,7 +153,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
                 code="auth.interactive",
                 hint="Open the quantum page of the hub.",
             )
-        if who.interactive and self.request.method not in _SAFE:
+        if who.interactive and not self._is_visit():
             self._check_xsrf()
         return who
 
@@ -171,10 +172,20 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
                 details={"scope": scope.value},
             )
 
+    def _is_visit(self) -> bool:
+        """Whether a browser shows this address to a person (clients that do not say count as such).
+
+        A notebook's script runs on this origin too and sends the cookie along: what it reads, it could act with.
+        """
+        return self.request.method in _SAFE and self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+
     def _check_xsrf(self) -> None:
         try:
+            if self.request.headers.get("Sec-Fetch-Mode") == "no-cors":  # the hub's check would let its reads pass
+                raise HTTPError(403)
             self.check_xsrf_cookie()
         except HTTPError as error:
+            self.identified = None  # so that the error's page carries no token either
             raise Refused(
                 "The request does not carry this page's token (X-XSRFToken).", code="auth.xsrf", hint="Reload the page."
             ) from error
@@ -214,9 +225,9 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
 class Page(Handler):
     """Base of web pages: a person signs in by the hub; nobody signed in is sent to the hub's login.
 
-    ``cookie_only`` pages and every unsafe method ask the hub afresh and need the XSRF token (form field ``_xsrf`` or
-    header ``X-XSRFToken``); ``self.xsrf_token`` is its value. The content security policy allows scripts, styles and
-    images of this service only, none inline.
+    ``cookie_only`` pages and every unsafe method ask the hub afresh. They, and whatever a script asks for, need the
+    XSRF token (form field or query parameter ``_xsrf``, or header ``X-XSRFToken``); ``self.xsrf_token`` is its value.
+    The content security policy allows scripts, styles and images of this service only, none inline.
     """
 
     label = "page"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 import pytest
 
 from jupyter_quantum.hub.auth import HubDirectory
-from tests.unit.hub.support import JOB, READ, SUBMIT, Service, signed_in
+from tests.unit.hub.support import ALL, JOB, READ, SUBMIT, Service, signed_in
 
 
 async def submit(service: Service, token: str, device: str) -> int:
@@ -97,3 +98,25 @@ async def test_both_spellings_of_a_token_work(service: Service, header: str) -> 
     """`token` and `Bearer`, in any case."""
     service.hub.add("t", [READ])
     assert (await service.fetch("api/v1/me", headers={"Authorization": header})).code == 200
+
+
+@pytest.mark.parametrize("path", ["", "api/v1/jobs", "api/v1/approvals", "api/v1/events"])
+@pytest.mark.parametrize("mode", ["cors", "same-origin", "no-cors"])
+async def test_a_script_reads_nothing_with_a_persons_cookie(service: Service, path: str, mode: str) -> None:
+    """A notebook's script, on the same origin, gets neither the page (whose forms carry the token) nor data."""
+    login = await signed_in(service, service.hub.add("t", ALL))
+    script = {"Cookie": login["Cookie"], "Sec-Fetch-Mode": mode, "Sec-Fetch-Site": "same-origin"}
+    answer = await service.fetch(path, headers=script)
+    assert answer.code == 403
+    assert login["X-XSRFToken"].encode() not in answer.body
+
+
+async def test_the_pages_own_script_reads_with_its_token(service: Service) -> None:
+    """By header, or in the address where a header cannot be sent; a visit needs neither."""
+    login = await signed_in(service, service.hub.add("t", ALL))
+    script = {"Cookie": login["Cookie"], "Sec-Fetch-Mode": "cors"}
+    visit = {"Cookie": login["Cookie"], "Sec-Fetch-Mode": "navigate"}
+    assert (await service.fetch("api/v1/jobs", headers=script | {"X-XSRFToken": login["X-XSRFToken"]})).code == 200
+    assert (await service.fetch(f"api/v1/jobs?_xsrf={quote(login['X-XSRFToken'])}", headers=script)).code == 200
+    answer = await service.fetch("api/v1/jobs", headers=visit)
+    assert (answer.code, answer.headers["Cross-Origin-Opener-Policy"]) == (200, "same-origin")

@@ -223,3 +223,13 @@ async def test_before_the_pipeline_is_there_the_service_says_so(service: Service
     answer = await service.fetch("api/v1/me", token=token)
     assert (answer.code, json.loads(answer.body)["code"]) == (503, "service.starting")
     assert (await service.fetch("health/live")).code == 200
+
+
+@pytest.mark.parametrize("cap", [-1, 2**63, 10**30])
+async def test_a_price_cap_is_an_amount(service: Service, cap: int) -> None:
+    """What no account can hold is refused at the door, and breaks nothing behind it."""
+    token = service.hub.add("t", [SUBMIT])
+    body = json.dumps({**JOB, "max_price": cap})
+    answer = await service.fetch("api/v1/jobs", token=token, method="POST", body=body)
+    assert (answer.code, json.loads(answer.body)["code"]) == (422, "request.malformed")
+    assert service.pipeline.calls == []

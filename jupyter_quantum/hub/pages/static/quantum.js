@@ -1,6 +1,8 @@
 // Keeps the page up to date while somebody looks at it. The page is complete without this script.
 // A part is replaced only where it changed, and never while the reader's focus, a text or an open detail is in it.
 
+// A script without this token is not ours: notebooks run on this origin, too.
+const token = document.body.dataset.xsrf;
 const parts = () => new Map([...document.querySelectorAll("[data-live]")].map((part) => [part.dataset.live, part]));
 const busy = (part) =>
   part.contains(document.activeElement) || part.querySelector("details[open]") !== null;
@@ -16,7 +18,8 @@ async function refresh() {
     waiting = true;
     return;
   }
-  const answer = await fetch(location.pathname, { headers: { Accept: "text/html" }, redirect: "manual" });
+  const headers = { Accept: "text/html", "X-XSRFToken": token };
+  const answer = await fetch(location.pathname, { headers, redirect: "manual" });
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const coming = [...fresh.querySelectorAll("[data-live]")];
@@ -65,7 +68,7 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
-const stream = new EventSource(document.body.dataset.events);
+const stream = new EventSource(`${document.body.dataset.events}?_xsrf=${encodeURIComponent(token)}`);
 for (const type of ["job.moved", "quota.changed", "device.changed", "approval.changed"]) {
   stream.addEventListener(type, soon);
 }
