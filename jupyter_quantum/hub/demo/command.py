@@ -78,10 +78,10 @@ def _run(data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen:
     try:
         hub.wait_ready()
         screen.say("Ready.")
+        _show(screen.answer, hub.url, passwords, data_dir if keep else None)
         if ready_file:
             service = f"http://127.0.0.1:{settings.service_port}/services/quantum"
             _write_ready(ready_file, hub.url, passwords, service)
-        _show(screen.answer, hub.url, passwords, data_dir if keep else None)
         code = hub.wait()
         screen.progress.print(f"The hub ended by itself.\n{hub.last_lines()}", style="red", markup=False)
         return code or 1

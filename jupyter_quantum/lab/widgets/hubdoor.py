@@ -35,8 +35,8 @@ class HubDoor:
         return self._hub._connection.post("reports", ReportView, request)
 
     def _request(self, work: object, shots: int | None) -> ReportRequest:
-        """The request for this work. Its circuits are written once, by the cell that promotes them: what the widget asks
-        later, on a thread of its own, reads no circuit that a cell may be working on."""
+        """The request for this work. Its circuits are written once, by the cell that promotes them: what the widget
+        asks later, on a thread of its own, reads no circuit that a cell may be working on."""
         with self._asking:
             if self._asked is None or self._asked[0] is not work:
                 self._asked = (work, shots, self._written(work, shots))

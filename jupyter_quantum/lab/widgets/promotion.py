@@ -48,6 +48,7 @@ class Promotion:
         self._result: dict[str, Any] | None = None
         self._estimates: list[str] = []
         self._dry_runs: dict[str, DryRun | None] = {}
+        self._dry_reports: dict[str, ReportView] = {}
         self._view: JobView | None = None
         self._selected: str | None = None
         self.prefer: Prefer = prefer
@@ -111,7 +112,9 @@ class Promotion:
                     hint="Cancel it first, or promote the circuit again for a second job.",
                 )
             self._selected = row.device
-            view = self._door.submit(self._report, row.device, reason=reason, max_price=row.price_at_most)
+            # With its dry run where there is one: whoever approves sees it.
+            report = self._dry_reports.get(row.device, self._report)
+            view = self._door.submit(report, row.device, reason=reason, max_price=row.price_at_most)
             self._start(view)
         return self.job
 
@@ -144,7 +147,7 @@ class Promotion:
             if not rows.plottable(self.row(device)):
                 return None
             report = self._door.report(self._work, shots=self._shots, devices=[device], dry_run=device)
-            self._dry_runs[device] = report.dry_run
+            self._dry_runs[device], self._dry_reports[device] = report.dry_run, report
             self._tell()
         return self._dry_runs[device]
 
@@ -188,6 +191,7 @@ class Promotion:
         self._report = report
         self._selected = rows.pick(report.rows, self.prefer)
         self._dry_runs = {} if report.dry_run is None else {report.dry_run.device: report.dry_run}
+        self._dry_reports = {}
 
     def _prefetch(self) -> None:
         """The dry run of the device that is selected at first; without one, the widget shows the reason on demand."""

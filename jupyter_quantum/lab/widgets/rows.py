@@ -95,14 +95,17 @@ def _start(row: ReportRow) -> str:
     return "now" if row.wait.p50 < 1 else f"about {words.seconds(row.wait.p50)}"
 
 
-def _success(row: ReportRow) -> str:
+def _success(row: ReportRow, digits: int) -> str:
     if row.noise_free:
         return "noise-free"
-    if row.success is None:
-        return "–"
     found = row.success
-    narrow = f"{found.low:.2f}" == f"{found.high:.2f}"
-    return words.with_range(found.value, found.low, found.high, 3 if narrow else 2)
+    return "–" if found is None else words.with_range(found.value, found.low, found.high, digits)
+
+
+def _digits(rows: Sequence[ReportRow]) -> int:
+    """One precision for the whole column: three where two would hide a range."""
+    ranges = [row.success for row in rows if row.success is not None and not row.noise_free]
+    return 3 if any(f"{one.low:.2f}" == f"{one.high:.2f}" for one in ranges) else 2
 
 
 def _count(value: int | None) -> str:
@@ -242,7 +245,7 @@ def row_view(row: ReportRow, report: ReportView, best: ReportRow | None, now: da
         "cells": {
             "two_qubit": _count(row.two_qubit_gates),
             "depth": _count(row.depth),
-            "success": _success(row),
+            "success": _success(row, _digits(report.rows)),
             "start": _start(row),
             "price": words.price(row.price),
         },
