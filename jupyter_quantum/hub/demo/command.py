@@ -17,6 +17,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from jupyter_quantum.exceptions import QuantumError
+from jupyter_quantum.hub.demo import credentials
 from jupyter_quantum.hub.demo.accounts import PEOPLE, hashed, new_password
 from jupyter_quantum.hub.demo.config import Settings
 from jupyter_quantum.hub.demo.proxy import ensure_proxy
@@ -48,6 +49,7 @@ def demo(
     screen = _Screen(time.monotonic(), Console(stderr=True, highlight=False), Console(highlight=False))
     try:
         _end_on_signals()
+        credentials.refuse(os.environ)
         with data_directory(keep) as data_dir:
             code = _run(data_dir, choose_port(port, screen.say), ready_file, keep, screen)
     except KeyboardInterrupt:
