@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from operator import attrgetter
-from typing import Any, Final, Generic, TypeVar, get_type_hints
+from typing import Any, Final, Generic, TypeVar, cast, get_type_hints
 
-from sqlalchemy import Insert, Select, Table, Update, bindparam, insert, select, update
+from sqlalchemy import Connection, CursorResult, Executable, Select, Table, bindparam, insert, select, update
 
 from jupyter_quantum.store import rows, tables
 
@@ -24,6 +24,7 @@ __all__ = [
     "JOBS",
     "REPORTS",
     "Codec",
+    "Statement",
     "micros",
     "moment",
 ]
@@ -49,9 +50,56 @@ def _reader(kind: Any) -> Callable[[Any], Any] | None:
     text = str(kind)
     if "datetime" in text:
         return moment
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return kind
+    if kind is bool or (isinstance(kind, type) and issubclass(kind, StrEnum)):
+        return cast("Callable[[Any], Any]", kind)
     return None
+
+
+class Statement:
+    """A statement that is compiled once and run often: SQLAlchemy's way from one to its text takes longer than SQLite.
+
+    Parameters and results are the driver's own, which for our columns (integers, floats, texts, bytes) are Python's.
+    """
+
+    def __init__(self, statement: Executable, columns: Iterable[str] | None = None) -> None:
+        self._statement: Any = statement
+        self._columns = None if columns is None else list(columns)
+        self._compiled: dict[str, _Compiled] = {}
+
+    def run(self, conn: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
+        """Run it with these parameters."""
+        compiled = self._for(conn)
+        return conn.exec_driver_sql(compiled.text, compiled.given(values))
+
+    def run_each(self, conn: Connection, values: Sequence[Mapping[str, Any]]) -> None:
+        """Run it for each of these."""
+        compiled = self._for(conn)
+        given = [compiled.given(one) for one in values]
+        conn.exec_driver_sql(compiled.text, given[0] if len(given) == 1 else given)
+
+    def _for(self, conn: Connection) -> _Compiled:
+        dialect = conn.dialect
+        found = self._compiled.get(dialect.name)
+        if found is None:
+            made = self._statement.compile(dialect=dialect, column_keys=self._columns)
+            names = tuple(made.positiontup) if made.positional else None
+            fixed = {name: value for name, value in made.params.items() if value is not None}
+            found = self._compiled[dialect.name] = _Compiled(str(made), names, fixed)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A statement's text for one dialect, its parameters in their order (None: by name), and those that are fixed."""
+
+    text: str
+    names: tuple[str, ...] | None
+    fixed: Mapping[str, Any]
+
+    def given(self, values: Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
+        """The parameters as the driver takes them."""
+        whole = {**self.fixed, **values} if self.fixed else values
+        return dict(whole) if self.names is None else tuple(map(whole.__getitem__, self.names))
 
 
 class Codec(Generic[R]):
@@ -70,8 +118,8 @@ class Codec(Generic[R]):
         self._times = tuple(name for name in self.names if _reader(kinds[name]) is moment)
         self._readers = tuple((at, r) for at, name in enumerate(self.names) if (r := _reader(kinds[name])))
         self.select: Select[Any] = select(*(table.c[name] for name in self.names))
-        self.one: Select[Any] = self.select.where(table.c[key] == bindparam("key"))
-        self.insert: Insert = insert(table)
+        self.one = Statement(self.select.where(table.c[key] == bindparam("key")))
+        self.insert = Statement(insert(table), self.names)
         self.update = cache(self._update)
 
     def encode(self, row: R, names: Iterable[str] | None = None) -> dict[str, Any]:
@@ -99,13 +147,13 @@ class Codec(Generic[R]):
             values[self._at[name]] = value
         return self.row(*values)
 
-    def _update(self, names: frozenset[str]) -> Update:
+    def _update(self, names: frozenset[str]) -> Statement:
         """Update of these columns; binds ``old_key`` and, where there is a guard, ``old_guard``."""
         where = self.table.c[self.key] == bindparam("old_key")
         if self.guard:
             where = where & (self.table.c[self.guard] == bindparam("old_guard"))
         values: Mapping[str, Any] = {name: bindparam(name) for name in sorted(names)}
-        return update(self.table).where(where).values(values)
+        return Statement(update(self.table).where(where).values(values))
 
 
 JOBS: Final = Codec(rows.JobRow, tables.jobs, "id", guard="version")

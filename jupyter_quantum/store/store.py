@@ -85,7 +85,7 @@ class Store:
             event.listen(engine, "connect", _prepare_sqlite)
 
             def start(conn: Connection) -> None:
-                conn.exec_driver_sql(begin)
+                conn.connection.cursor().execute(begin)
 
             event.listen(engine, "begin", start)
         return engine

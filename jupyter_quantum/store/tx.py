@@ -33,13 +33,29 @@ GENESIS: Final = bytes(32)
 
 _LEAD: Final = "leader"
 _NOTHING: Final[Mapping[str, Any]] = {}
-_UNNUMBERED: Final = select(*c.EVENTS.select.selected_columns, t.events.c.pos).where(t.events.c.seq.is_(None))
-_LAST: Final = (
+_UNNUMBERED: Final = c.Statement(
+    select(*c.EVENTS.select.selected_columns, t.events.c.pos)
+    .where(t.events.c.seq.is_(None))
+    .order_by(t.events.c.pos)
+    .limit(bindparam("most"))
+)
+_LAST: Final = c.Statement(
     select(t.events.c.seq, t.events.c.chain).where(t.events.c.seq.is_not(None)).order_by(t.events.c.seq.desc()).limit(1)
 )
-_NUMBER: Final = (
+_NUMBER: Final = c.Statement(
     update(t.events).where(t.events.c.pos == bindparam("key")).values(seq=bindparam("number"), chain=bindparam("link"))
 )
+_FENCED: Final = c.Statement(
+    update(t.leases)
+    .where(t.leases.c.name == bindparam("key"), t.leases.c.fence == bindparam("mine"))
+    .values(fence=bindparam("same"))
+)
+
+
+_KEEP: Final = {
+    dialect.dialect.name: c.Statement(dialect.insert(t.blobs).on_conflict_do_nothing(), ["digest", "raw"])
+    for dialect in (sqlite, postgresql)
+}
 
 
 def chained(before: bytes, leaf: bytes) -> bytes:
@@ -156,8 +172,9 @@ class Tx(Lifecycle):
         if len(raw) >= INLINE:
             return self._files.put(raw)
         digest = digest_of(raw)
-        statement = self._dialect().insert(t.blobs).on_conflict_do_nothing()
-        self._conn.execute(statement, {"digest": digest, "raw": raw})
+        if digest not in self._blobs:
+            self._blobs.add(digest)
+            _KEEP[self._conn.dialect.name].run(self._conn, {"digest": digest, "raw": raw})
         return digest
 
     # -- the lead --------------------------------------------------------------------------------------------------
@@ -184,14 +201,12 @@ class Tx(Lifecycle):
 
         Raises Conflict ``fence`` where another leads now.
         """
-        lease = t.leases.c
-        mine = update(t.leases).where(lease.name == _LEAD, lease.fence == fence).values(fence=fence)
-        if self._conn.execute(mine).rowcount != 1:
+        if _FENCED.run(self._conn, {"key": _LEAD, "mine": fence, "same": fence}).rowcount != 1:
             raise Conflict("Another process leads now.", code="fence")
-        found = self._reading().execute(_UNNUMBERED.order_by(t.events.c.pos).limit(limit)).all()
+        found = _UNNUMBERED.run(self._reading(), {"most": limit}).all()
         if not found:
             return []
-        last = self._conn.execute(_LAST).first()
+        last = _LAST.run(self._conn, {}).first()
         seq, chain = (0, GENESIS) if last is None else (last.seq, bytes(last.chain))
         numbered: list[EventRow] = []
         links: list[dict[str, Any]] = []
@@ -200,5 +215,5 @@ class Tx(Lifecycle):
             seq, chain = seq + 1, chained(chain, event.leaf)
             numbered.append(replace(event, seq=seq, chain=chain))
             links.append({"key": row.pos, "number": seq, "link": chain})
-        self._conn.execute(_NUMBER, links)
+        _NUMBER.run_each(self._conn, links)
         return numbered

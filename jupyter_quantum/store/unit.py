@@ -10,9 +10,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.exceptions import Conflict
@@ -20,11 +20,14 @@ from jupyter_quantum.store import codec as c
 from jupyter_quantum.store.artefacts import Files
 from jupyter_quantum.store.codec import Codec
 from jupyter_quantum.store.rows import EventRow, JobRow
+from jupyter_quantum.store.tables import entries
 from jupyter_quantum.store.view import View
 
 __all__ = ["Shelf", "Unit", "canonical", "leaf_hash"]
 
 R = TypeVar("R")
+
+_ENTER: Final = c.Statement(insert(entries), [name for name in c.ENTRIES.names if name != "id"])
 
 
 def canonical(value: Any) -> str:
@@ -50,7 +53,7 @@ class Shelf(Generic[R]):
     def get(self, key: str) -> R | None:
         """The row as this request sees it."""
         if key not in self._rows:
-            found = self._conn.execute(self._codec.one, {"key": key}).first()
+            found = self._codec.one.run(self._conn, {"key": key}).first()
             if found is None:
                 return None
             self._rows[key] = self._codec.decode(found)
@@ -76,13 +79,13 @@ class Shelf(Generic[R]):
     def flush(self) -> None:
         """Write what waits. Raises Conflict where a row has changed meanwhile (another process on the database)."""
         if self._new:
-            self._conn.execute(self._codec.insert, [self._codec.encode(self._rows[key]) for key in self._new])
+            self._codec.insert.run_each(self._conn, [self._codec.encode(self._rows[key]) for key in self._new])
             self._new.clear()
         for key, (guard, names) in self._changed.items():
             values = self._codec.encode(self._rows[key], names) | {"old_key": key}
             if self._codec.guard:
                 values["old_guard"] = guard
-            if self._conn.execute(self._codec.update(frozenset(names)), values).rowcount != 1:
+            if self._codec.update(frozenset(names)).run(self._conn, values).rowcount != 1:
                 raise Conflict("Something else changed this at the same moment.", hint="Try again.")
         self._changed.clear()
 
@@ -101,6 +104,8 @@ class Unit(View):
         self._events: list[dict[str, Any]] = []
         self._unsaid: dict[str, list[dict[str, Any]]] = {}
         """Ledger entries of a job that no event carries yet."""
+        self._blobs: set[str] = set()
+        """Digests of what this request has kept already."""
 
     def _shelf(self, codec: Codec[R]) -> Shelf[R]:
         if codec not in self._shelves:
@@ -120,10 +125,10 @@ class Unit(View):
         for shelf in self._shelves.values():
             shelf.flush()
         if self._entries:
-            self._conn.execute(c.ENTRIES.insert, self._entries)
+            _ENTER.run_each(self._conn, self._entries)
             self._entries = []
         if self._events:
-            self._conn.execute(c.EVENTS.insert, self._events)
+            c.EVENTS.insert.run_each(self._conn, self._events)
             self._events = []
 
     def finish(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.exceptions import Conflict, NotFound
@@ -21,6 +21,7 @@ from jupyter_quantum.store.codec import (
     JOBS,
     REPORTS,
     Codec,
+    Statement,
     micros,
 )
 from jupyter_quantum.store.rows import (
@@ -42,6 +43,11 @@ R = TypeVar("R")
 
 _OPEN_ATTEMPTS = ATTEMPTS.select.where(t.attempts.c.state.in_([AttemptState.SCHEDULED, AttemptState.RUNNING]))
 _NUMBERED = EVENTS.select.where(t.events.c.seq.is_not(None)).order_by(t.events.c.seq)
+_BY_KEY = Statement(
+    select(t.jobs.c.id, t.jobs.c.body).where(
+        t.jobs.c.principal == bindparam("owner"), t.jobs.c.idempotency == bindparam("given")
+    )
+)
 _LAST_SEQ = select(func.coalesce(func.max(t.events.c.seq), 0))
 
 
@@ -76,7 +82,7 @@ class View:
     # -- one row ---------------------------------------------------------------------------------------------------
 
     def _get(self, codec: Codec[R], key: str) -> R | None:
-        found = self._reading().execute(codec.one, {"key": key}).first()
+        found = codec.one.run(self._reading(), {"key": key}).first()
         return None if found is None else codec.decode(found)
 
     def _need(self, codec: Codec[R], key: str, what: str) -> R:
@@ -199,13 +205,7 @@ class View:
 
         Raises Conflict ``idempotency.mismatch`` where the key came with another body (digest).
         """
-        found = (
-            self._reading()
-            .execute(
-                select(t.jobs.c.id, t.jobs.c.body).where(t.jobs.c.principal == principal, t.jobs.c.idempotency == key)
-            )
-            .first()
-        )
+        found = _BY_KEY.run(self._reading(), {"owner": principal, "given": key}).first()
         if found is None:
             return None
         if found.body != body:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, RootTransaction
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from jupyter_quantum.exceptions import Conflict, Unavailable
@@ -99,12 +99,13 @@ class Writer:
         ended = False
         try:
             conn = self._conn = self._conn or self._engine.connect()
-            with conn.begin():
-                request: _Request | None = group[0]
+            transaction = self._alone(conn, group[0])
+            with transaction:
+                request, ended = self._waiting(len(group))
                 while request is not None:
+                    group.append(request)
                     self._one(conn, request)
                     request, ended = self._waiting(len(group))
-                    group += [request] if request else []
         except Exception as error:
             # The commit failed (disk full, another process holds the lock): nothing of the group is there.
             for failed in group:
@@ -127,6 +128,19 @@ class Writer:
         except Empty:
             return None, False
         return request, request is None
+
+    def _alone(self, conn: Connection, request: _Request) -> RootTransaction:
+        """A transaction with the first request in it, which needs no savepoint: where it fails, all is rolled back."""
+        transaction = conn.begin()
+        try:
+            tx = Tx(conn, self._files)
+            request.value = request.work(tx)
+            tx.finish()
+        except Exception as error:  # whatever a request raises is its caller's, never the writer's
+            request.error = _named(error)
+            transaction.rollback()
+            transaction = conn.begin()
+        return transaction
 
     def _one(self, conn: Connection, request: _Request) -> None:
         """One request in its savepoint: a failing one leaves no trace, and its neighbours stay."""
