@@ -8,6 +8,7 @@ marked, keep the rest. Circuits run on emulators of real devices until a runner 
 """
 
 from jupyter_quantum.hub import configure
+from jupyter_quantum.hub.workspace import private_home
 
 c = get_config()  # noqa: F821 (the hub gives it)
 
@@ -15,6 +16,7 @@ c = get_config()  # noqa: F821 (the hub gives it)
 c.JupyterHub.bind_url = "http://127.0.0.1:8000"  # put your TLS proxy in front, or set ssl_key and ssl_cert
 c.JupyterHub.authenticator_class = "pam"  # any authenticator does; groups may come from it (manage_groups)
 c.JupyterHub.spawner_class = "localprocess"  # each user's kernels run as that user
+c.Spawner.pre_spawn_hook = private_home  # whose home nobody else may enter
 c.Authenticator.allow_all = False
 c.Authenticator.allowed_users = {"ada", "grace", "otto"}
 c.JupyterHub.load_groups = {

@@ -15,6 +15,7 @@ import functools
 import inspect
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -27,7 +28,7 @@ from typing import Any
 
 from jupyter_quantum.resources import resource
 
-__all__ = ["ENVIRONMENT", "Workspaces", "install"]
+__all__ = ["ENVIRONMENT", "Workspaces", "install", "private_home"]
 
 ENVIRONMENT = "JUPYTER_QUANTUM_WORKSPACE"
 """Names a workspace in the environment of its processes."""
@@ -119,6 +120,14 @@ def install(c: Any, root: Path, tutorials: Path | None = None) -> Workspaces:
         "jupyterhub.singleuser",
     ]
     return spaces
+
+
+def private_home(spawner: Any) -> None:
+    """Hook for users with unix accounts: nobody but its owner may enter a home (``/home`` is often open to all).
+
+    Raises ``KeyError`` where there is no such account: nothing is spawned then.
+    """
+    Path(pwd.getpwnam(str(spawner.user.name)).pw_dir).chmod(0o700)
 
 
 def _members(home: Path) -> list[int]:
