@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -21,6 +22,7 @@ import cedarpy
 
 from jupyter_quantum.core import words
 from jupyter_quantum.core.facts import Decision, Facts
+from jupyter_quantum.core.tenancy import Role
 
 __all__ = ["Policies", "PolicyBroken", "context_of"]
 
@@ -31,6 +33,9 @@ _ANNOTATIONS: Final = frozenset({"id", "words", "approval", "doc"})
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 _THOUSANDS: Final = re.compile(r"(?<=\d) (?=\d{3}\b)")
 _MONEY: Final = frozenset({"price", "price_at_most"})
+_UNDECIDED: Final = "policy.error"
+_REMEMBERED: Final = 512
+"""Answers kept: the same request under the same policies has the same answer."""
 _NO_ENTITIES: Final = cedarpy.Entities.from_json_str("[]")
 
 
@@ -106,6 +111,7 @@ class Policies:
         self._directory = directory
         self._stamp = _stamp(directory)
         self._loaded = _load(directory)
+        self._answers: OrderedDict[tuple[str, str], Decision] = OrderedDict()
         self.problem: str | None = None
         """Why the files as they are now are not in force; None where they are."""
 
@@ -127,6 +133,7 @@ class Policies:
             log.error("policy files refused, the last good set stays in force: %s", error)
             return False
         self.problem = None
+        self._answers.clear()
         return self._loaded.version != before
 
     def decide(self, facts: Facts) -> Decision:
@@ -140,6 +147,21 @@ class Policies:
 
     def evaluate(self, action: str, context: Mapping[str, Any]) -> Decision:
         """The same for facts that are a context already (:func:`context_of`)."""
+        try:
+            key = (action, json.dumps(context))
+        except (TypeError, ValueError):
+            return self._evaluate(action, context)
+        known = self._answers.get(key)
+        if known is not None and known.version == self._loaded.version:
+            return known
+        made = self._evaluate(action, context)
+        if made.code != _UNDECIDED:  # what went wrong may go right the next time
+            self._answers[key] = made
+            if len(self._answers) > _REMEMBERED:
+                self._answers.popitem(last=False)
+        return made
+
+    def _evaluate(self, action: str, context: Mapping[str, Any]) -> Decision:
         loaded = self._loaded
         first = _ask(loaded, action, context)
         if first.allowed:
@@ -208,7 +230,7 @@ def _decision(
 
 def _undecided(version: str) -> Decision:
     said = "Policy could not decide about this request, so it is refused. Tell the operators."
-    return Decision("refuse", (), version, said, code="policy.error")
+    return Decision("refuse", (), version, said, code=_UNDECIDED)
 
 
 def _default_deny(loaded: _Loaded, action: str, context: Mapping[str, Any]) -> Decision:
@@ -320,6 +342,8 @@ def _described(body: Mapping[str, Any]) -> _Policy:
         raise PolicyBroken(f"{notes['id']}: there is no annotation @{unknown[0]}")
     if notes.get("approval") and body["effect"] != "forbid":
         raise PolicyBroken(f"{notes['id']}: @approval belongs to a forbid")
+    if notes.get("approval", Role.LEAD.value) != Role.LEAD.value:  # another role's approval is one that nobody checks
+        raise PolicyBroken(f'{notes["id"]}: only a lead can approve, so write @approval("{Role.LEAD.value}")')
     looks_at = tuple(sorted(set(_attributes(body["conditions"]))))
     return _Policy(notes["id"], body["effect"], notes.get("words"), notes.get("approval"), looks_at)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
@@ -23,6 +23,10 @@ from jupyter_quantum.wire.runner import DeviceAnnouncement
 
 __all__ = ["Device", "Registry"]
 
+_REMEMBERED: Final = 512
+_SHORT: Final = 1_000
+"""Characters of options that are worth remembering."""
+
 State = Literal["ready", "paused", "drained", "offline"]
 
 
@@ -36,6 +40,8 @@ class Device:
     label: str
     max_seconds: float
     _checks: dict[JobKind, Any] = field(default_factory=dict)
+    _passed: set[tuple[JobKind, str]] = field(default_factory=set)
+    """Options, as JSON, that were found to be right."""
 
     @property
     def name(self) -> str:
@@ -63,9 +69,15 @@ class Device:
                     hint=f"It has: {offered}.",
                     details={"option": name, "device": self.name},
                 )
+        self._check_values(kind, dict(options))
+
+    def _check_values(self, kind: JobKind, options: dict[str, Any]) -> None:
+        said = (kind, json.dumps(options))
+        if said in self._passed:
+            return
         if kind not in self._checks:
-            self._checks[kind] = Draft202012Validator(schema)
-        problem: ValidationError | None = best_match(self._checks[kind].iter_errors(dict(options)))
+            self._checks[kind] = Draft202012Validator(self.words.options[kind.value])
+        problem: ValidationError | None = best_match(self._checks[kind].iter_errors(options))
         if problem is not None:
             name = str(problem.absolute_path[0]) if problem.absolute_path else "options"
             raise OptionRejected(
@@ -73,6 +85,10 @@ class Device:
                 code="option.value",
                 details={"option": name, "device": self.name},
             )
+        if len(self._passed) >= _REMEMBERED:
+            self._passed.clear()
+        if len(said[1]) <= _SHORT:
+            self._passed.add(said)
 
     def check_shots(self, shots: int | None, limit: int) -> None:
         """Raise InputError where the device takes fewer shots at once; ``limit`` is the service's own."""
