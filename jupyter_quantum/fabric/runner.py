@@ -91,7 +91,12 @@ class Runner:
         headers = {"Authorization": f"Bearer {self._settings.token}"}
         timeout = aiohttp.ClientTimeout(total=60)
         async with aiohttp.ClientSession(
-            "http://service/", connector=connector, headers=headers, timeout=timeout
+            "http://service/",
+            connector=connector,
+            headers=headers,
+            timeout=timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
         ) as http:
             self._http = http
             try:
