@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Principal", "ProjectSpec", "Role", "Scope"]
+__all__ = ["Principal", "ProjectSpec", "Role", "Scope", "name_of"]
 
 
 class Scope(StrEnum):
@@ -26,6 +26,12 @@ class Role(StrEnum):
 
     USER = "user"
     LEAD = "lead"
+
+
+def name_of(principal_id: str) -> str:
+    """The name in a :attr:`Principal.id` (it may be an address, with an ``@`` of its own); other actors as they are."""
+    name, _, created = principal_id.rpartition("@")
+    return name or created
 
 
 @dataclass(frozen=True, slots=True)

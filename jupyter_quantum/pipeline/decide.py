@@ -157,7 +157,7 @@ class Deciding:
         project = self._context.settings.projects.get(row.project)
         if groups is None:
             raise Refused(f"The account of {row.owner} is gone, so the run was taken back.", code="owner.gone")
-        name, _, created = row.principal.partition("@")
+        name, _, created = row.principal.rpartition("@")
         role = project.role_of(Principal(name, created, groups)) if project is not None else None
         if role is None:
             message = f"{row.owner} is no longer in the project {row.project}, so the run was taken back."

@@ -81,7 +81,7 @@ class Live:
                 continue
             if not self._dirty:
                 await self._context.dirty.wait(_LEASE_S / 4)
-            await asyncio.sleep(every / 2)
+            await asyncio.sleep(0.8 * every)  # the rest of the time is for writing
 
     async def resign(self) -> None:
         """Let another process lead at once."""
@@ -122,13 +122,16 @@ class Live:
     async def _views(self, who: Principal, rows: Sequence[EventRow], seen: Sequence[EventRow]) -> list[EventView]:
         """The events as this reader sees them, and after them the budgets that moved."""
         roles = self._context.people.roles(who)
-        spent = sorted({row.project for row in rows if row.project in roles and _moves_money(row)} - {None})
+        spends = [row for row in rows if row.project in roles and _moves_money(row)]
+        # Numbered as the last event that concerns the reader: of others it tells neither id nor time.
+        last = max((*seen, *spends), key=lambda row: row.seq or 0, default=None)
+        spent = sorted({row.project or "" for row in spends})
 
         def read(view: View) -> list[EventView]:
             shown = [self._event(view, who, row) for row in seen]
-            return shown + [self._quota(view, who, project or "", rows[-1]) for project in spent]
+            return shown + [self._quota(view, who, project, last) for project in spent if last is not None]
 
-        return await self._context.store.read(read) if seen or spent else []
+        return await self._context.store.read(read) if last is not None else []
 
     def _quota(self, view: View, who: Principal, project: str, last: EventRow) -> EventView:
         spec = self._context.settings.projects[project]

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from jupyter_quantum.core.facts import Decision
 from jupyter_quantum.core.money import PriceList
+from jupyter_quantum.core.tenancy import name_of
 from jupyter_quantum.exceptions import QuantumError, error_from
 from jupyter_quantum.store.rows import AccountRow, ApprovalRow, AttemptRow, EventRow, JobRow, Json
 from jupyter_quantum.wire.base import ErrorBody
@@ -151,7 +152,7 @@ def approval_view(row: ApprovalRow, job: JobRow, *, project_left: int, may_decid
         created=row.created,
         expires=row.expires,
         state=row.state,
-        decided_by=row.decided_by and row.decided_by.partition("@")[0],
+        decided_by=row.decided_by and name_of(row.decided_by),
         decided=row.decided,
         note=row.note,
         project_left=project_left,
@@ -189,7 +190,7 @@ def _event(row: EventRow) -> dict[str, Any]:
         "id": row.id,
         "time": _iso(row.time),
         "type": row.type,
-        "actor": row.actor.partition("@")[0],
+        "actor": name_of(row.actor),
         "hash": row.leaf.hex(),
         "chain": None if row.chain is None else row.chain.hex(),
         "data": dict(row.data),
@@ -222,7 +223,7 @@ def provenance(
         versions=_data(row.versions) or {},
         calibration=_model(CalibrationRef, row.calibration),
         policy=_model(DecisionView, row.decision),
-        approver=approver and approver.partition("@")[0],
+        approver=approver and name_of(approver),
         attempts=[_attempt(attempt) for attempt in attempts],
         times=_times(row),
         summary=found,

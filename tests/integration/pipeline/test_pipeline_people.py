@@ -15,7 +15,7 @@ from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.testing.runner import MemoryRunner
 from jupyter_quantum.wire.jobs import ApprovalDecision, ApprovalView, DeviceAction, EventView, JobView
 
-from .conftest import ADA, BEN, EVE, GRACE, HEDY, LISE, OTTO, House, request, running, until
+from .conftest import ADA, BEN, EVE, GRACE, HEDY, LISE, OTTO, Groups, House, person, request, running, until
 
 APPROVE = ApprovalDecision(verdict="approve")
 
@@ -231,6 +231,41 @@ async def test_live_events_are_filtered_and_resume(house: House, runner: MemoryR
     await until(lambda: any(event.data.get("state") == "paused" for event in led))
     for reader in (resumed, lead):
         reader.cancel()
+
+
+async def test_a_meter_that_moves_tells_nothing_of_strangers(house: House, runner: MemoryRunner) -> None:
+    """The event about one's budget carries id and time of an event of one's own project, never of another's."""
+    seen: list[EventView] = []
+
+    async def collect() -> None:
+        async for event in house.pipeline.events(BEN, after=0):
+            seen.extend([event])
+
+    lise = [house.pipeline.submit(LISE, request("fake_torino", 1), key=None, wait_s=5) for _ in range(4)]
+    await asyncio.gather(*lise, house.pipeline.submit(ADA, request("fake_fez", 1), key=None, wait_s=5))
+    await house.pipeline.submit(LISE, request("fake_torino", 1), key=None, wait_s=5)
+    reader = asyncio.create_task(collect())
+    await until(lambda: any(event.type == "quota.changed" for event in seen))
+    reader.cancel()
+    rows = {row.id: row for row in await house.store.read(lambda view: view.events(0))}
+    assert {rows[event.id].project for event in seen} <= {"qcourse", None}
+
+
+async def test_a_name_may_be_an_address(settings: Settings) -> None:
+    """Hubs with names like ada@example.org: records tell the whole name."""
+    ada, grace = person("ada@one.example", "qcourse"), person("grace@one.example", *GRACE.groups, interactive=True)
+    groups = Groups({who.id: who.groups for who in (ada, grace)})
+    house = House(settings, groups)
+    pipeline = await house.open()
+    async with house.runner():
+        asked = await pipeline.submit(ada, request("campus_qpu"), key=None, wait_s=0)
+        (open_one,) = (await pipeline.approvals(grace)).approvals
+        decided = await pipeline.decide(grace, open_one.id, APPROVE)
+        done = await ended(house, asked.id, ada)
+        found = await pipeline.provenance(ada, asked.id)
+    assert (decided.decided_by, found.approver, done.owner) == ("grace@one.example", "grace@one.example", ada.name)
+    assert {event["actor"] for event in found.events} >= {"ada@one.example", "grace@one.example", "service"}
+    await house.close()
 
 
 async def test_me(house: House) -> None:

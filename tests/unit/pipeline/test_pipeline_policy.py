@@ -141,6 +141,7 @@ BROKEN = {
     "mistyped": ('@id("x") forbid (principal, action, resource) when { context.shots > "1" };', "x"),
     "annotation": ('@id("x") @aproval("lead") forbid (principal, action, resource);', "aproval"),
     "approval": ('@id("x") @approval("lead") permit (principal, action, resource);', "@approval"),
+    "role": ('@id("x") @approval("dean") forbid (principal, action, resource);', "only a lead"),
     "words": ('@id("x") @words("{shot}") forbid (principal, action, resource);', "shot"),
     "template": ('@id("x") permit (principal == ?principal, action, resource);', "template"),
     "syntax": ("permit (", "policies"),
