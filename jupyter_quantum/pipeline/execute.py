@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -126,6 +127,7 @@ class Executing:
                 raise
             return  # cancelled, or taken over by a later attempt: the report comes too late
         self._live.moved(row, result)
+        await asyncio.sleep(0)  # whoever waits for the job is answered before the runner
 
     @staticmethod
     def _confirm(tx: Tx, ticket: Ticket, actor: str) -> JobRow:
@@ -140,7 +142,7 @@ class Executing:
     def _amount(self, row: JobRow, seconds: float) -> int:
         """What it cost; the store charges at most what is on hold."""
         device = self._context.registry.get(row.device)
-        if device is None or row.prepared is None:
+        if device is None or row.prepared is None or device.prices.free:
             return 0
         prepared = Prepared.model_validate_json(row.prepared)
         tasks = prepared.tasks or prepared.num_circuits

@@ -145,6 +145,8 @@ class Validating:
         )
 
     async def _answer(self, ticket: Ticket) -> TaskReport:
+        if ticket.outcome.done():
+            return ticket.outcome.result()
         try:
             return await asyncio.wait_for(asyncio.shield(ticket.outcome), self._context.settings.intake_s)
         except TimeoutError:
