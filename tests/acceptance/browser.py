@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +12,8 @@ from typing import Any, Final
 from playwright.sync_api import Locator, Page, expect
 
 ARTIFACTS: Final = Path(__file__).resolve().parents[1] / "artifacts"
+KEPT: Final = {"widget-light": "promotion"}
+"""Pictures that the README shows, and their names in ``screenshots``."""
 SPAWN_MS: Final = 90_000
 RUN_MS: Final = 120_000
 
@@ -98,10 +102,15 @@ def saved_cells(page: Page) -> list[tuple[int | None, str, list[dict[str, Any]]]
 
 
 def picture(page: Page, name: str) -> Path:
-    """Save a screenshot of what is on screen as ``tests/artifacts/<name>.png``."""
+    """Save a screenshot of what is on screen as ``tests/artifacts/<name>.png``.
+
+    With JUPYTER_QUANTUM_PICTURES=1 the README's pictures are renewed as well.
+    """
     ARTIFACTS.mkdir(exist_ok=True)
     path = ARTIFACTS / f"{name}.png"
     page.screenshot(path=path)
+    if name in KEPT and os.environ.get("JUPYTER_QUANTUM_PICTURES") == "1":
+        shutil.copy(path, Path(__file__).with_name("screenshots") / f"{KEPT[name]}.png")
     return path
 
 
@@ -129,9 +138,56 @@ def theme(page: Page, name: str) -> None:
     raise AssertionError(f"Lab did not change to {name}")
 
 
+def menu(page: Page, *entries: str) -> None:
+    """Choose an entry of Lab's menus: the menu's name, then the entry."""
+    page.locator("#jp-MainMenu").get_by_text(entries[0], exact=True).click()
+    for entry in entries[1:]:
+        page.get_by_role("menuitem", name=entry).first.click()
+
+
+def restart_kernel(page: Page) -> None:
+    """Kernel → Restart Kernel…, confirmed."""
+    menu(page, "Kernel", "Restart Kernel…")
+    page.locator(".jp-Dialog").locator(".jp-mod-accept").click()
+    page.locator(".jp-Dialog").wait_for(state="detached")
+    page.wait_for_timeout(1000)  # until then the status bar tells of the kernel that is gone
+    kernel_idle(page)
+
+
+def run_above(page: Page, text: str) -> Locator:
+    """Clear all outputs, run everything above the cell that holds ``text``; returns that cell, selected."""
+    menu(page, "Edit", "Clear Outputs of All Cells")
+    show(page, text).locator(".cm-content").click()
+    menu(page, "Run", "Run All Above Selected Cell")
+    deadline = time.monotonic() + RUN_MS / 1000
+    while True:
+        kernel_idle(page)
+        cells = saved_cells(page)
+        above = cells[: next(index for index, (_, source, _) in enumerate(cells) if text in source)]
+        if all(number is not None for number, _, _ in above):
+            return show(page, text)
+        assert time.monotonic() < deadline, f"did not run: {above}"
+
+
+def show(page: Page, text: str) -> Locator:
+    """Scroll to the first code cell that holds ``text``: Lab draws only what is near."""
+    found = cell(page, text)
+    for step in range(21):
+        if found.count():
+            break
+        scroll_to(page, step / 20)
+    for _ in range(10):  # what comes into sight is measured, and moves the rest
+        found.evaluate("cell => cell.scrollIntoView({ block: 'start' })")
+        page.wait_for_timeout(200)
+        box = found.bounding_box()
+        if box is not None and 80 <= box["y"] <= 200:
+            break
+    return found
+
+
 def scroll_to(page: Page, share: float) -> None:
     """Scroll the notebook in front to a share (0…1) of its length."""
     notebook(page).locator(".jp-WindowedPanel-outer").evaluate(
         "(panel, share) => { panel.scrollTop = share * panel.scrollHeight; }", share
     )
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(300)

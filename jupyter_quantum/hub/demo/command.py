@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -62,8 +63,19 @@ def demo(
 
 def _end_on_signals() -> None:
     """Ctrl-C and SIGTERM both end the demo in order, also where a script started us with SIGINT ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(_signum: int, _frame: FrameType | None) -> None:
+    _ignore_signals()
+    raise KeyboardInterrupt
+
+
+def _ignore_signals() -> None:
+    """From the first signal on: a second Ctrl-C must not leave processes behind."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _run(data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen: _Screen) -> int:
@@ -88,8 +100,7 @@ def _run(data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen:
         screen.progress.print(f"The hub ended by itself.\n{hub.last_lines()}", style="red", markup=False)
         return code or 1
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _ignore_signals()
         screen.say("Stopping …")
         hub.stop()
         if ready_file:
