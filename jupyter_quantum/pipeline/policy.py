@@ -23,7 +23,6 @@ import cedarpy
 from jupyter_quantum.core import words
 from jupyter_quantum.core.facts import Decision, Facts
 from jupyter_quantum.core.tenancy import Role
-from jupyter_quantum.core.tenancy import Role
 
 __all__ = ["Policies", "PolicyBroken", "context_of"]
 
@@ -343,8 +342,6 @@ def _described(body: Mapping[str, Any]) -> _Policy:
         raise PolicyBroken(f"{notes['id']}: there is no annotation @{unknown[0]}")
     if notes.get("approval") and body["effect"] != "forbid":
         raise PolicyBroken(f"{notes['id']}: @approval belongs to a forbid")
-    if notes.get("approval", Role.LEAD.value) != Role.LEAD.value:  # another role's approval is one that nobody checks
-        raise PolicyBroken(f'{notes["id"]}: only a lead can approve, so write @approval("{Role.LEAD.value}")')
     if notes.get("approval", Role.LEAD.value) != Role.LEAD.value:  # another role's approval is one that nobody checks
         raise PolicyBroken(f'{notes["id"]}: only a lead can approve, so write @approval("{Role.LEAD.value}")')
     looks_at = tuple(sorted(set(_attributes(body["conditions"]))))
