@@ -71,6 +71,8 @@ class Settings:
     max_attempts: int = 3
     half_life_s: float = 7 * 86_400.0
     """Of the usage that fair share remembers."""
+    held_back_s: float = 0.03
+    """For so long a draft waits for its validation, to be written in one transaction with what is decided."""
     numbering_s: float = 0.05
     """The longest that a committed event waits for its number."""
     secret: bytes = b""

@@ -52,8 +52,6 @@ __all__ = ["Run", "Submitting"]
 
 _SOON_S = 2
 """A client asks again so soon (seconds) while a runner is on its way."""
-_MOMENT_S = 0.03
-"""Seconds for which the draft is held back, so that a quick validation costs one transaction instead of two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +251,7 @@ class Submitting:
     async def drive(self, run: Run, ticket: Ticket, *, stored: bool) -> JobRow:
         """From the validation's answer to the decision. ``stored``: drafts of before the service stopped."""
         try:
-            if not stored and not await self._validating.soon(ticket, _MOMENT_S):
+            if not stored and not await self._validating.soon(ticket, self._context.settings.held_back_s):
                 first = await self._context.store.write(lambda tx: self._store(tx, run))
                 if first != run.row.id:
                     return await self._context.store.read(lambda view: view.job(first))

@@ -190,6 +190,48 @@ async def test_the_same_key_gives_the_first_job(house: House, runner: MemoryRunn
     assert errors[0] == errors[1]
 
 
+async def test_a_quick_validation_is_written_with_its_decision(settings: Settings) -> None:
+    """Every move has its event, and draft, validated, queued and scheduled were committed together; a refusal too."""
+    async with running(settings, held_back_s=5.0) as house, house.runner():
+        job = await house.pipeline.submit(ADA, request(), key=None, wait_s=5)
+        events = (await house.pipeline.provenance(ADA, job.id)).events
+        moves = [(event["data"]["to"], event["time"]) for event in events]
+        assert [to for to, _ in moves] == ["draft", "validated", "queued", "scheduled", "running", "completed"]
+        assert len({time for _, time in moves[:4]}) == 1
+        error = await refused(house, request(data=b"bad"), CircuitRejected, "circuit.parse")
+        events = (await house.pipeline.provenance(ADA, error.details["job"])).events
+        assert [event["data"]["to"] for event in events] == ["draft", "rejected"]
+        assert len({event["time"] for event in events}) == 1
+
+
+async def test_the_same_key_joins_a_job_that_is_not_written_yet(settings: Settings) -> None:
+    """While the first waits for its validation: the same body joins it, another is a conflict, and nobody sees it."""
+    async with running(settings, held_back_s=0.5) as house:
+        await _join(house)
+
+
+async def _join(house: House) -> None:
+    async with house.runner(slots=0):
+        first = asyncio.create_task(house.pipeline.submit(ADA, request(), key="k", wait_s=5))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(house.pipeline.submit(ADA, request(), key="k", wait_s=5))
+        with pytest.raises(Conflict) as caught:
+            await house.pipeline.submit(ADA, request(shots=7), key="k", wait_s=5)
+        assert caught.value.code == "idempotency.mismatch"
+        assert (await house.pipeline.jobs(ADA)).jobs == []
+        first.cancel()
+
+        async def written() -> bool:
+            return [job.state for job in (await house.pipeline.jobs(ADA)).jobs] == [JobState.DRAFT]
+
+        await until(written)
+    async with house.runner() as fresh:
+        job = await second
+        assert job.state is JobState.COMPLETED
+        assert fresh.executed == [f"{job.id}-1"]
+        assert len((await house.pipeline.jobs(ADA)).jobs) == 1
+
+
 async def test_a_foreign_id_answers_as_an_absent_one(house: House, runner: MemoryRunner) -> None:
     """On every method that takes an id, in the same words."""
     pipeline = house.pipeline
