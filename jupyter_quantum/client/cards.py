@@ -219,7 +219,7 @@ def _left(one: Meter) -> str:
 
 
 def _spent(one: Meter) -> str:
-    return f"{words.left(one.used)}, on hold {words.left(one.held)}"
+    return f"{words.spent(one.used)}, on hold {words.spent(one.held)}"
 
 
 def _gauge(one: Meter) -> Html:

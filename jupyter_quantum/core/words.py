@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import CREDIT
 
-__all__ = ["job_state", "left", "moment", "number", "plural", "price", "seconds", "shots", "with_range"]
+__all__ = ["job_state", "left", "moment", "number", "plural", "price", "seconds", "shots", "spent", "with_range"]
 
 _THIN = "\u202f"
 _STATES = {
@@ -36,6 +36,11 @@ def price(micro: int | None) -> str:
     if micro == 0:
         return "free"
     return "<0.01" if 0 < micro < CREDIT // 100 else _two(micro, ROUND_CEILING)
+
+
+def spent(micro: int) -> str:
+    """What is used or on hold: ``6.58``, rounded up like the prices that it is made of; ``0.00`` for nothing."""
+    return price(micro) if micro else "0.00"
 
 
 def left(micro: int | None) -> str:

@@ -54,7 +54,7 @@ async def collect(pipeline: Pipeline, who: Principal) -> Board:
     clock = Clock(datetime.now(UTC), getattr(getattr(pipeline, "settings", None), "time_zone", None))
     operator = bool({"operator", "admin"} & set(me.roles))
     led = [project for project, role in me.projects.items() if role == Role.LEAD]
-    approvals, asked = await _approvals(pipeline, who, clock)
+    approvals, asked = await _approvals(pipeline, who, clock, led)
     devices = (await pipeline.devices(who)).devices
     return Board(
         needs=_needs(approvals, [device for device in devices if device.state == "offline"] if operator else []),
@@ -90,12 +90,15 @@ def _needs(approvals: Sequence[ApprovalItem], offline: Sequence[DeviceView]) -> 
     return " · ".join(parts)
 
 
-async def _approvals(pipeline: Pipeline, who: Principal, clock: Clock) -> tuple[list[ApprovalItem], list[ApprovalItem]]:
+async def _approvals(
+    pipeline: Pipeline, who: Principal, clock: Clock, led: Sequence[str]
+) -> tuple[list[ApprovalItem], list[ApprovalItem]]:
     others: list[ApprovalItem] = []
     own: list[ApprovalItem] = []
     for view in (await pipeline.approvals(who, state="open")).approvals:
         report = await _report(pipeline, who, view.job) if view.may_decide else None
-        (own if view.asked_by == who.name else others).append(approval_item(view, report, who, clock))
+        item = approval_item(view, report, who, clock, lead=view.project in led)
+        (own if view.asked_by == who.name else others).append(item)
     return others, own
 
 

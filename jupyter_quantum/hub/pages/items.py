@@ -105,7 +105,7 @@ class ApprovalItem:
     policies: str
     reason: str | None
     may_decide: bool
-    own: bool
+    decides: str
     chart: str | None = None
     table: tuple[list[str], list[list[str]]] | None = None
     note: str | None = None
@@ -128,7 +128,18 @@ class DeviceItem:
     actions: tuple[str, ...]
 
 
-def approval_item(view: ApprovalView, report: ReportView | None, who: Principal, clock: Clock) -> ApprovalItem:
+def _who_decides(view: ApprovalView, who: Principal, lead: bool) -> str:
+    """Who decides where the reader does not."""
+    if view.may_decide:
+        return ""
+    if lead and view.asked_by == who.name:
+        return "You asked for this, so another lead must decide."
+    return f"The leads of {view.project} decide. It runs by itself once approved."
+
+
+def approval_item(
+    view: ApprovalView, report: ReportView | None, who: Principal, clock: Clock, *, lead: bool
+) -> ApprovalItem:
     """A request as ``who`` sees it; ``report`` is the job's, for its dry run and its drawing."""
     job = view.job
     facts = [words.plural(job.num_qubits, "qubit")] if job.num_qubits is not None else []
@@ -145,7 +156,7 @@ def approval_item(view: ApprovalView, report: ReportView | None, who: Principal,
         policies=", ".join(job.decision.policies) if job.decision else "",
         reason=view.reason,
         may_decide=view.may_decide,
-        own=view.asked_by == who.name,
+        decides=_who_decides(view, who, lead),
         chart=chart,
         table=table,
         note=note,
@@ -180,8 +191,8 @@ def meter_item(meter: Meter, clock: Clock) -> MeterItem:
         title=f"{meter.project} · {whose} · {meter.window}",
         left=left,
         limit=limit,
-        used=words.left(meter.used),
-        held=words.left(meter.held),
+        used=words.spent(meter.used),
+        held=words.spent(meter.held),
         resets=clock.moment(meter.resets) if meter.resets else None,
         chart=_unstyled(meter_chart(parts, meter.limit / CREDIT, sentence=sentence, width=420)),
     )

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_quantum.core import words
+from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import CREDIT, Cost, PriceList, credits_to_micro
 
 _CEST = timezone(timedelta(hours=2), "CEST")
@@ -89,3 +90,17 @@ def test_a_longer_run_never_costs_less(first: float, second: float, executions: 
     cost = prices.cost(tasks=2, executions=executions, seconds=low, seconds_at_most=high)
     assert cost.estimate <= cost.at_most
     assert prices.cost(tasks=2, executions=executions, seconds=high, seconds_at_most=low).at_most >= cost.estimate
+
+
+def test_what_is_spent_rounds_up_and_nothing_is_a_number() -> None:
+    """What is on hold reads like the price that put it there, and nothing is not called free."""
+    assert [words.spent(micro) for micro in (0, 1, 6_577_001)] == ["0.00", "<0.01", "6.58"]
+
+
+def test_each_state_has_one_word() -> None:
+    """A rule refuses, a person rejects; the other words are the same in every view."""
+    assert words.job_state(JobState.REJECTED, "policy.refused") == "refused"
+    assert words.job_state(JobState.REJECTED, "approval.rejected") == "rejected"
+    assert words.job_state(JobState.REJECTED) == "refused"
+    assert words.job_state(JobState.QUEUED) == "waiting"
+    assert not [state for state in JobState if "_" in words.job_state(state)]
