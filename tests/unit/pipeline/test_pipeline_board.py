@@ -15,10 +15,10 @@ from jupyter_quantum.wire.runner import PROTOCOL, Announce, LeaseRequest, Prepar
 BUNDLE = CircuitBundle(format="qpy", data=b"n=2")
 
 
-def ticket(device: str = "aer") -> Ticket:
-    """A validation for this device."""
+def ticket(device: str = "aer", user: str = "a", attempt: int = 0) -> Ticket:
+    """A validation for this device; with ``attempt``, it counts as a run."""
     work = Work(kind=JobKind.RUN, circuits=BUNDLE, pubs=[], options={}, transpile="auto", limits={})
-    return Ticket(PrepareTask(work=work, device=device), "a", 1.0, 100, "job_1")
+    return Ticket(PrepareTask(work=work, device=device), user, 1.0, 100, "job_1", attempt)
 
 
 def board(*runners: str, lease_s: float = 10.0, devices: tuple[str, ...] = ("aer",)) -> Board:
@@ -126,3 +126,17 @@ async def test_the_latest_runner_of_a_device_is_asked_first() -> None:
     found = made.serving("aer")
     assert found is not None
     assert found.words.runner == "run_b"
+
+
+async def test_users_take_turns() -> None:
+    """One who sends many validations does not keep another waiting; a run, which has its slot, goes first."""
+    made = board("run_a")
+    flood = [ticket(user="eve") for _ in range(50)]
+    others = [ticket(user="ada"), ticket(user="ben"), ticket(user="eve", attempt=1)]
+    for each in (*flood, *others):
+        made.put(each)
+    first = (await made.lease(asks("run_a", slots=2))).tasks
+    assert [task.id for task in first] == [others[2].id, flood[0].id]
+    held = {task.id: task.fence for task in first}
+    second = (await made.lease(asks("run_a", slots=2, **held))).tasks
+    assert [task.id for task in second] == [others[0].id, others[1].id]
