@@ -278,8 +278,12 @@ class Pool:
 
     def _bound(self, session: Session, memory_mb: int) -> None:
         most = self._baseline + SLACK + memory_mb * 1024 * 1024
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        try:
             resource.prlimit(session.pid, resource.RLIMIT_AS, (most, most))
+        except ProcessLookupError:
+            return  # it has ended, and whoever asks it learns so
+        except PermissionError:
+            session.kill("limits")  # one that cannot be bounded serves nobody
 
     def release(self, session: Session) -> None:
         """Keep the worker for its user for a while, or end it."""

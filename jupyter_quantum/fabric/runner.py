@@ -47,6 +47,7 @@ _POLL_BUSY_S: Final = 2.0
 _STARTED_AFTER_S: Final = 0.2
 _BACKOFF_S: Final = (0.1, 10.0)
 _REPORT_TRIES: Final = 8
+_DRAINED: Final = "drained"
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -233,6 +234,8 @@ class Runner:
         try:
             report = self._judge(task, await asking)
         except Ended as error:
+            if error.why == _DRAINED:  # nobody's fault: unreported, it is reconciled and not charged
+                return None
             report = failure(task, error.why, time.monotonic() - began)
         running.reporting = True
         try:
@@ -308,7 +311,7 @@ class Runner:
                 await renewal
         for running in self._running.values():
             if running.session is not None:
-                running.session.kill("stopped")
+                running.session.kill(_DRAINED)
         if self._jobs:
             await asyncio.wait(self._jobs, timeout=2.0)
         for job in self._jobs:

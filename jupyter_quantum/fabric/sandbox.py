@@ -86,7 +86,7 @@ def survey() -> tuple[list[str], list[str]]:
     if _landlock_abi() > 0:
         have.append("landlock")
     else:
-        missing.append("landlock: this kernel does not offer it, so files are protected by seccomp alone")
+        missing.append("landlock: this kernel does not offer it, so a worker can read what the runner's unix user can")
     if _seccomp() is not None:
         have.append("seccomp")
     else:

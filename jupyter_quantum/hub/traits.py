@@ -25,9 +25,10 @@ class ServiceTraits(HasTraits):
     projects = Dict(
         help="Project → organisation, tier, members and leads (lists of hub groups), grant and user_quota (credits)."
     ).tag(config=True)
-    prices = Dict(help="Device → per_task, per_shot, per_second, in credits. A device that is not here is free.").tag(
-        config=True
-    )
+    prices = Dict(
+        help="Device → per_task, per_shot, per_second, in credits. A simulator that is not here is free; any other "
+        "device that is not here takes no jobs."
+    ).tag(config=True)
     device_labels = Dict(help="Device → words for people, where the runner's own do not fit.").tag(config=True)
     max_seconds = Dict(help="Device → seconds that one run may take.").tag(config=True)
     limits = Dict(help="Caps on what a request may hold: bytes, circuits, qubits, operations, shots, …").tag(

@@ -280,6 +280,19 @@ async def test_draining_ends_every_process(tmp_path: Path, how: str) -> None:
         assert not alive
 
 
+async def test_a_run_that_a_drain_cuts_off_is_not_reported_as_failed(tmp_path: Path) -> None:
+    """It is nobody's fault: the service, not told of an end, reconciles it; a failure would be charged."""
+    async with running(tmp_path, AER, workers=1) as (standin, runner):
+        fabric = Fabric(standin, runner)
+        end, task = await looping(fabric, timeout_s=60.0)
+        await until(lambda: any(name == task for name, _ in standin.reports))
+        assert runner.process.stdin is not None
+        runner.process.stdin.close()
+        assert await asyncio.wait_for(runner.process.wait(), 20) == 0
+        assert [report.state for name, report in standin.reports if name == task] == ["started"]
+        end.cancel()
+
+
 async def test_workers_do_not_outlive_a_killed_runner(tmp_path: Path) -> None:
     """A runner that is killed outright takes its zygote and workers along."""
     async with running(tmp_path, AER, workers=2) as (_, runner):
