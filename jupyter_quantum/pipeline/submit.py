@@ -196,6 +196,7 @@ class Submitting:
 
     async def _through(self, run: Run) -> JobRow:
         """Validate, then decide; not ended by a client that goes away."""
+        self._validating.check_size(run.parcel)  # what is too large to be kept is not recorded
         try:
             self._admit(run)
         except Unavailable:
@@ -228,7 +229,6 @@ class Submitting:
         if state == "drained":
             said = sentences.drained(device.row, context.settings.time_zone, context.clock())
             raise Conflict(said, code="device.drained", hint="Choose another device.")
-        self._validating.check_size(run.parcel)
         device.check_options(run.parcel.kind, run.parcel.options)
         device.check_shots(run.parcel.shots(), context.settings.limits.shots)
 

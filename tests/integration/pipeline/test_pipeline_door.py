@@ -115,7 +115,6 @@ async def test_a_circuit_that_does_not_parse_is_refused(house: House, runner: Me
 async def test_bounds_of_device_and_service(house: House, runner: MemoryRunner) -> None:
     """Shots, size and price cap are checked."""
     await refused(house, request("aer", 200_000), InputError, "shots.limit")
-    await refused(house, request(data=b"n" * 1_100_000), CircuitRejected, "circuit.too_large")
     error = await refused(house, request("fake_torino", max_price=400_000), Refused, "price.cap")
     assert "0.45" in error.message
 
@@ -283,3 +282,13 @@ async def test_pages_of_jobs(house: House, runner: MemoryRunner) -> None:
     assert [job.id for job in first.jobs + rest.jobs] == ids[::-1]
     assert rest.next is None
     assert (await house.pipeline.jobs(ADA, active=True)).jobs == []
+
+
+async def test_what_is_too_large_is_not_kept(house: House, runner: MemoryRunner) -> None:
+    """Circuits over the limit are refused without a trace on the disk, so that refusals do not fill it."""
+    with pytest.raises(CircuitRejected) as caught:
+        await house.pipeline.submit(ADA, request(data=bytes(2 << 20)), key=None, wait_s=0)
+    assert caught.value.code == "circuit.too_large"
+    assert (await house.pipeline.jobs(ADA)).jobs == []
+    kept = [file for file in (house.settings.data_dir / "artefacts").rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in kept) < 1 << 20
