@@ -130,16 +130,21 @@ class _Walk:
             raise refusal("nesting", f"The circuit's gates are nested more than {self._limits.nesting} levels deep.")
         total = 0
         for found in circuit.data:
-            total += self._operation(found.operation, depth)
+            # A standard gate holds nothing but numbers, and is counted without being made a Python object.
+            total += self._standard() if found.is_standard_gate() else self._operation(found.operation, depth)
             if total > self._limits.operations:
                 raise _too_many(self._limits)
         self._seen[id(circuit)] = (circuit, total)
         return total
 
-    def _operation(self, operation: Operation, depth: int) -> int:
+    def _standard(self) -> int:
         self._steps += 1
         if self._steps > 4 * self._limits.operations:
             raise _too_many(self._limits)
+        return 1
+
+    def _operation(self, operation: Operation, depth: int) -> int:
+        self._standard()
         kind = getattr(operation, "base_class", type(operation))
         if kind in _PLAIN:
             return self._flow(operation, depth) if isinstance(operation, ControlFlowOp) else _plain(operation)

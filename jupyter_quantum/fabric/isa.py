@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import ControlFlowOp, ForLoopOp, Operation
+from qiskit.circuit import CircuitInstruction, ForLoopOp, Operation
 from qiskit.transpiler import Target
 
 __all__ = ["DEAD", "Misfit", "Step", "active_qubits", "first_misfit", "restricted", "steps", "without_dead_parts"]
@@ -19,9 +19,18 @@ DEAD = 1.0
 class Step:
     """One operation, the device's qubits it acts on, and how often loops repeat it."""
 
-    operation: Operation
+    found: CircuitInstruction
+    name: str
     qubits: tuple[int, ...]
     times: int
+    flow: bool
+    """Whether it is control flow, whose blocks come next."""
+
+    @property
+    def operation(self) -> Operation:
+        """The operation itself, which Qiskit makes anew for each who looks: ask for it only where its name is not
+        enough."""
+        return self.found.operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +55,16 @@ def steps(circuit: QuantumCircuit, qubits: Sequence[int] | None = None, times: i
     before them); barriers are left out."""
     where = dict(zip(circuit.qubits, range(circuit.num_qubits) if qubits is None else qubits, strict=True))
     for found in circuit.data:
-        if found.operation.name == "barrier":
+        name = found.name
+        if name == "barrier":
             continue
-        mapped = tuple(where[bit] for bit in found.qubits)
-        yield Step(found.operation, mapped, times)
-        if isinstance(found.operation, ControlFlowOp):
-            again = max(len(found.operation.params[0]), 1) if isinstance(found.operation, ForLoopOp) else 1
-            for block in found.operation.blocks:
+        mapped = tuple([where[bit] for bit in found.qubits])
+        flow = found.is_control_flow()
+        yield Step(found, name, mapped, times, flow)
+        if flow:
+            operation = found.operation
+            again = max(len(operation.params[0]), 1) if isinstance(operation, ForLoopOp) else 1
+            for block in operation.blocks:
                 yield from steps(block, mapped, times * again)
 
 
@@ -64,8 +76,8 @@ def active_qubits(circuits: Sequence[QuantumCircuit]) -> frozenset[int]:
 def first_misfit(circuit: QuantumCircuit, target: Target) -> Misfit | None:
     """The first operation that ``target`` cannot do, or None where the circuit fits as it stands."""
     for step in steps(circuit):
-        name = step.operation.name
-        if isinstance(step.operation, ControlFlowOp):
+        name = step.name
+        if step.flow:
             if name not in target.operation_names:
                 return Misfit(name, step.qubits)
             continue

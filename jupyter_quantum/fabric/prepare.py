@@ -14,13 +14,12 @@ from typing import Any
 
 import qiskit
 from qiskit import QuantumCircuit, qpy
-from qiskit.circuit import ControlFlowOp
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.exceptions import QuantumError
 from jupyter_quantum.fabric.adapters.base import Device
 from jupyter_quantum.fabric.checks import expanded_size
-from jupyter_quantum.fabric.estimates import two_qubit_gates
+from jupyter_quantum.fabric.estimates import depth, two_qubit_gates
 from jupyter_quantum.fabric.isa import Misfit, active_qubits
 from jupyter_quantum.fabric.limits import Limits
 from jupyter_quantum.fabric.options import fill
@@ -102,9 +101,9 @@ def _check_measured(circuit: QuantumCircuit) -> None:
 
 def _measures(circuit: QuantumCircuit) -> bool:
     for found in circuit.data:
-        if found.operation.name == "measure":
+        if found.name == "measure":
             return True
-        if isinstance(found.operation, ControlFlowOp) and any(map(_measures, found.operation.blocks)):
+        if found.is_control_flow() and any(map(_measures, found.operation.blocks)):
             return True
         if found.clbits and _defined_measure(found.operation):
             return True
@@ -201,12 +200,15 @@ def _describe(
     executions = [(compiled.circuits[at], count * shots) for at, count, shots in planned]
     operations = sum(expanded_size(circuit, limits) for circuit in compiled.circuits)
     _check_work(operations, executions, limits)
+    depths = [depth(circuit) for circuit in compiled.circuits]
     return Prepared(
         device=device.name,
         num_circuits=len(sources),
         num_qubits=max(_qubits(circuit) for circuit in sources),
-        depth=max(circuit.depth() for circuit in compiled.circuits),
-        source_depth=max(circuit.depth() for circuit in sources),
+        depth=max(depths),
+        source_depth=max(
+            depths[at] if sources[at] is compiled.circuits[at] else depth(sources[at]) for at in range(len(sources))
+        ),
         operations=operations,
         two_qubit_gates=max(two_qubit_gates(compiled.circuits[at]) for at in used),
         shots=max(shots for _, _, shots in planned),

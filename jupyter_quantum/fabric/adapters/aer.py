@@ -53,11 +53,7 @@ class AerDevice(Device):
     def misfit(self, circuit: QuantumCircuit) -> Misfit | None:
         """Why Aer would not take the circuit as it stands, or None."""
         return next(
-            (
-                Misfit(step.operation.name, step.qubits)
-                for step in steps(circuit)
-                if step.operation.name not in self._names
-            ),
+            (Misfit(step.name, step.qubits) for step in steps(circuit) if step.name not in self._names),
             None,
         )
 
