@@ -14,6 +14,8 @@ from playwright.sync_api import Locator, Page, expect
 ARTIFACTS: Final = Path(__file__).resolve().parents[1] / "artifacts"
 KEPT: Final = {"widget-light": "promotion"}
 """Pictures that the README shows, and their names in ``screenshots``."""
+Cells = list[tuple[int | None, str, list[dict[str, Any]]]]
+"""Number, source and outputs of code cells."""
 SPAWN_MS: Final = 90_000
 RUN_MS: Final = 120_000
 
@@ -78,17 +80,13 @@ def run_all(page: Page, timeout_ms: int = RUN_MS) -> None:
     deadline = time.monotonic() + timeout_ms / 1000
     while True:
         kernel_idle(page, timeout_ms)  # it is idle for a moment between two cells as well
-        cells = saved_cells(page)
-        for _, source, outputs in cells:
-            errors = [output for output in outputs if output["output_type"] == "error"]
-            assert not errors, f"{source}\n{errors[0]['ename']}: {errors[0]['evalue']}"
-        waiting = [source for number, source, _ in cells if number is None]
+        waiting = [source for number, source, _ in succeeded(page) if number is None]
         if not waiting:
             return
         assert time.monotonic() < deadline, f"did not run:\n{waiting[0]}"
 
 
-def saved_cells(page: Page) -> list[tuple[int | None, str, list[dict[str, Any]]]]:
+def saved_cells(page: Page) -> Cells:
     """The code cells of the notebook in front as saved: number, source, outputs. Lab draws only those in sight."""
     page.keyboard.press("Escape")
     page.keyboard.press("Control+s")
@@ -99,6 +97,15 @@ def saved_cells(page: Page) -> list[tuple[int | None, str, list[dict[str, Any]]]
     answer = page.request.get(f"{base[0]}api/contents/{name}?content=1")
     cells = answer.json()["content"]["cells"]
     return [(one["execution_count"], one["source"], one["outputs"]) for one in cells if one["cell_type"] == "code"]
+
+
+def succeeded(page: Page) -> Cells:
+    """The same; fails where a cell did."""
+    cells = saved_cells(page)
+    for _, source, outputs in cells:
+        errors = [output for output in outputs if output["output_type"] == "error"]
+        assert not errors, f"{source}\n{errors[0]['ename']}: {errors[0]['evalue']}"
+    return cells
 
 
 def picture(page: Page, name: str) -> Path:
@@ -158,15 +165,17 @@ def run_above(page: Page, text: str) -> Locator:
     """Clear all outputs, run everything above the cell that holds ``text``; returns that cell, selected."""
     menu(page, "Edit", "Clear Outputs of All Cells")
     show(page, text).locator(".cm-content").click()
-    menu(page, "Run", "Run All Above Selected Cell")
+    above: list[int | None] = []
     deadline = time.monotonic() + RUN_MS / 1000
-    while True:
+    while not above or None in above:
+        if not any(above):  # a menu that opens while Lab is busy may swallow the click
+            menu(page, "Run", "Run All Above Selected Cell")
+            page.wait_for_timeout(500)
         kernel_idle(page)
-        cells = saved_cells(page)
-        above = cells[: next(index for index, (_, source, _) in enumerate(cells) if text in source)]
-        if all(number is not None for number, _, _ in above):
-            return show(page, text)
+        cells = succeeded(page)
+        above = [number for number, _, _ in cells][: [text in source for _, source, _ in cells].index(True)]
         assert time.monotonic() < deadline, f"did not run: {above}"
+    return show(page, text)
 
 
 def show(page: Page, text: str) -> Locator:
