@@ -42,6 +42,8 @@ class AerDevice(Device):
         target: Target = AerSimulator().target
         target.description = "Qiskit Aer, without noise"
         super().__init__(spec, threads, target, None)
+        self._flat = frozenset(target.operation_names) - _INTERNAL - frozenset(_FLOW) | {"barrier"}
+        """Names that say enough: there are no blocks to look into."""
         self._names = frozenset(target.operation_names) - _INTERNAL | frozenset(_FLOW)
 
     def width(self, circuit: QuantumCircuit) -> int:
@@ -52,6 +54,8 @@ class AerDevice(Device):
 
     def misfit(self, circuit: QuantumCircuit) -> Misfit | None:
         """Why Aer would not take the circuit as it stands, or None."""
+        if self._flat.issuperset(circuit.count_ops()):
+            return None
         return next(
             (Misfit(step.name, step.qubits) for step in steps(circuit) if step.name not in self._names),
             None,
