@@ -213,6 +213,7 @@ def test_a_lead_decides_and_the_job_goes_on_by_itself(demo: DemoHub, person: Ope
     expect(item).to_have_count(0)
     expect(line(box)).to_contain_text("Done", timeout=RUN_MS)
     expect(plot(box.locator(".jq-job"))).to_be_visible()
+    page.wait_for_timeout(800)  # the notification slides in
     picture(page, "approved-light")
 
     other = lead.locator("article", has_text="Tutorial 02: my first run on a QPU")

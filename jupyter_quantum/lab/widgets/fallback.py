@@ -25,7 +25,7 @@ GLYPHS: Final = {
 }
 _SAVED: Final = "As it was when the cell ran. Run the cell again to go on; Hub().jobs() lists what was submitted."
 """Plain HTML is what stays of a notebook that is opened again: a live one shows the widget."""
-_HEADS: Final = ("Device", "", "2q", "Depth", "Success (est.)", "Start", "Price", "Verdict")
+_HEADS: Final = ("Device", "Kind", "2q", "Depth", "Success (est.)", "Start", "Price", "Verdict")
 
 
 def _line(row: dict[str, Any], *, chosen: bool) -> list[str]:
