@@ -46,7 +46,7 @@ def test_a_workspace_is_gone_after_stop(demo: DemoHub, person: Open) -> None:
     root = psutil.Process(demo.process.pid)
     (home,) = [home for home in workspaces_of(root) if home.name.startswith("ben-")]
     assert sorted(path.name for path in home.glob("*.ipynb")) == ["01-first-circuit.ipynb", "02-promotion.ipynb"]
-    run_in_terminal(page, "cd / && setsid env -i sleep 4321 & touch $HOME/left.txt", home / "left.txt")
+    run_in_terminal(page, "cd / && setsid env -i sleep 4321 & sleep 1; touch $HOME/left.txt", home / "left.txt")
     before = [child for child in root.children(recursive=True) if "4321" in " ".join(child.cmdline())]
     assert before
     page.goto(f"{demo.url}hub/home")
