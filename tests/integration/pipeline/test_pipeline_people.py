@@ -79,8 +79,8 @@ async def test_a_rejection_says_why_and_releases(house: House, runner: MemoryRun
 
 
 async def test_who_may_decide(house: House, runner: MemoryRunner) -> None:
-    """Not the asker, even a lead; not a token; not another project's people, for whom it does not exist."""
-    job, asked = await ask(house, GRACE)
+    """Not the asker, even as a lead by now; not a token; not another project's people, for whom it does not exist."""
+    job, asked = await ask(house, replace(GRACE, groups=frozenset({"qcourse"})))
     decide = house.pipeline.decide
     with pytest.raises(Refused, match="You asked for this, so another lead must decide"):
         await decide(GRACE, asked.id, APPROVE)
@@ -93,6 +93,13 @@ async def test_who_may_decide(house: House, runner: MemoryRunner) -> None:
     assert caught.value.code == "approval.interactive"
     await decide(HEDY, asked.id, APPROVE)
     assert (await ended(house, job.id, GRACE)).state is JobState.COMPLETED
+
+
+async def test_leads_spend_their_own_budget_without_asking(house: House, runner: MemoryRunner) -> None:
+    """What a member must ask for, a lead of the project just runs; the hold and the price are the same."""
+    job = await house.pipeline.submit(GRACE, request("campus_qpu"), key=None, wait_s=20)
+    assert (job.state, job.approval) == (JobState.COMPLETED, None)
+    assert job.cost
 
 
 async def test_an_own_request_cannot_be_approved_by_its_user(house: House, runner: MemoryRunner) -> None:
