@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -35,6 +36,13 @@ def workspaces_of(process: psutil.Process) -> list[Path]:
     return sorted(homes)
 
 
+def command_of(process: psutil.Process) -> str:
+    """Its command line; nothing where it has just ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
+
+
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
@@ -47,7 +55,7 @@ def test_a_workspace_is_gone_after_stop(demo: DemoHub, person: Open) -> None:
     (home,) = [home for home in workspaces_of(root) if home.name.startswith("ben-")]
     assert sorted(path.name for path in home.glob("*.ipynb")) == ["01-first-circuit.ipynb", "02-promotion.ipynb"]
     run_in_terminal(page, "cd / && setsid env -i sleep 4321 & sleep 1; touch $HOME/left.txt", home / "left.txt")
-    before = [child for child in root.children(recursive=True) if "4321" in " ".join(child.cmdline())]
+    before = [child for child in root.children(recursive=True) if "4321" in command_of(child)]
     assert before
     page.goto(f"{demo.url}hub/home")
     page.locator("#stop").click()
