@@ -150,7 +150,7 @@ def device_rows(devices: Iterable[DeviceView]) -> list[tuple[str, ...]]:
     return [(d.name, d.label, _qubits(d), _state(d), _start(d), _thousand(d)) for d in devices]
 
 
-_DEVICE_HEAD = ("Device", "Kind", "Qubits", "State", "Starts", "1 task of 1 000 shots")
+_DEVICE_HEAD = ("Device", "Kind", "Qubits", "State", "Start", "1 task of 1 000 shots")
 
 
 def devices_html(devices: Sequence[DeviceView]) -> Html:
@@ -241,7 +241,7 @@ def _state(device: DeviceView) -> str:
 def _start(device: DeviceView) -> str:
     if device.state != "ready" or device.wait.p50 is None:
         return "–"
-    return "now" if device.wait.p50 < 1 else f"in about {words.seconds(device.wait.p50)}"
+    return "now" if device.wait.p50 < 1 else f"about {words.seconds(device.wait.p50)}"
 
 
 def _thousand(device: DeviceView) -> str:
