@@ -31,9 +31,10 @@ class ServiceTraits(HasTraits):
     ).tag(config=True)
     device_labels = Dict(help="Device → words for people, where the runner's own do not fit.").tag(config=True)
     max_seconds = Dict(help="Device → seconds that one run may take.").tag(config=True)
-    limits = Dict(help="Caps on what a request may hold: bytes, circuits, qubits, operations, shots, …").tag(
-        config=True
-    )
+    limits = Dict(
+        help="Caps on what a request may hold: bytes, circuits, qubits, operations, shots, …; active: jobs of one user "
+        "that have not ended."
+    ).tag(config=True)
     operators = Unicode("quantum-operators", help="Hub group of those who operate devices.").tag(config=True)
     auditors = Unicode("quantum-auditors", help="Hub group of those who read everything.").tag(config=True)
     admins = Unicode("quantum-admins", help="Hub group of those who administrate.").tag(config=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from jupyter_quantum.pipeline.board import Board
 from jupyter_quantum.pipeline.bus import Bell, Bus
+from jupyter_quantum.pipeline.intake import Intake
 from jupyter_quantum.pipeline.people import Directory, People
 from jupyter_quantum.pipeline.policy import Policies
 from jupyter_quantum.pipeline.registry import Registry
@@ -72,6 +73,10 @@ class Context:
     """Rings when something was committed that needs a number."""
     background: Background = field(default_factory=Background)
     clock: Callable[[], datetime] = _utc_now
+    intake: Intake = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.intake = Intake(self.settings.limits.active)
 
     def affinity(self, principal_id: str) -> str:
         """Opaque value that is the same for all tasks of one user; the runner learns no name."""

@@ -46,6 +46,7 @@ class Live:
 
     def moved(self, row: JobRow, result: ResultView | None = None) -> None:
         """A job's move was committed: wake who waits for it, and have its event numbered."""
+        self._context.intake.moved(row)
         self._context.bus.publish(row, result)
         self.committed()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from jupyter_quantum.core.jobs import ACTIVE, FINAL, JobState
 from jupyter_quantum.core.tenancy import Principal
-from jupyter_quantum.exceptions import Conflict, QuantumError, Refused
+from jupyter_quantum.exceptions import Conflict, NotFound, QuantumError, Refused
 from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.approve import Approving
 from jupyter_quantum.pipeline.board import Board
@@ -270,9 +270,12 @@ class Pipeline:
         return await self._context.store.artefacts.get(row.executable)
 
     async def source(self, who: Principal, job_id: str) -> tuple[CircuitBundle, list[Pub]]:
-        """The circuits and PUBs as they were sent."""
+        """The circuits and PUBs as they were sent. Raises Conflict ``job.source`` where they were not kept."""
         row = await self._row(who, job_id)
-        raw = await self._context.store.artefacts.get(row.source)
+        try:
+            raw = await self._context.store.artefacts.get(row.source)
+        except NotFound:
+            raise Conflict("The circuits of this job were not kept.", code="job.source") from None
         return bundle_of(row.source_format, raw), PUBS.validate_json(row.pubs)
 
     async def provenance(self, who: Principal, job_id: str) -> Provenance:

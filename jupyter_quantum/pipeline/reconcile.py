@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from jupyter_quantum.core.jobs import JobState
+from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.exceptions import Conflict, JobFailed, NotFound, QuantumError, Refused, Unavailable
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
@@ -72,6 +72,8 @@ class Reconciling:
         for attempt in await context.store.read(lambda view: view.open_attempts()):
             await self._lost_attempt(attempt)
         waiting = await context.store.read(_under_way)
+        for job in await context.store.read(_unfinished):
+            context.intake.restore(job)
         for job in waiting:
             if job.state is JobState.QUEUED:
                 self._scheduling.queued(job)
@@ -233,6 +235,10 @@ def _under_way(view: View) -> list[JobRow]:
     while page := view.jobs(states=states, before=found[-1].id if found else None, limit=500):
         found += page
     return found[::-1]
+
+
+def _unfinished(view: View) -> list[JobRow]:
+    return view.jobs(states=frozenset(JobState) - FINAL, limit=None)
 
 
 def _ended(view: View) -> list[JobRow]:

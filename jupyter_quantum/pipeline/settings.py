@@ -19,7 +19,10 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that one request may hold. The worker gets them as caps; the service checks what it can see itself."""
+    """The most that one request may hold, and one user have under way.
+
+    The worker gets them as caps; the service checks what it can see itself.
+    """
 
     bytes: int = 1024 * 1024
     """Of the circuits as sent."""
@@ -32,10 +35,12 @@ class Limits:
     """Of one circuit, on any device."""
     executions: int = 10_000_000
     """Shots over all circuits and bindings."""
+    active: int = 200
+    """Jobs of one principal that have not ended."""
 
     def caps(self) -> dict[str, int]:
-        """The same as names and numbers, for ``wire.runner.Work.limits``."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """What a request may hold, as names and numbers, for ``wire.runner.Work.limits``."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "active"}
 
 
 @dataclass(frozen=True, slots=True)

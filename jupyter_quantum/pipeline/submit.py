@@ -28,6 +28,7 @@ from jupyter_quantum.exceptions import (
     QuantumError,
     QuotaExceeded,
     Refused,
+    TooBusy,
     Unavailable,
 )
 from jupyter_quantum.pipeline import sentences
@@ -41,7 +42,7 @@ from jupyter_quantum.pipeline.reports import Reports
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling, Start
 from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, single
 from jupyter_quantum.pipeline.views import decision_view, error_body, error_of, job_view
-from jupyter_quantum.store import Tx
+from jupyter_quantum.store import Tx, View
 from jupyter_quantum.store.rows import ApprovalRow, JobRow
 from jupyter_quantum.store.view import mismatch
 from jupyter_quantum.wire.base import ErrorBody, digest_of
@@ -199,16 +200,34 @@ class Submitting:
         self._validating.check_size(run.parcel)  # what is too large to be kept is not recorded
         try:
             self._admit(run)
-        except Unavailable:
-            raise
+        except (Unavailable, TooBusy):  # a repeated request has its first answer all the same
+            first = await self._first(run.row)
+            if first is None:
+                raise
+            return first
         except QuantumError as error:
-            return await self._refuse_at_once(run, error)
+            return await self._record(run, error, stored=False, keep=False)
         work = self._context.background.start(self._enter(run), f"submit {run.row.id}")
+        work.add_done_callback(lambda done: self._counted(run, done))
         if run.row.idempotency is not None:
             key = (run.row.principal, run.row.idempotency)
             self._coming[key] = (run.row.body, work)
             work.add_done_callback(lambda _: self._coming.pop(key))
         return await asyncio.shield(work)
+
+    async def _first(self, row: JobRow) -> JobRow | None:
+        """The job that this key made before; None where there is none. Raises Conflict where the body is another."""
+
+        def read(view: View) -> JobRow | None:
+            first = view.idempotent(row.principal, row.idempotency or "", row.body or "")
+            return None if first is None else view.job(first)
+
+        return None if row.idempotency is None else await self._context.store.read(read)
+
+    def _counted(self, run: Run, done: asyncio.Task[JobRow]) -> None:
+        """What was not written, or has an earlier job of its key in its place, is not under way."""
+        if done.cancelled() or done.exception() is not None or done.result().id != run.row.id:
+            self._context.intake.leave(run.row)
 
     async def _enter(self, run: Run) -> JobRow:
         await self._context.keep(run.parcel.circuits.data)
@@ -231,22 +250,22 @@ class Submitting:
             raise Conflict(said, code="device.drained", hint="Choose another device.")
         device.check_options(run.parcel.kind, run.parcel.options)
         device.check_shots(run.parcel.shots(), context.settings.limits.shots)
+        context.intake.enter(run.row)
 
-    def _store(self, tx: Tx, run: Run) -> str:
-        """Write the draft. Returns the id of the job that this key made, which may be an earlier one."""
+    def _store(self, tx: Tx, run: Run, *, keep: bool = True) -> str:
+        """Write the draft, its circuits too with ``keep``.
+
+        Returns the id of the job that this key made, which may be an earlier one.
+        """
         row = run.row
         if row.idempotency is not None:
             first = tx.idempotent(row.principal, row.idempotency, row.body or "")
             if first is not None:
                 return first
-        self._context.refer(tx, run.parcel.circuits.data, row.source)
+        if keep:
+            self._context.refer(tx, run.parcel.circuits.data, row.source)
         tx.add_job(row, actor=row.principal)
         return row.id
-
-    async def _refuse_at_once(self, run: Run, error: QuantumError) -> JobRow:
-        """Record a refusal that needed no validation."""
-        await self._context.keep(run.parcel.circuits.data)
-        return await self._record(run, error, stored=False)
 
     async def drive(self, run: Run, ticket: Ticket, *, stored: bool) -> JobRow:
         """From the validation's answer to the decision. ``stored``: drafts of before the service stopped."""
@@ -416,10 +435,13 @@ class Submitting:
 
     # Refusals
 
-    async def _record(self, run: Run, error: QuantumError, stored: bool) -> JobRow:
-        """Record a refusal, with the draft where that is not stored."""
+    async def _record(self, run: Run, error: QuantumError, stored: bool, *, keep: bool = True) -> JobRow:
+        """Record a refusal, with the draft where that is not stored.
+
+        ``keep``: with its circuits. Of what was refused unseen their digest is enough, so that refusals fill no disk.
+        """
         try:
-            row = await self._context.store.write(lambda tx: self._refused(tx, run, error, stored))
+            row = await self._context.store.write(lambda tx: self._refused(tx, run, error, stored, keep))
         except Conflict:  # cancelled meanwhile
             if not stored:
                 raise
@@ -428,8 +450,8 @@ class Submitting:
             self._live.moved(row)
         return row
 
-    def _refused(self, tx: Tx, run: Run, error: QuantumError, stored: bool) -> JobRow:
-        first = run.row.id if stored else self._store(tx, run)
+    def _refused(self, tx: Tx, run: Run, error: QuantumError, stored: bool, keep: bool) -> JobRow:
+        first = run.row.id if stored else self._store(tx, run, keep=keep)
         return self._reject(tx, run.row.id, error) if first == run.row.id else tx.job(first)
 
     @staticmethod

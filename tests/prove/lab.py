@@ -118,6 +118,7 @@ class ProofLab:
             "prices": {"aer": {}, "fake_torino": emulator, "fake_fez": emulator, "campus_qpu": qpu},
             "rate": 1e5,
             "burst": 1e5,
+            "limits": {"active": 100_000},
             "data_dir": str(self.folder / "data"),
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from jupyter_quantum.exceptions import (
     QuantumError,
     QuotaExceeded,
     Refused,
+    TooBusy,
     Unavailable,
 )
 from jupyter_quantum.pipeline import Settings
@@ -229,6 +231,62 @@ async def _join(house: House) -> None:
         assert job.state is JobState.COMPLETED
         assert fresh.executed == [f"{job.id}-1"]
         assert len((await house.pipeline.jobs(ADA)).jobs) == 1
+
+
+async def test_one_user_has_a_number_of_jobs_under_way(settings: Settings) -> None:
+    """Jobs in line, refused ones aside, count until they end; others are not concerned, and a restart forgets none."""
+    limits = replace(settings.limits, active=3)
+    async with running(settings, limits=limits) as house:
+        await _fill(house)
+    async with running(settings, limits=limits) as house, house.runner() as runner:
+        runner.hold()
+        with pytest.raises(TooBusy):
+            await house.pipeline.submit(ADA, request(), key=None, wait_s=0)
+        for job in (await house.pipeline.jobs(ADA, active=True)).jobs:
+            await house.pipeline.cancel(ADA, job.id)
+        runner.go()
+        ended = [await house.pipeline.submit(ADA, request(), key=None, wait_s=5) for _ in range(4)]
+        assert {job.state for job in ended} == {JobState.COMPLETED}
+
+
+async def _fill(house: House) -> None:
+    submit = house.pipeline.submit
+    async with house.runner() as runner:
+        for _ in range(4):
+            await refused(house, request(data=b"bad"), CircuitRejected, "circuit.parse")
+        runner.hold()
+        jobs = [await submit(ADA, request("fake_torino"), key=f"k{number}", wait_s=0) for number in range(3)]
+        with pytest.raises(TooBusy) as caught:
+            await submit(ADA, request("fake_torino"), key="k3", wait_s=0)
+        assert caught.value.code == "jobs.active"
+        assert caught.value.message == "3 jobs of yours are under way, the most at once."
+        assert caught.value.details["retry_after"] > 0
+        assert (await submit(ADA, request("fake_torino"), key="k0", wait_s=0)).id == jobs[0].id
+        await submit(BEN, request("fake_torino"), key="k3", wait_s=0)
+        await house.pipeline.cancel(ADA, jobs[2].id)
+        await submit(ADA, request("fake_torino"), key="k3", wait_s=0)
+
+
+async def test_a_key_is_known_while_the_device_is_away(house: House) -> None:
+    """A request that was acknowledged has its answer again, whether its device answers or not; a new one has not."""
+    async with house.runner() as runner:
+        job = await house.pipeline.submit(ADA, request(), key="k", wait_s=5)
+        await house.pipeline.runner_lost(runner.name)
+    again = await house.pipeline.submit(ADA, request(), key="k", wait_s=0)
+    assert (again.id, again.state) == (job.id, JobState.COMPLETED)
+    with pytest.raises(Conflict, match="with another request"):
+        await house.pipeline.submit(ADA, request(shots=7), key="k", wait_s=0)
+    with pytest.raises(Unavailable):
+        await house.pipeline.submit(ADA, request(), key="new", wait_s=0)
+
+
+async def test_what_is_refused_unseen_leaves_its_digest_only(house: House, runner: MemoryRunner) -> None:
+    """A wrong option is recorded with the circuits' digest; their bytes are neither in the store nor on the disk."""
+    for size in (1_000, 1 << 20):
+        error = await refused(house, request(data=bytes(size), options={"shot": 5}), OptionRejected, "option.unknown")
+        with pytest.raises(Conflict) as caught:
+            await house.pipeline.source(ADA, error.details["job"])
+        assert caught.value.code == "job.source"
 
 
 async def test_a_foreign_id_answers_as_an_absent_one(house: House, runner: MemoryRunner) -> None:
