@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -44,13 +43,6 @@ def start_demo(folder: Path, *options: str) -> Demo:
         time.sleep(0.1)
     told = json.loads(ready.read_text())
     return Demo(told["url"], {user["name"]: user["password"] for user in told["users"]}, process, log)
-
-
-def stop_demo(demo: Demo, timeout_s: float = 20) -> int:
-    """Ctrl-C, and the exit status."""
-    if demo.process.poll() is None:
-        demo.process.send_signal(signal.SIGINT)
-    return demo.process.wait(timeout_s)
 
 
 Open = Callable[..., Page]

@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 
 from jupyter_quantum.testing.demo import DemoHub
 from tests.acceptance.browser import enter_lab, log_in, open_terminal
-from tests.acceptance.conftest import start_demo, stop_demo
+from tests.acceptance.conftest import start_demo
 
 pytestmark = pytest.mark.acceptance
 Open = Callable[..., Page]
@@ -101,9 +101,17 @@ def test_the_demo_leaves_no_process_and_no_data(how: signal.Signals, person: Ope
     assert not (tmp_path / "ready.json").exists()
 
 
-def test_a_killed_demo_leaves_no_process(tmp_path: Path) -> None:
-    """Not even SIGKILL leaves a hub, a proxy, a service or a runner behind."""
-    demo = start_demo(tmp_path)
+def test_a_taken_port_is_said_and_a_killed_demo_leaves_no_process(tmp_path: Path) -> None:
+    """The next free port is used, and printed with names, passwords and roles; not even SIGKILL leaves a process."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        demo = start_demo(tmp_path, "--port", str(port))
+    said = demo.log.read_text()
+    assert re.search(rf"Port {port} is taken; using \d+\.", said)
+    for word in (demo.url, "ada", demo.passwords["otto"], "operator", "share one unix user"):
+        assert word in said
     below = psutil.Process(demo.process.pid).children(recursive=True)
     (data,) = {Path(child.cwd()) for child in below if child.cmdline()[1:3] == ["-m", "jupyterhub"]}
     demo.process.kill()
@@ -111,20 +119,6 @@ def test_a_killed_demo_leaves_no_process(tmp_path: Path) -> None:
     psutil.wait_procs(below, timeout=20)
     assert alive(below) == []
     subprocess.run(["rm", "-rf", data], check=True)
-
-
-def test_a_taken_port_is_said_and_passed_over(tmp_path: Path) -> None:
-    """The next free one is used, and printed with names, passwords and roles."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        demo = start_demo(tmp_path, "--port", str(port))
-        said = demo.log.read_text()
-        stop_demo(demo)
-    assert re.search(rf"Port {port} is taken; using \d+\.", said)
-    for word in (demo.url, "ada", demo.passwords["otto"], "operator", "share one unix user"):
-        assert word in said
 
 
 def test_passwords_are_in_no_file_and_no_log(demo: DemoHub) -> None:
