@@ -37,7 +37,7 @@ from tests.unit.hub.support import ALL, READ, Service, cookies, job_view, signed
 DIGEST = digest_of(b"")
 HOSTILE = "<img src=x onerror=alert(1)>"
 APPROVAL = "apr_" + "1" * 32
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC)  # of the import: the tests may run minutes later
 
 
 def a_device(name: str, state: str = "ready") -> DeviceView:
@@ -104,7 +104,7 @@ class Pages:
             reason=HOSTILE,
             words="Needs a lead's approval because the estimate, 6.10 credits, is over 5.",
             created=NOW,
-            expires=NOW + timedelta(hours=3, minutes=40, seconds=30),
+            expires=datetime.now(UTC) + timedelta(hours=3, minutes=40, seconds=30),
             state="open",
             project_left=5_800_000,
             may_decide=self.role == "lead" and who.name != "ada",
