@@ -30,6 +30,8 @@ _CIRCUIT_S: Final = 0.05
 _AMPLITUDE_S: Final = 2e-9
 _GATE_S: Final = 2e-6
 _SHOT_S: Final = 1e-6
+_MOST_S: Final = 1e9
+"""No run takes so long; what the model says beyond it is no number to work with."""
 _CLIFFORD_NAMES: Final = "id x y z h s sdg sx sxdg cx cy cz swap ecr iswap dcx measure reset delay"
 _CLIFFORD: Final = frozenset(_CLIFFORD_NAMES.split())
 
@@ -99,7 +101,7 @@ def _duration(circuit: QuantumCircuit, target: Target, qubits: Sequence[int] | N
 
 def simulator_seconds(circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
     """Seconds that a simulator takes for circuits with the executions of each."""
-    value = sum(_simulation(circuit, shots) for circuit, shots in circuits)
+    value = min(sum(_simulation(circuit, shots) for circuit, shots in circuits), _MOST_S)
     return Interval(value=value, low=0.3 * value, high=3 * value)
 
 

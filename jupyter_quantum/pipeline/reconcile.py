@@ -211,7 +211,7 @@ class Reconciling:
         try:
             ticket, report = await self._validating.found(ticket)
             prepared = single(report)
-            self._validating.check_found(run.device, prepared)
+            self._validating.check_found(run.device, run.parcel, prepared)
         finally:
             self._validating.close(ticket)
         return await self._submitting.decide_again(run, prepared)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -18,7 +19,7 @@ from jupyter_quantum.pipeline.board import Board
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.pipeline.views import price_view
 from jupyter_quantum.store.rows import DeviceRow
-from jupyter_quantum.wire.jobs import DeviceView, Wait
+from jupyter_quantum.wire.jobs import DeviceView, Pub, Wait
 from jupyter_quantum.wire.runner import DeviceAnnouncement
 
 __all__ = ["Device", "Registry"]
@@ -89,6 +90,16 @@ class Device:
             self._passed.clear()
         if len(said[1]) <= _SHORT:
             self._passed.add(said)
+
+    def executions_at_least(self, kind: JobKind, pubs: Sequence[Pub], options: Mapping[str, Any]) -> int:
+        """The fewest executions that a request comes to, whatever its circuits hold: each once, with one binding."""
+        schema = self.words.options.get(kind.value, {}).get("properties", {})
+        chosen = {name: options.get(name) or schema.get(name, {}).get("default") for name in schema}
+        if kind is JobKind.ESTIMATOR:
+            precision = chosen.get("precision") or chosen.get("default_precision")
+            return sum(_executions(pub.precision or precision) for pub in pubs)
+        shots = chosen.get("shots") or chosen.get("default_shots") or 1
+        return shots if kind is JobKind.RUN else sum(pub.shots or shots for pub in pubs)
 
     def check_shots(self, shots: int | None, limit: int) -> None:
         """Raise InputError where the device takes fewer shots at once; ``limit`` is the service's own."""
@@ -182,6 +193,11 @@ class Registry:
     def due(self, now: datetime) -> list[Device]:
         """Devices whose pause or drain has ended by itself."""
         return [d for d in self._devices.values() if d.row.until is not None and d.row.until <= now]
+
+
+def _executions(precision: float | None) -> int:
+    """Shots that an expectation value of this precision takes."""
+    return 1 if precision is None else math.ceil(1.0 / max(precision, 1e-9) ** 2)
 
 
 def _order(device: Device) -> tuple[int, str]:

@@ -51,7 +51,7 @@ class Reports:
         for device in usable:
             prepared = found.get(device.name)
             if prepared is not None:
-                rows[device.name] = self._row(device, prepared, asker, project, quota)
+                rows[device.name] = self._row(device, parcel, prepared, asker, project, quota)
         view = self._view(request, parcel, project, [rows[d.name] for d in devices], list(found.values()), reports)
         await self._keep(who, request, parcel, view)
         return view
@@ -155,14 +155,20 @@ class Reports:
         return [report for _, report in answers]
 
     def _row(
-        self, device: Device, prepared: Prepared, asker: Asker, project: ProjectSpec, quota: QuotaView
+        self,
+        device: Device,
+        parcel: Parcel,
+        prepared: Prepared,
+        asker: Asker,
+        project: ProjectSpec,
+        quota: QuotaView,
     ) -> ReportRow:
         if prepared.error is not None:
             said = prepared.error
             text = f"{said.message} {said.hint}" if said.hint else said.message
             return self._blank(device, InputError(text, code=said.code))
         try:
-            self._validating.check_found(device, prepared)
+            self._validating.check_found(device, parcel, prepared)
         except QuantumError as error:
             return self._blank(device, error)
         cost = self._deciding.cost(device, prepared)

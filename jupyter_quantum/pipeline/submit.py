@@ -287,7 +287,7 @@ class Submitting:
 
     def _judge(self, run: Run, prepared: Prepared) -> _Verdict:
         """Bounds, price and policy. Raises what forbids it, except policy's own answer."""
-        self._validating.check_found(run.device, prepared)
+        self._validating.check_found(run.device, run.parcel, prepared)
         cost = self._deciding.cost(run.device, prepared)
         _check_promise(run, prepared, cost)
         cap = run.row.max_price

@@ -78,8 +78,16 @@ class Validating:
                 hint="Send them in several jobs.",
             )
 
-    def check_found(self, device: Device, prepared: Prepared) -> None:
-        """Raise InputError where what the worker found is more than the device or the service takes."""
+    def check_found(self, device: Device, parcel: Parcel, prepared: Prepared) -> None:
+        """Raise InputError where what the worker found is more than the device or the service takes.
+
+        Raises QuantumError ``runner.garbage`` where it is less than was asked for: the worker parsed what a user sent,
+        so that it does not name the price alone.
+        """
+        if prepared.executions < device.executions_at_least(parcel.kind, parcel.pubs, parcel.options) or (
+            prepared.tasks or prepared.num_circuits
+        ) < max(1, len(parcel.pubs)):
+            raise QuantumError("The worker gave an answer that makes no sense.", code="runner.garbage")
         limits = self._context.settings.limits
         device.check_shots(prepared.shots, limits.shots)
         most = min(device.words.max_circuits, limits.circuits)

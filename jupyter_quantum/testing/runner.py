@@ -266,7 +266,7 @@ class MemoryRunner:
             two_qubit_gates=1,
             shots=shots,
             executions=shots * max(1, len(work.pubs)),
-            tasks=1,
+            tasks=max(1, len(work.pubs)),
             success=Interval(value=0.95, low=0.93, high=0.97),
             seconds=Interval(value=seconds, low=seconds, high=seconds),
             calibration=device.calibration,

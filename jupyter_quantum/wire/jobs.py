@@ -108,9 +108,9 @@ class PriceView(Answer):
 class Interval(Answer):
     """A number with a range; what the range means is said where it is used (95 % where nothing is said)."""
 
-    value: float
-    low: float
-    high: float
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    low: Annotated[float, Field(allow_inf_nan=False)]
+    high: Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Wait(Answer):

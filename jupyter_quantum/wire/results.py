@@ -62,4 +62,4 @@ class ResultView(Answer):
     experiments: list[Experiment] = Field(default_factory=list)
     pubs: list[PubResult] = Field(default_factory=list)
     metadata: dict[str, Any] = Field(default_factory=dict)
-    seconds: float = Field(description="time on the device")
+    seconds: float = Field(ge=0, le=1e9, allow_inf_nan=False, description="time on the device")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.wire.base import Answer, Blob, CircuitBundle, Digest, ErrorBody
@@ -39,6 +39,19 @@ __all__ = [
 ]
 
 PROTOCOL = 1
+
+_MOST_S = 1e9
+"""Seconds: more are an error, not a run."""
+
+Count = Annotated[int, Field(ge=0, le=10**10)]
+"""What a worker counted; it parsed what a user sent, so that its numbers are bounded before anybody calculates."""
+
+
+def _sensible(found: Interval | None) -> Interval | None:
+    """A chance or a time, of which neither is negative or beyond every run."""
+    if found is not None and not all(0 <= end <= 10 * _MOST_S for end in (found.value, found.low, found.high)):
+        raise ValueError("out of bounds")
+    return found
 
 
 class DeviceAnnouncement(Answer):
@@ -165,18 +178,18 @@ class Prepared(Answer):
 
     device: str
     error: ErrorBody | None = Field(default=None, description="why they cannot run there; the rest is then empty")
-    num_circuits: int = 0
-    num_qubits: int = 0
-    depth: int = 0
-    source_depth: int = 0
-    operations: int = 0
-    two_qubit_gates: int = 0
-    shots: int = 0
-    executions: int = 0
-    tasks: int = Field(default=0, description="circuits that the device is charged for")
-    success: Interval | None = None
+    num_circuits: Count = 0
+    num_qubits: Count = 0
+    depth: Count = 0
+    source_depth: Count = 0
+    operations: Count = 0
+    two_qubit_gates: Count = 0
+    shots: Count = 0
+    executions: Count = 0
+    tasks: Count = Field(default=0, description="circuits that the device is charged for")
+    success: Annotated[Interval | None, AfterValidator(_sensible)] = None
     noise_free: bool = False
-    seconds: Interval | None = None
+    seconds: Annotated[Interval | None, AfterValidator(_sensible)] = None
     calibration: CalibrationRef | None = None
     digest: Digest | None = None
     executable: Blob | None = Field(default=None, description="QPY; absent in reports")
@@ -197,7 +210,7 @@ class TaskReport(Answer):
     result: ResultView | None = None
     error: ErrorBody | None = None
     charged: bool = Field(default=False, description="of a failure: whether the device was used nevertheless")
-    usage_s: float = 0.0
+    usage_s: Annotated[float, Field(ge=0, le=_MOST_S, allow_inf_nan=False)] = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
 
 

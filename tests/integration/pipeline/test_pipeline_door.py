@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
+from pydantic import ValidationError
 
-from jupyter_quantum.core.jobs import JobKind, JobState
+from jupyter_quantum.core.jobs import DeviceKind, JobKind, JobState
 from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.exceptions import (
     CircuitRejected,
@@ -23,8 +25,10 @@ from jupyter_quantum.exceptions import (
     Unavailable,
 )
 from jupyter_quantum.pipeline import Settings
-from jupyter_quantum.testing.runner import MemoryRunner
+from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.jobs import DeviceAction, JobRequest, Pub, ReportRequest
+from jupyter_quantum.wire.results import ResultView
+from jupyter_quantum.wire.runner import DeviceAnnouncement, Prepared, TaskReport, Work
 
 from .conftest import ADA, BEN, EVE, GRACE, LISE, OTTO, House, request, running, until
 
@@ -119,6 +123,68 @@ async def test_bounds_of_device_and_service(house: House, runner: MemoryRunner) 
     await refused(house, request("aer", 200_000), InputError, "shots.limit")
     error = await refused(house, request("fake_torino", max_price=400_000), Refused, "price.cap")
     assert "0.45" in error.message
+
+
+class Liar(MemoryRunner):
+    """A runner whose worker was taken over by a circuit: it says that hardly anything is to be done."""
+
+    claims: ClassVar[dict[str, int]] = {}
+
+    @classmethod
+    def _prepare(cls, work: Work, device: DeviceAnnouncement, *, keep: bool) -> Prepared:
+        return MemoryRunner._prepare(work, device, keep=keep).model_copy(update=cls.claims)
+
+
+@pytest.mark.parametrize(
+    ("kind", "claims"),
+    [
+        (JobKind.RUN, {"executions": 0}),
+        (JobKind.RUN, {"executions": 999}),
+        (JobKind.RUN, {"tasks": 0, "num_circuits": 0}),
+        (JobKind.SAMPLER, {"executions": 1999}),
+        (JobKind.SAMPLER, {"tasks": 1}),
+        (JobKind.ESTIMATOR, {"executions": 19_999}),
+    ],
+)
+async def test_a_worker_does_not_name_its_own_price(house: House, kind: JobKind, claims: dict[str, int]) -> None:
+    """Fewer executions or tasks than the request comes to whatever its circuits hold: refused, nothing runs."""
+    pubs = [] if kind is JobKind.RUN else [Pub(circuit=0), Pub(circuit=0, precision=0.01)]
+    options = {"default_precision": 0.01} if kind is JobKind.ESTIMATOR else {"shots": 1000}
+    properties = {"shots": {"type": "integer"}, "default_precision": {"type": "number", "default": 0.5}}
+    device = announcement("fake_torino", DeviceKind.EMULATOR)
+    device = device.model_copy(update={"options": {kind.value: {"type": "object", "properties": properties}}})
+    Liar.claims = claims
+    asked = JobRequest(device=device.name, kind=kind, circuits=request().circuits, pubs=pubs, options=options)
+    async with Liar(house.pipeline, [device]) as liar:
+        await refused(house, asked, QuantumError, "runner.garbage")
+        report = await house.pipeline.report(
+            ADA, ReportRequest(kind=kind, circuits=asked.circuits, pubs=pubs, options=options)
+        )
+        assert [row.code for row in report.rows] == ["runner.garbage"]
+    assert liar.executed == []
+
+
+@pytest.mark.parametrize("field", ["executions", "tasks", "shots", "num_circuits", "num_qubits", "depth", "operations"])
+@pytest.mark.parametrize("number", [10**30, -1])
+def test_an_absurd_count_is_not_read(field: str, number: int) -> None:
+    """What no column holds never comes as far as the store."""
+    with pytest.raises(ValidationError):
+        Prepared.model_validate({"device": "aer", field: number})
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1", "NaN", "1e15"])
+def test_an_absurd_time_is_not_read(number: str) -> None:
+    """Nor what nobody can calculate with."""
+    for text in (
+        f'{{"device": "aer", "seconds": {{"value": {number}, "low": 0, "high": 1}}}}',
+        f'{{"device": "aer", "success": {{"value": 1, "low": 0, "high": {number}}}}}',
+    ):
+        with pytest.raises(ValidationError):
+            Prepared.model_validate_json(text)
+    with pytest.raises(ValidationError):
+        TaskReport.model_validate_json(f'{{"runner": "r", "fence": 1, "state": "done", "usage_s": {number}}}')
+    with pytest.raises(ValidationError):
+        ResultView.model_validate_json(f'{{"kind": "run", "backend": "aer", "seconds": {number}}}')
 
 
 async def test_over_quota_says_what_is_left_and_what_to_do(settings: Settings) -> None:
