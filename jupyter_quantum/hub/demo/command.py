@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -26,6 +27,8 @@ from jupyter_quantum.hub.demo.supervisor import Demo, choose_port, data_director
 
 __all__ = ["demo"]
 
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @dataclass(frozen=True, slots=True)
 class _Screen:
@@ -36,7 +39,8 @@ class _Screen:
     answer: Console
 
     def say(self, words: str) -> None:
-        self.progress.print(f"[dim]{time.monotonic() - self.began:5.1f} s[/]  {words}", soft_wrap=True)
+        with contextlib.suppress(OSError):  # a terminal that was closed hears no more
+            self.progress.print(f"[dim]{time.monotonic() - self.began:5.1f} s[/]  {words}", soft_wrap=True)
 
 
 def demo(
@@ -62,9 +66,9 @@ def demo(
 
 
 def _end_on_signals() -> None:
-    """Ctrl-C and SIGTERM both end the demo in order, also where a script started us with SIGINT ignored."""
-    signal.signal(signal.SIGINT, _end)
-    signal.signal(signal.SIGTERM, _end)
+    """Ctrl-C, SIGTERM and a closed terminal end the demo in order, also where a script had SIGINT ignored."""
+    for signum in _ENDS:
+        signal.signal(signum, _end)
 
 
 def _end(_signum: int, _frame: FrameType | None) -> None:
@@ -74,8 +78,8 @@ def _end(_signum: int, _frame: FrameType | None) -> None:
 
 def _ignore_signals() -> None:
     """From the first signal on: a second Ctrl-C must not leave processes behind."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for signum in _ENDS:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def _run(data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen: _Screen) -> int:

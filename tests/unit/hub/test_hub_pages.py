@@ -104,7 +104,7 @@ class Pages:
             reason=HOSTILE,
             words="Needs a lead's approval because the estimate, 6.10 credits, is over 5.",
             created=NOW,
-            expires=datetime.now(UTC) + timedelta(hours=3, minutes=40, seconds=30),
+            expires=datetime.now(UTC) + timedelta(hours=3, minutes=40, seconds=10),
             state="open",
             project_left=5_800_000,
             may_decide=self.role == "lead" and who.name != "ada",
