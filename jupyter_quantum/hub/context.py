@@ -32,6 +32,8 @@ class Context:
     """``jupyterhub.services.auth.HubOAuth``."""
     ready: Callable[[], Awaitable[dict[str, str]]]
     """Each part of the service: ``ready``, or why it is not."""
+    metrics_token: str
+    """With which Prometheus reads the metrics; nothing else can be done with it."""
     started: Pipeline | None = None
     """The pipeline, once it has started."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jupyter_quantum.exceptions import Unavailable
 
-__all__ = ["Lock", "secret"]
+__all__ = ["Lock", "secret", "token"]
 
 
 class Lock:
@@ -49,10 +49,19 @@ class Lock:
 
 def secret(path: Path, size: int = 32) -> bytes:
     """The random bytes stored at ``path``, made at the first call with mode 0600."""
+    return _made_once(path, secrets.token_bytes(size))
+
+
+def token(path: Path) -> str:
+    """The same as text, which can be sent in a header."""
+    return _made_once(path, secrets.token_urlsafe(32).encode()).decode().strip()
+
+
+def _made_once(path: Path, raw: bytes) -> bytes:
     with contextlib.suppress(FileExistsError):
         fresh = path.with_name(f"{path.name}.{os.getpid()}")
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(size))
+            file.write(raw)
         try:
             os.link(fresh, path)  # whole or not at all, and never over another's
         finally:

@@ -23,7 +23,7 @@ from jupyter_quantum.hub.api.limits import Bucket
 from jupyter_quantum.hub.auth import Gate, HubApi, HubDirectory
 from jupyter_quantum.hub.context import Context
 from jupyter_quantum.hub.events import Events
-from jupyter_quantum.hub.files import Lock, secret
+from jupyter_quantum.hub.files import Lock, secret, token
 from jupyter_quantum.hub.metrics import Metrics
 from jupyter_quantum.hub.runner_api import RunnerServer
 from jupyter_quantum.hub.runner_process import RunnerProcess, socket_path
@@ -85,6 +85,7 @@ class Running:
             hub_base=urlsplit(oauth.hub_prefix).path.removesuffix("hub/"),
             oauth=oauth,
             ready=self._parts,
+            metrics_token=token(self._data / "metrics.token"),
         )
 
     async def serve(self) -> None:

@@ -38,6 +38,7 @@ async def service() -> AsyncIterator[Service]:
         hub_base="/",
         oauth=oauth,
         ready=parts("ready"),
+        metrics_token="scraper",
         started=pipeline,  # type: ignore[arg-type]
     )
     app = web_application(context, set(), b"0" * 32)

@@ -17,7 +17,7 @@ from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.exceptions import InputError, TooBusy, Unavailable
 from jupyter_quantum.hub import settings
 from jupyter_quantum.hub.api.limits import Bucket
-from jupyter_quantum.hub.files import Lock, secret
+from jupyter_quantum.hub.files import Lock, secret, token
 from jupyter_quantum.hub.runner_api import RunnerServer
 from jupyter_quantum.hub.runner_process import RunnerProcess, clean_environment, socket_path
 from tests.unit.hub.support import Service
@@ -57,7 +57,9 @@ def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     first = secret(tmp_path / "a")
     assert len(first) == 32
     assert first == secret(tmp_path / "a") != secret(tmp_path / "b")
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+    said = token(tmp_path / "c")
+    assert said == token(tmp_path / "c") == (tmp_path / "c").read_text() != token(tmp_path / "d")
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in "ac"} == {0o600}
 
 
 def test_the_runner_sees_nothing_of_the_hub(tmp_path: Path) -> None:

@@ -188,19 +188,21 @@ async def test_every_answer_is_guarded(service: Service) -> None:
 
 
 async def test_health_metrics_and_description_are_there(service: Service) -> None:
-    """Live and ready answer without a token; metrics locally only, or with a token that may operate."""
+    """Live and ready answer without a token; metrics with a token that may see them, from anywhere."""
     assert json.loads((await service.fetch("health/live")).body) == {"status": "live"}
     assert (await service.fetch("health/ready")).code == 200
     service.context.ready = parts("starting")
     service.app.settings.pop("readiness")
     unready = await service.fetch("health/ready")
     assert (unready.code, json.loads(unready.body)["parts"]["runner"]) == (503, "starting")
-    assert b"quantum_request_answer_seconds" in (await service.fetch("metrics")).body
-    proxied = {"X-Forwarded-For": "10.0.0.1"}
-    assert (await service.fetch("metrics", headers=proxied)).code == 401
-    user, operator = service.hub.add("u", [READ, SUBMIT]), service.hub.add("o", ["custom:quantum:operate"], name="otto")
-    assert (await service.fetch("metrics", token=user, headers=proxied)).code == 403
-    assert (await service.fetch("metrics", token=operator, headers=proxied)).code == 200
+    scraper = {"Authorization": "Bearer scraper"}
+    assert b"quantum_request_answer_seconds" in (await service.fetch("metrics", headers=scraper)).body
+    assert (await service.fetch("api/v1/me", headers=scraper)).code == 401
+    assert (await service.fetch("metrics")).code == 401
+    assert (await service.fetch("metrics", headers={"Authorization": "Bearer scrape"})).code == 401
+    assert (await service.fetch("metrics", token=service.hub.add("u", [READ, SUBMIT]))).code == 403
+    for scope in ("operate", "admin"):
+        assert (await service.fetch("metrics", token=service.hub.add(scope, [f"custom:quantum:{scope}"]))).code == 200
 
 
 async def test_the_description_covers_the_table(service: Service) -> None:
