@@ -10,6 +10,7 @@ the spawner's own clean-up does this, and better.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import inspect
@@ -79,16 +80,16 @@ class Workspaces:
         _kill_all(home)
         shutil.rmtree(home, onerror=_unlock)
 
-    def pre_spawn(self, spawner: Any) -> None:
+    async def pre_spawn(self, spawner: Any) -> None:
         """Hook: give ``spawner`` a fresh home and name it in the environment."""
-        self.post_stop(spawner)  # a start that failed half-way leaves one behind
-        home = self.create(str(spawner.user.name))
+        await self.post_stop(spawner)  # a start that failed half-way leaves one behind
+        home = await asyncio.to_thread(self.create, str(spawner.user.name))
         spawner.home_dir = str(home)
         spawner.environment = {**spawner.environment, ENVIRONMENT: home.name}
 
-    def post_stop(self, spawner: Any) -> None:
-        """Hook: remove the home that :meth:`pre_spawn` gave."""
-        self.destroy(Path(spawner.home_dir))
+    async def post_stop(self, spawner: Any) -> None:
+        """Hook: remove the home that :meth:`pre_spawn` gave; the hub serves others meanwhile."""
+        await asyncio.to_thread(self.destroy, Path(spawner.home_dir))
 
 
 def _chained(first: Hook | None, second: Hook) -> Hook:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def gone(pid: int, within_s: float = 5) -> bool:
 def test_a_spawn_gets_a_private_home_with_tutorials_and_settings(spaces: Workspaces) -> None:
     """What the user finds, and that nobody else may look."""
     spawner = a_spawner("ada")
-    spaces.pre_spawn(spawner)
+    asyncio.run(spaces.pre_spawn(spawner))
     home = Path(spawner.home_dir)
     assert (home / "01-first.ipynb").read_text() == "{}"
     assert list(home.glob(".jupyter/lab/user-settings/**/*.jupyterlab-settings"))
@@ -53,10 +54,10 @@ def test_a_spawn_gets_a_private_home_with_tutorials_and_settings(spaces: Workspa
 def test_each_spawn_starts_afresh(spaces: Workspaces) -> None:
     """Files of an earlier workspace are never seen again."""
     spawner = a_spawner("ada")
-    spaces.pre_spawn(spawner)
+    asyncio.run(spaces.pre_spawn(spawner))
     first = Path(spawner.home_dir)
     (first / "notes.txt").write_text("mine")
-    spaces.pre_spawn(spawner)
+    asyncio.run(spaces.pre_spawn(spawner))
     assert not first.exists()
     assert not (Path(spawner.home_dir) / "notes.txt").exists()
 
@@ -75,13 +76,31 @@ def test_no_name_leads_out_of_the_root(spaces: Workspaces, name: str) -> None:
 def test_stop_removes_files_also_those_made_unwritable(spaces: Workspaces) -> None:
     """A directory without write permission does not survive either."""
     spawner = a_spawner("ada")
-    spaces.pre_spawn(spawner)
+    asyncio.run(spaces.pre_spawn(spawner))
     locked = Path(spawner.home_dir, "locked")
     locked.mkdir()
     (locked / "file").write_text("x")
     locked.chmod(0o500)
-    spaces.post_stop(spawner)
+    asyncio.run(spaces.post_stop(spawner))
     assert not Path(spawner.home_dir).exists()
+
+
+def test_stop_holds_nobody_up(spaces: Workspaces) -> None:
+    """The hub's loop goes on while a home with many files is removed."""
+    spawner = a_spawner("ada")
+    asyncio.run(spaces.pre_spawn(spawner))
+    home = Path(spawner.home_dir)
+    for number in range(1_000):
+        (home / f"{number}").touch()
+
+    async def stop() -> None:
+        stopping = asyncio.create_task(spaces.post_stop(spawner))
+        await asyncio.sleep(0)  # its first step
+        assert not stopping.done()
+        await stopping
+
+    asyncio.run(stop())
+    assert not home.exists()
 
 
 def test_stop_follows_no_link_out_of_the_workspace(spaces: Workspaces, tmp_path: Path) -> None:
@@ -100,7 +119,7 @@ def test_nothing_outside_the_root_is_removed(spaces: Workspaces, tmp_path: Path)
     """A spawner that never got a workspace loses nothing at its stop."""
     other = tmp_path / "other"
     other.mkdir()
-    spaces.post_stop(SimpleNamespace(home_dir=str(other)))
+    asyncio.run(spaces.post_stop(SimpleNamespace(home_dir=str(other))))
     assert other.exists()
 
 
