@@ -17,6 +17,7 @@ from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Asker, Deciding
 from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.reports import promise
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
 from jupyter_quantum.pipeline.submit import Run, Submitting
 from jupyter_quantum.pipeline.validate import Validating, parcel_of, single
@@ -162,7 +163,11 @@ class Reconciling:
             raise Refused(f"{row.device} is no longer there.", code="device.gone", hint="Choose another device.")
         asker: Asker = await self._deciding.asker_now(row)
         source = await self._context.store.artefacts.get(row.source)
-        return Run(row, parcel_of(row, source), asker, self._context.settings.projects[row.project], device)
+        promised = None
+        if row.report is not None:
+            report = row.report
+            promised = promise(await self._context.store.read(lambda view: view.report(report)), row.device)
+        return Run(row, parcel_of(row, source), asker, self._context.settings.projects[row.project], device, promised)
 
     async def stale(self) -> None:
         """For ever: validate again what the scheduler found to be out of date."""

@@ -23,7 +23,7 @@ from jupyter_quantum.store.rows import ReportRow as StoredReport
 from jupyter_quantum.wire.jobs import JobRequest, QuotaView, ReportRequest, ReportRow, ReportView
 from jupyter_quantum.wire.runner import Prepared, TaskReport
 
-__all__ = ["Reports"]
+__all__ = ["Reports", "promise"]
 
 
 class Reports:
@@ -72,13 +72,7 @@ class Reports:
         source = await self._context.store.artefacts.get(row.source)
         parcel = parcel_of(row, source)
         _check_same(request, parcel)
-        body = ReportView.model_validate_json(row.body or "{}")
-        said = next((one for one in body.rows if one.device == request.device), None)
-        if said is None:
-            raise Conflict(
-                f"The report does not cover {request.device}.", code="report.device", hint="Validate for this device."
-            )
-        return parcel, said
+        return parcel, promise(row, request.device)
 
     # Inside
 
@@ -245,6 +239,15 @@ class Reports:
             tx.add_report(row, actor=who.id)
 
         await self._context.store.write(write)
+
+
+def promise(row: StoredReport, device: str) -> ReportRow:
+    """What a stored report said of a device. Raises Conflict ``report.device`` where it does not cover it."""
+    body = ReportView.model_validate_json(row.body or "{}")
+    said = next((one for one in body.rows if one.device == device), None)
+    if said is None:
+        raise Conflict(f"The report does not cover {device}.", code="report.device", hint="Validate for this device.")
+    return said
 
 
 def _check_same(request: JobRequest, parcel: Parcel) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from jupyter_quantum.core.jobs import DeviceKind, JobState
 from jupyter_quantum.exceptions import Conflict, InputError, Unavailable
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
-from jupyter_quantum.wire.jobs import JobView, ReportRequest
+from jupyter_quantum.wire.jobs import JobRequest, JobView, ReportRequest
 from jupyter_quantum.wire.runner import LeaseRequest, TaskReport
 
 from .conftest import ADA, BEN, DEVICES, GRACE, Groups, House, request, running, until
@@ -105,6 +105,29 @@ async def test_a_draft_of_before_goes_on(settings: Settings) -> None:
         again = await house.pipeline.submit(ADA, request(), key="k", wait_s=5)
         assert (again.id, again.state) == (draft.id, JobState.COMPLETED)
         assert fresh.executed == [f"{draft.id}-1"]
+    await house.close()
+
+
+async def test_a_draft_of_before_keeps_what_its_report_promised(settings: Settings) -> None:
+    """Its price rose while the service was away: it does not run for more than the report said."""
+    house = House(settings)
+    await house.open()
+    async with house.runner() as runner:
+        report = await house.pipeline.report(ADA, ReportRequest(circuits=request().circuits, options={"shots": 1000}))
+        await house.pipeline.runner_lost(runner.name)
+    async with house.runner(slots=0):
+        asked = JobRequest(device="fake_torino", report=report.id)
+        sent = asyncio.create_task(house.pipeline.submit(ADA, asked, key="k", wait_s=5))
+        await until(lambda: drafts(house))
+        await house.close()
+        sent.cancel()
+    dearer = {name: replace(prices, per_shot=2 * prices.per_shot) for name, prices in settings.prices.items()}
+    house.settings = replace(settings, prices=dearer)
+    await house.open()
+    async with house.runner() as fresh:
+        with pytest.raises(Conflict, match=r"may cost 0.85 credits now \(was 0.45\)"):
+            await house.pipeline.submit(ADA, asked, key="k", wait_s=5)
+        assert fresh.executed == []
     await house.close()
 
 
