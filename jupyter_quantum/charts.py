@@ -16,7 +16,6 @@ from typing import Final, Literal
 
 __all__ = [
     "TOP",
-    "Bar",
     "Outcome",
     "Part",
     "Series",
@@ -25,9 +24,7 @@ __all__ = [
     "distance",
     "finding",
     "meter_chart",
-    "meter_html",
     "outcomes",
-    "usage_bars",
     "wilson",
 ]
 
@@ -81,15 +78,6 @@ class Part:
     name: str
     value: float
     look: Literal["used", "held"] = "used"
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One row of small bars: label, value (any unit), and the value in words."""
-
-    label: str
-    value: float
-    text: str
 
 
 def wilson(share: float, shots: int, z: float = 1.959964) -> tuple[float, float]:
@@ -344,29 +332,3 @@ def meter_chart(parts: Sequence[Part], limit: float, *, sentence: str, width: in
         'stroke="var(--jq-control, #757575)"/>'
     )
     return _svg(width, height, sentence, hatch + body + edge)
-
-
-def meter_html(value: float, limit: float, sentence: str) -> str:
-    """The plain element for hosts that strip SVG: what is left of ``limit``, with the sentence beside it."""
-    top = max(limit, 1e-9)
-    said = escape(sentence, quote=True)
-    low = _f(0.2 * top)
-    return (
-        f'<meter min="0" max="{_f(top)}" low="{low}" value="{_f(min(max(value, 0.0), top))}" title="{said}">'
-        f"{said}</meter> {said}"
-    )
-
-
-def usage_bars(bars: Sequence[Bar], *, sentence: str, width: int = 420) -> str:
-    """Small horizontal bars from 0, label to the left and value to the right: who or what used how much."""
-    highest = max((bar.value for bar in bars), default=0.0) or 1.0
-    left = min(max((len(_short(bar.label)) for bar in bars), default=4) * 6.8 + 12, width * 0.45)
-    right = max((len(bar.text) for bar in bars), default=4) * 6.6 + 10
-    body = ""
-    for index, bar in enumerate(bars):
-        y, wide = index * 22.0, max(0.0, bar.value) / highest * (width - left - right)
-        body += _text(left - 8, y + 14, _short(bar.label), extra='text-anchor="end"')
-        body += f'<rect x="{_f(left)}" y="{_f(y + 4)}" width="{_f(wide)}" height="12" fill="{_COLOUR["measured"]}"/>'
-        body += _text(left + wide + 6, y + 14, bar.text, fill=_MUTED)
-    axis = f'<line x1="{_f(left)}" y1="0" x2="{_f(left)}" y2="{len(bars) * 22}" stroke="{_LINE}"/>'
-    return _svg(width, max(len(bars), 1) * 22, sentence, body + axis)

@@ -121,11 +121,6 @@ class Artefacts:
             return await self._store.write(lambda tx: tx.put_blob(raw))
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._files.put, raw)
 
-    async def stage(self, raw: bytes) -> None:
-        """Write larger bytes to their file now; ``tx.put_blob`` of the same bytes then costs nothing."""
-        if len(raw) >= INLINE:
-            await self.put(raw)
-
     async def get(self, digest: str) -> bytes:
         """The bytes. Raises NotFound."""
         return await self._store.read(lambda view: view.blob(digest))

@@ -79,10 +79,6 @@ class Tx(Lifecycle):
         )
         return self._shelf(c.REPORTS).add(report)
 
-    def set_report(self, report_id: str, **changes: Any) -> ReportRow:
-        """Fill in what validation found."""
-        return self._shelf(c.REPORTS).change(self.report(report_id), **changes)
-
     def add_approval(self, approval: ApprovalRow, *, actor: str) -> ApprovalRow:
         """Ask a person, with an event (``approval.changed``)."""
         self._tell_approval(approval, actor)
@@ -135,12 +131,6 @@ class Tx(Lifecycle):
     ) -> DeviceRow:
         """Pause, drain, resume, or note that no runner serves it, with an event (``device.changed``)."""
         after = self._shelf(c.DEVICES).change(self.device(name), state=state, reason=reason, until=until)
-        self._tell_device(after, actor)
-        return after
-
-    def admit_device(self, name: str, admitted: bool, *, actor: str) -> DeviceRow:
-        """List a device for users, or take it off the list, with an event (``device.changed``)."""
-        after = self._shelf(c.DEVICES).change(self.device(name), admitted=admitted)
         self._tell_device(after, actor)
         return after
 

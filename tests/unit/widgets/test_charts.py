@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_quantum import charts
-from jupyter_quantum.charts import Bar, Part, Series
+from jupyter_quantum.charts import Part, Series
 
 IDEAL = Series("ideal", {"00": 0.5, "11": 0.5}, "ideal")
 NOISY = Series("noisy", {"00": 0.48, "11": 0.47, "01": 0.03, "10": 0.02}, "noisy")
@@ -109,17 +109,3 @@ def test_meter_never_leaves_its_frame() -> None:
     over = bars(charts.meter_chart([Part("used", 45), Part("on hold", 20, "held")], 50, sentence="over", width=101))
     assert over[:2] == pytest.approx([90, 10])
     assert bars(charts.meter_chart([Part("used", 1)], 0, sentence="none"))[0] == 0
-
-
-def test_meter_html_is_escaped() -> None:
-    """The plain element holds the sentence as text."""
-    said = charts.meter_html(12.4, 50, '<b>"12"')
-    assert "&lt;b&gt;&quot;12&quot;" in said
-    assert 'value="12.4"' in said
-    assert "<b>" not in said
-
-
-def test_usage_bars_share_one_scale() -> None:
-    """Half the value is half the length."""
-    widths = bars(charts.usage_bars([Bar("ada", 4, "4.00"), Bar("ben", 2, "2.00")], sentence="Ada used most."))
-    assert widths[0] == pytest.approx(2 * widths[1], abs=0.02)
