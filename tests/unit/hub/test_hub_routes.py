@@ -205,6 +205,15 @@ async def test_health_metrics_and_description_are_there(service: Service) -> Non
         assert (await service.fetch("metrics", token=service.hub.add(scope, [f"custom:quantum:{scope}"]))).code == 200
 
 
+async def test_nothing_reads_with_the_scope_that_is_set_aside(service: Service) -> None:
+    """An auditor's scope alone opens no address, as its description says."""
+    token = service.hub.add("t", ["custom:quantum:audit"])
+    for route in ROUTES:
+        if route.method == "GET":
+            assert (await service.fetch(route.path.replace("{", "").replace("}", ""), token=token)).code == 403
+    assert (await service.fetch("metrics", token=token)).code == 403
+
+
 async def test_the_description_covers_the_table(service: Service) -> None:
     """The OpenAPI document has every route with its scope, body, answer and errors, and no dangling reference."""
     said = json.loads((await service.fetch("api/v1/openapi.json")).body)
