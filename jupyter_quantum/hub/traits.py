@@ -36,7 +36,7 @@ class ServiceTraits(HasTraits):
         "that have not ended."
     ).tag(config=True)
     operators = Unicode("quantum-operators", help="Hub group of those who operate devices.").tag(config=True)
-    auditors = Unicode("quantum-auditors", help="Hub group of auditors; set aside, without rights yet.").tag(config=True)
+    auditors = Unicode("quantum-auditors", help="Hub group of auditors: set aside, no rights yet.").tag(config=True)
     admins = Unicode("quantum-admins", help="Hub group of those who may do what operators do.").tag(config=True)
     mfa_group = Unicode("quantum-mfa", help="Hub group of people who signed in with a second factor.").tag(config=True)
     time_zone = Unicode("UTC", help="The lab's time zone: policy's hours and the months of quotas.").tag(config=True)
