@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from jupyter_quantum.core.jobs import DeviceKind
 
-__all__ = ["DEMO_DEVICES", "DeviceSpec", "Settings"]
+__all__ = ["DeviceSpec", "Settings"]
 
 
 class DeviceSpec(BaseModel):
@@ -26,21 +26,6 @@ class DeviceSpec(BaseModel):
     max_shots: Annotated[int, Field(ge=1)] = 100_000
 
 
-DEMO_DEVICES: Final[tuple[dict[str, Any], ...]] = (
-    {"name": "aer", "adapter": "aer", "slots": 2},
-    {"name": "fake_torino", "adapter": "ibm_fake", "fake": "FakeTorino", "kind": "emulator"},
-    {"name": "fake_fez", "adapter": "ibm_fake", "fake": "FakeFez", "kind": "emulator"},
-    {
-        "name": "campus_qpu",
-        "adapter": "ibm_fake",
-        "fake": "FakeMarrakesh",
-        "kind": "qpu",
-        "label": "emulated QPU",
-    },
-)
-"""What the demo serves."""
-
-
 class Settings(BaseModel):
     """The first line on standard input. ``token`` never leaves the runner's own process."""
 
@@ -50,7 +35,7 @@ class Settings(BaseModel):
     """Path of the service's unix socket."""
     token: str = Field(repr=False)
     runner: str
-    devices: tuple[DeviceSpec, ...] = tuple(DeviceSpec.model_validate(one) for one in DEMO_DEVICES)
+    devices: tuple[DeviceSpec, ...]
     workers: Annotated[int, Field(ge=1, le=64)] = 4
     """Locked workers kept ready, and sessions kept open, at a time."""
     threads: Annotated[int, Field(ge=1, le=256)] = 2

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.hub.settings import DEVICES
 from jupyter_quantum.wire.runner import (
     PROTOCOL,
     Announce,
@@ -144,7 +145,7 @@ class RunnerProcess:
 
 @asynccontextmanager
 async def running(
-    directory: Path, devices: Sequence[dict[str, Any]] | None = None, workers: int = 2
+    directory: Path, devices: Sequence[Mapping[str, Any]] = DEVICES, workers: int = 2
 ) -> AsyncIterator[tuple[Standin, RunnerProcess]]:
     """A stand-in and a runner that has announced itself to it."""
     standin = Standin()
@@ -153,8 +154,7 @@ async def running(
     socket = str(directory / "service.sock")
     await web.UnixSite(site_runner, socket).start()
     settings: dict[str, Any] = {"socket": socket, "token": TOKEN, "runner": "run_test", "workers": workers}
-    if devices is not None:
-        settings["devices"] = list(devices)
+    settings["devices"] = list(devices)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
