@@ -18,8 +18,9 @@ from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Asker, Deciding
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.reports import promise
+from jupyter_quantum.pipeline.runs import Run
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
-from jupyter_quantum.pipeline.submit import Run, Submitting
+from jupyter_quantum.pipeline.submit import Submitting
 from jupyter_quantum.pipeline.validate import Validating, parcel_of, single
 from jupyter_quantum.pipeline.views import error_body
 from jupyter_quantum.store import Tx, View

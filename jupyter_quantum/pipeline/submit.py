@@ -11,12 +11,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from jupyter_quantum.core import words
-from jupyter_quantum.core.facts import Decision
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.core.money import Cost
@@ -24,7 +22,6 @@ from jupyter_quantum.core.tenancy import Principal, ProjectSpec, Role
 from jupyter_quantum.exceptions import (
     Conflict,
     InputError,
-    PolicyRefused,
     QuantumError,
     QuotaExceeded,
     Refused,
@@ -39,60 +36,21 @@ from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.reports import Reports
+from jupyter_quantum.pipeline.runs import Run, Verdict, ahead, check_promise, envelope, policy_error, refusal
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling, Start
 from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, single
-from jupyter_quantum.pipeline.views import decision_view, error_body, error_of, job_view
+from jupyter_quantum.pipeline.views import error_body, job_view
 from jupyter_quantum.store import Tx, View
 from jupyter_quantum.store.rows import ApprovalRow, JobRow
 from jupyter_quantum.store.view import mismatch
-from jupyter_quantum.wire.base import ErrorBody, digest_of
+from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.jobs import JobRequest, JobView, ReportRow
 from jupyter_quantum.wire.runner import Prepared
 
-__all__ = ["Run", "Submitting"]
+__all__ = ["Submitting"]
 
 _SOON_S = 2
 """A client asks again so soon (seconds) while a runner is on its way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One job on its way through the door."""
-
-    row: JobRow
-    parcel: Parcel
-    asker: Asker
-    project: ProjectSpec
-    device: Device
-    promised: ReportRow | None = None
-    """What the report said, where the job comes from one."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """What was found out and decided about a run."""
-
-    prepared: Prepared
-    cost: Cost
-    decision: Decision
-
-    def columns(self, run: Run) -> dict[str, Any]:
-        """For the job's row."""
-        prepared = self.prepared
-        options = {**run.parcel.options, **prepared.options}
-        return {
-            "num_circuits": prepared.num_circuits,
-            "num_qubits": prepared.num_qubits,
-            "shots": prepared.shots,
-            "executions": prepared.executions,
-            "executable": prepared.digest,
-            "prepared": prepared.model_dump_json(exclude={"executable"}),
-            "calibration": None if prepared.calibration is None else prepared.calibration.model_dump_json(),
-            "options": json.dumps(options),
-            "price": self.cost.estimate,
-            "price_at_most": self.cost.at_most,
-            "decision": decision_view(self.decision).model_dump_json(),
-        }
 
 
 class Submitting:
@@ -129,7 +87,7 @@ class Submitting:
             if row.id != run.row.id:
                 return await self._first_answer(row.id, wait_s)
             if row.state is JobState.REJECTED:
-                raise _refusal(row)
+                raise refusal(row)
             if wait_s > 0 and row.state not in FINAL:
                 last = await news.final(wait_s)
                 if last is not None:
@@ -285,11 +243,11 @@ class Submitting:
         finally:
             self._validating.close(ticket)
 
-    def _judge(self, run: Run, prepared: Prepared) -> _Verdict:
+    def _judge(self, run: Run, prepared: Prepared) -> Verdict:
         """Bounds, price and policy. Raises what forbids it, except policy's own answer."""
         self._validating.check_found(run.device, run.parcel, prepared)
         cost = self._deciding.cost(run.device, prepared)
-        _check_promise(run, prepared, cost)
+        check_promise(run, prepared, cost)
         cap = run.row.max_price
         if cap is not None and cost.at_most > cap:
             raise Refused(
@@ -299,16 +257,16 @@ class Submitting:
                 details={"price_at_most": cost.at_most, "max_price": cap},
             )
         decision = self._deciding.ask(run.asker, run.project, run.device, prepared, cost)
-        return _Verdict(prepared, cost, decision)
+        return Verdict(prepared, cost, decision)
 
-    async def _commit(self, run: Run, verdict: _Verdict, ticket: Ticket, stored: bool) -> JobRow:
+    async def _commit(self, run: Run, verdict: Verdict, ticket: Ticket, stored: bool) -> JobRow:
         """One transaction: the draft where it is not stored, validated, the hold, and as far as it can go now."""
         await self._context.keep(verdict.prepared.executable or b"")
         columns = verdict.columns(run)
         others = self._deciding.alternatives(run.device, verdict.prepared) if verdict.cost.at_most else []
         start: Start | None = None
         if verdict.decision.effect == "allow":
-            start = self._scheduling.reserve(_ahead(run.row, columns))
+            start = self._scheduling.reserve(ahead(run.row, columns))
 
         def write(tx: Tx) -> JobRow:
             first = run.row.id if stored else self._store(tx, run)
@@ -335,7 +293,7 @@ class Submitting:
         self,
         tx: Tx,
         run: Run,
-        verdict: _Verdict,
+        verdict: Verdict,
         columns: dict[str, Any],
         start: Start | None,
         others: list[tuple[str, Cost]],
@@ -343,7 +301,7 @@ class Submitting:
         """The moves from the draft to where the job waits, starts or ends."""
         decision, job = verdict.decision, run.row.id
         if decision.effect == "refuse":
-            return self._reject(tx, job, _policy_error(decision), **columns)
+            return self._reject(tx, job, policy_error(decision), **columns)
         self._context.refer(tx, verdict.prepared.executable or b"", verdict.prepared.digest or "")
         tx.move(job, JobState.VALIDATED, actor=run.row.principal, **columns)
         accounts = self._deciding.accounts(run.row.principal, run.row.owner, run.project)
@@ -383,10 +341,10 @@ class Submitting:
         approved = [approval.role] if approval is not None and approval.state == "approved" else []
         decision = self._deciding.ask(run.asker, run.project, run.device, prepared, cost, approvals=approved)
         if decision.effect != "allow":
-            raise _policy_error(decision)
+            raise policy_error(decision)
         executable = prepared.executable or b""
         await self._context.keep(executable)
-        columns = _Verdict(prepared, cost, decision).columns(run)
+        columns = Verdict(prepared, cost, decision).columns(run)
 
         def write(tx: Tx) -> JobRow:
             self._context.refer(tx, executable, prepared.digest or "")
@@ -394,7 +352,7 @@ class Submitting:
 
         return await self._context.store.write(write)
 
-    def _goes_on(self, run: Run, verdict: _Verdict, row: JobRow, start: Start | None, ticket: Ticket) -> None:
+    def _goes_on(self, run: Run, verdict: Verdict, row: JobRow, start: Start | None, ticket: Ticket) -> None:
         """After the commit: hand the run to the worker that prepared it, or let the queue have it."""
         self._live.moved(row)
         if row.state is JobState.SCHEDULED and start is not None:
@@ -412,7 +370,7 @@ class Submitting:
             self._scheduling.unreserve(row.id)
             self._scheduling.kick(row.device)
 
-    def _ask_person(self, tx: Tx, run: Run, verdict: _Verdict) -> JobRow:
+    def _ask_person(self, tx: Tx, run: Run, verdict: Verdict) -> JobRow:
         role = verdict.decision.role or Role.LEAD.value
         approval = ApprovalRow(
             id=new_id("apr"),
@@ -425,7 +383,7 @@ class Submitting:
             created=tx.now,
             expires=tx.now + timedelta(seconds=self._context.settings.approval_expiry_s),
             reason=run.row.reason,
-            envelope=json.dumps(_envelope(run, verdict)),
+            envelope=json.dumps(envelope(run, verdict)),
         )
         tx.add_approval(approval, actor=run.row.principal)
         event = {"approval": approval.id, "role": role}
@@ -467,58 +425,7 @@ class Submitting:
             while row.state is JobState.DRAFT and (latest := await news.newer(row.version, limit)) is not None:
                 row = latest.row
             if row.state is JobState.REJECTED:
-                raise _refusal(row)
+                raise refusal(row)
             if wait_s > 0 and row.state not in FINAL and (last := await news.final(wait_s)) is not None:
                 return job_view(last.row, last.result)
         return job_view(row)
-
-
-def _ahead(row: JobRow, columns: dict[str, Any]) -> JobRow:
-    """The row as the commit will leave it, as far as the queue looks at it."""
-    return JobRow(**{name: getattr(row, name) for name in row.__slots__} | columns)
-
-
-def _refusal(row: JobRow) -> QuantumError:
-    """The error that the job records, with the job's id in its details."""
-    error = error_of(ErrorBody.model_validate_json(row.error or "{}"))
-    error.details["job"] = row.id
-    return error
-
-
-def _policy_error(decision: Decision) -> PolicyRefused:
-    details = {"policies": list(decision.policies), "facts": decision.deciding, "version": decision.version}
-    return PolicyRefused(decision.words, code=decision.code, details=details)
-
-
-def _envelope(run: Run, verdict: _Verdict) -> dict[str, Any]:
-    """What an approval binds."""
-    prepared = verdict.prepared
-    return {
-        "source": run.row.source,
-        "executable": prepared.digest,
-        "device": run.device.name,
-        "options": dict(run.parcel.options),
-        "price_at_most": verdict.cost.at_most,
-        "success_floor": prepared.success.low if prepared.success else None,
-        "mfa": run.asker.mfa,
-    }
-
-
-def _check_promise(run: Run, prepared: Prepared, cost: Cost) -> None:
-    """A job from a report must still be what the report promised. Raises Conflict ``promise.changed``."""
-    said = run.promised
-    if said is None:
-        return
-    if said.price_at_most is not None and cost.at_most > said.price_at_most:
-        raise Conflict(
-            f"{run.device.name} may cost {words.price(cost.at_most)} credits now "
-            f"(was {words.price(said.price_at_most)}). Validate again to go on.",
-            code="promise.changed",
-        )
-    before, now = said.success, prepared.success
-    if before is not None and now is not None and now.value < before.low:
-        raise Conflict(
-            f"{run.device.name} was recalibrated: success is now {now.value:.2f} (was {before.value:.2f}). "
-            "Validate again to go on.",
-            code="promise.changed",
-        )

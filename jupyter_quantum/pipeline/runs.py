@@ -1,0 +1,115 @@
+"""What is known of a job on its way through the door, and the checks that need nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_quantum.core import words
+from jupyter_quantum.core.facts import Decision
+from jupyter_quantum.core.money import Cost
+from jupyter_quantum.core.tenancy import ProjectSpec
+from jupyter_quantum.exceptions import Conflict, PolicyRefused, QuantumError
+from jupyter_quantum.pipeline.decide import Asker
+from jupyter_quantum.pipeline.registry import Device
+from jupyter_quantum.pipeline.validate import Parcel
+from jupyter_quantum.pipeline.views import decision_view, error_of
+from jupyter_quantum.store.rows import JobRow
+from jupyter_quantum.wire.base import ErrorBody
+from jupyter_quantum.wire.jobs import ReportRow
+from jupyter_quantum.wire.runner import Prepared
+
+__all__ = ["Run", "Verdict", "ahead", "check_promise", "envelope", "policy_error", "refusal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One job on its way through the door."""
+
+    row: JobRow
+    parcel: Parcel
+    asker: Asker
+    project: ProjectSpec
+    device: Device
+    promised: ReportRow | None = None
+    """What the report said, where the job comes from one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found out and decided about a run."""
+
+    prepared: Prepared
+    cost: Cost
+    decision: Decision
+
+    def columns(self, run: Run) -> dict[str, Any]:
+        """For the job's row."""
+        prepared = self.prepared
+        options = {**run.parcel.options, **prepared.options}
+        return {
+            "num_circuits": prepared.num_circuits,
+            "num_qubits": prepared.num_qubits,
+            "shots": prepared.shots,
+            "executions": prepared.executions,
+            "executable": prepared.digest,
+            "prepared": prepared.model_dump_json(exclude={"executable"}),
+            "calibration": None if prepared.calibration is None else prepared.calibration.model_dump_json(),
+            "options": json.dumps(options),
+            "price": self.cost.estimate,
+            "price_at_most": self.cost.at_most,
+            "decision": decision_view(self.decision).model_dump_json(),
+        }
+
+
+def ahead(row: JobRow, columns: dict[str, Any]) -> JobRow:
+    """The row as the commit will leave it, as far as the queue looks at it."""
+    return JobRow(**{name: getattr(row, name) for name in row.__slots__} | columns)
+
+
+def refusal(row: JobRow) -> QuantumError:
+    """The error that the job records, with the job's id in its details."""
+    error = error_of(ErrorBody.model_validate_json(row.error or "{}"))
+    error.details["job"] = row.id
+    return error
+
+
+def policy_error(decision: Decision) -> PolicyRefused:
+    """Policy's no, with what it rests on."""
+    details = {"policies": list(decision.policies), "facts": decision.deciding, "version": decision.version}
+    return PolicyRefused(decision.words, code=decision.code, details=details)
+
+
+def envelope(run: Run, verdict: Verdict) -> dict[str, Any]:
+    """What an approval binds."""
+    prepared = verdict.prepared
+    return {
+        "source": run.row.source,
+        "executable": prepared.digest,
+        "device": run.device.name,
+        "options": dict(run.parcel.options),
+        "price_at_most": verdict.cost.at_most,
+        "success_floor": prepared.success.low if prepared.success else None,
+        "mfa": run.asker.mfa,
+    }
+
+
+def check_promise(run: Run, prepared: Prepared, cost: Cost) -> None:
+    """A job from a report must still be what the report promised. Raises Conflict ``promise.changed``."""
+    said = run.promised
+    if said is None:
+        return
+    if said.price_at_most is not None and cost.at_most > said.price_at_most:
+        raise Conflict(
+            f"{run.device.name} may cost {words.price(cost.at_most)} credits now "
+            f"(was {words.price(said.price_at_most)}). Validate again to go on.",
+            code="promise.changed",
+        )
+    before, now = said.success, prepared.success
+    if before is not None and now is not None and now.value < before.low:
+        raise Conflict(
+            f"{run.device.name} was recalibrated: success is now {now.value:.2f} (was {before.value:.2f}). "
+            "Validate again to go on.",
+            code="promise.changed",
+        )
