@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from jupyter_quantum.client.html import Html, clean, columns, details, esc, table
-
-if TYPE_CHECKING:
-    from jupyter_quantum.lab.widgets.promotion import Promotion
+from jupyter_quantum.lab.widgets.shown import Shown
 
 __all__ = ["GLYPHS", "html", "text"]
 
@@ -39,7 +37,7 @@ def _ordered(view: dict[str, Any], prefer: str) -> list[dict[str, Any]]:
     return [by_name[name] for name in view["orders"][prefer]["order"]]
 
 
-def _lines(promotion: Promotion) -> tuple[dict[str, Any], list[list[str]], dict[str, Any] | None]:
+def _lines(promotion: Shown) -> tuple[dict[str, Any], list[list[str]], dict[str, Any] | None]:
     view = promotion.table()
     ordered = _ordered(view, promotion.prefer)
     chosen = next((row for row in ordered if row["device"] == promotion.selected), None)
@@ -58,7 +56,7 @@ def _plot_rows(plot: dict[str, Any] | None) -> list[Sequence[str]]:
     return [plot["heads"], *plot["rows"]] if plot and plot["rows"] else []
 
 
-def text(promotion: Promotion) -> str:
+def text(promotion: Shown) -> str:
     """The promotion as aligned text, complete."""
     view, body, chosen = _lines(promotion)
     parts = [clean(view["title"])]
@@ -80,7 +78,7 @@ def text(promotion: Promotion) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def html(promotion: Promotion) -> str:
+def html(promotion: Shown) -> str:
     """The same as HTML that reads well without script and style."""
     view, body, chosen = _lines(promotion)
     parts: list[str] = [table(_HEADS, body, view["title"])]

@@ -259,10 +259,12 @@ class Promotion:
 
         The metadata tells our Lab extension that the HTML is to be shown where the widget's kernel is gone.
         """
-        from jupyter_quantum.lab.widgets.widget import show  # imported late: without a display it is not needed
+        from jupyter_quantum.lab.widgets.widget import PromotionWidget, show  # late: only a display needs it
 
+        if self._widget is None:  # one, however often it is displayed
+            self._widget = PromotionWidget(self)
         self._early.join(_PATIENCE_S)
-        data = {"text/plain": fallback.text(self), "text/html": fallback.html(self)} | show(self)
+        data = {"text/plain": fallback.text(self), "text/html": fallback.html(self)} | show(self._widget)
         return data, {"jupyter_quantum": {"saved": "text/html"}}
 
 

@@ -1,4 +1,4 @@
-"""The anywidget of a promotion: shows what :class:`Promotion` says, and turns clicks into its acts."""
+"""The anywidget of a promotion: shows what it says, and turns clicks into its acts."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import anywidget
 import traitlets
 
 from jupyter_quantum.exceptions import QuantumError
 from jupyter_quantum.lab.widgets.rows import PREFERENCES
-
-if TYPE_CHECKING:
-    from jupyter_quantum.lab.widgets.promotion import Promotion
+from jupyter_quantum.lab.widgets.shown import Acting
 
 __all__ = ["PromotionWidget", "show"]
 
@@ -40,7 +38,7 @@ class PromotionWidget(anywidget.AnyWidget):
     done = traitlets.Int(0).tag(sync=True)
     """How many acts have been answered: the browser's button becomes active again."""
 
-    def __init__(self, promotion: Promotion) -> None:
+    def __init__(self, promotion: Acting) -> None:
         self._promotion = promotion
         self._act_lock = threading.Lock()
         super().__init__(**self._state())
@@ -110,10 +108,8 @@ class PromotionWidget(anywidget.AnyWidget):
                     self.done += 1
 
 
-def show(promotion: Promotion) -> dict[str, Any]:
-    """The part of a MIME bundle that shows the widget; one widget a promotion, however often it is displayed."""
-    if promotion._widget is None:
-        promotion._widget = PromotionWidget(promotion)
-    bundle = promotion._widget._repr_mimebundle_()
+def show(widget: PromotionWidget) -> dict[str, Any]:
+    """The part of a MIME bundle that shows the widget."""
+    bundle = widget._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle or {}
     return {name: value for name, value in data.items() if name.startswith("application/")}
