@@ -10,6 +10,8 @@ PORT ?= 8000
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# Where no node is installed, the set-up puts PyPI's there.
+export PATH := $(CURDIR)/.cache/bin:$(PATH)
 SETUP := PYTHON="$(PYTHON)" bash .ci/setup
 
 .PHONY: demo install test check prove clean help

@@ -56,7 +56,7 @@ def test_first_circuit(demo: DemoHub, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "of 50 credits left" in said
     assert re.search(r"ZZ: 0\.\d{3} ± 0\.\d{3} \(1 SE\)", said)
     assert re.search(r"20.000 shots is over 10.000 in the sandbox tier", said)
-    assert re.search(r"\{'(00|11)': \d+", said)
+    assert re.search(r"\{(?=[^}]*'00': \d+)(?=[^}]*'11': \d+)", said)
     job = (tmp_path / "my-job.txt").read_text()
     assert Hub(url=demo.service, token=demo.token("ben")).job(job).state is JobState.COMPLETED
 
