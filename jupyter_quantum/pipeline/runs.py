@@ -17,10 +17,10 @@ from jupyter_quantum.pipeline.validate import Parcel
 from jupyter_quantum.pipeline.views import decision_view, error_of
 from jupyter_quantum.store.rows import JobRow
 from jupyter_quantum.wire.base import ErrorBody
-from jupyter_quantum.wire.jobs import ReportRow
+from jupyter_quantum.wire.jobs import Interval, ReportRow
 from jupyter_quantum.wire.runner import Prepared
 
-__all__ = ["Run", "Verdict", "ahead", "check_promise", "envelope", "policy_error", "refusal"]
+__all__ = ["Run", "Verdict", "ahead", "check_promise", "check_success", "envelope", "policy_error", "refusal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,14 @@ def check_promise(run: Run, prepared: Prepared, cost: Cost) -> None:
             f"(was {words.price(said.price_at_most)}). Validate again to go on.",
             code="promise.changed",
         )
-    before, now = said.success, prepared.success
+    check_success(run.device.name, said.success, prepared.success)
+
+
+def check_success(device: str, before: Interval | None, now: Interval | None) -> None:
+    """A new calibration must not fall below the promised range. Raises Conflict ``promise.changed``."""
     if before is not None and now is not None and now.value < before.low:
         raise Conflict(
-            f"{run.device.name} was recalibrated: success is now {now.value:.2f} (was {before.value:.2f}). "
+            f"{device} was recalibrated: success is now {now.value:.2f} (was {before.value:.2f}). "
             "Validate again to go on.",
             code="promise.changed",
         )

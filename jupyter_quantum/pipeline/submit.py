@@ -36,7 +36,16 @@ from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.reports import Reports
-from jupyter_quantum.pipeline.runs import Run, Verdict, ahead, check_promise, envelope, policy_error, refusal
+from jupyter_quantum.pipeline.runs import (
+    Run,
+    Verdict,
+    ahead,
+    check_promise,
+    check_success,
+    envelope,
+    policy_error,
+    refusal,
+)
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling, Start
 from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, single
 from jupyter_quantum.pipeline.views import error_body, job_view
@@ -328,13 +337,8 @@ class Submitting:
                 f"{words.price(row.on_hold)} are on hold. Validate again to go on.",
                 code="promise.changed",
             )
-        before = Prepared.model_validate_json(row.prepared or "{}").success
-        if before is not None and prepared.success is not None and prepared.success.value < before.low:
-            raise Conflict(
-                f"{run.device.name} was recalibrated: success is now {prepared.success.value:.2f} "
-                f"(was {before.value:.2f}). Validate again to go on.",
-                code="promise.changed",
-            )
+        promised = Prepared.model_validate_json(row.prepared or "{}").success
+        check_success(run.device.name, promised, prepared.success)
         approval = None
         if row.approval is not None:
             approval = await self._context.store.read(lambda view: view.approval(row.approval or ""))

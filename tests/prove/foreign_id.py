@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from qiskit import QuantumCircuit
-
 from jupyter_quantum.core.ids import new_id
-from tests.prove.lab import ProofLab
+from tests.prove.lab import ProofLab, bell
 
 _BODIES: dict[str, Any] = {
     "decision": {"verdict": "reject", "note": "not mine"},
@@ -18,16 +16,12 @@ _BODIES: dict[str, Any] = {
 
 def _mine(lab: ProofLab) -> dict[str, str]:
     """A job, a report and an approval of ada's."""
-    bell = QuantumCircuit(2)
-    bell.h(0)
-    bell.cx(0, 1)
-    bell.measure_all()
     ada = lab.hub("ada")
-    done = ada.backend("fake_torino").run(bell, shots=100)
+    done = ada.backend("fake_torino").run(bell(), shots=100)
     done.result()
-    waiting = ada.backend("campus_qpu").run(bell, shots=1000)
+    waiting = ada.backend("campus_qpu").run(bell(), shots=1000)
     view = lab.job("ada", waiting.job_id())
-    report = ada.report(bell, shots=100)
+    report = ada.report(bell(), shots=100)
     assert view.approval is not None
     return {"jobs": done.job_id(), "approvals": view.approval, "reports": report.id}
 

@@ -7,11 +7,10 @@ import threading
 import time
 
 import psutil
-from qiskit import QuantumCircuit
 
 from tests.hostile.corpus import Case
 from tests.hostile.corpus import cases as corpus
-from tests.prove.lab import ProofLab
+from tests.prove.lab import ProofLab, bell
 
 _SECONDS = 3.0
 _BYTES = 1_000_000_000
@@ -27,15 +26,11 @@ class _Bystander(threading.Thread):
         self.done = threading.Event()
 
     def run(self) -> None:
-        bell = QuantumCircuit(2)
-        bell.h(0)
-        bell.cx(0, 1)
-        bell.measure_all()
         backend = self.lab.hub("ben").backend("aer")
         while not self.done.wait(0.05):
             start = time.monotonic()
             try:
-                backend.run(bell, shots=100).result()
+                backend.run(bell(), shots=100).result()
             except Exception as error:
                 self.errors.append(repr(error))
             self.slowest = max(self.slowest, time.monotonic() - start)

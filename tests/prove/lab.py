@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import requests
+from qiskit import QuantumCircuit
 
 from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.hub.demo.proxy import ensure_proxy
@@ -65,6 +66,15 @@ def _project(members: str, grant: float) -> dict[str, Any]:
         "grant": grant,
         "user_quota": 1e6,
     }
+
+
+def bell() -> QuantumCircuit:
+    """The circuit that most proofs send."""
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    return circuit
 
 
 class ProofLab:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from qiskit import QuantumCircuit
-
 from jupyter_quantum.exceptions import QuotaExceeded
-from tests.prove.lab import TIGHT_ROOM, ProofLab
+from tests.prove.lab import TIGHT_ROOM, ProofLab, bell
 
 _PARALLEL = 50
 
 
 def _submit(lab: ProofLab, user: str, project: str) -> str:
     """One submission whose hold stays: 1000 shots on the emulated QPU wait for an approval."""
-    bell = QuantumCircuit(2)
-    bell.h(0)
-    bell.cx(0, 1)
-    bell.measure_all()
     try:
-        lab.hub(user, project=project).backend("campus_qpu").run(bell, shots=1000)
+        lab.hub(user, project=project).backend("campus_qpu").run(bell(), shots=1000)
     except QuotaExceeded:
         return "refused"
     return "held"
