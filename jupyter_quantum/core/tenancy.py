@@ -1,13 +1,36 @@
-"""Who asks: principals, and the role each has in a project."""
+"""Who asks: principals, and the role each has in a project; and what is declared of organisations and projects."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Literal
 
-__all__ = ["Principal", "ProjectSpec", "Role", "Scope", "name_of"]
+from jupyter_quantum.core.jobs import DeviceKind
+
+__all__ = [
+    "ExportSpec",
+    "GrantSpec",
+    "IdentitySpec",
+    "OrganisationSpec",
+    "Principal",
+    "ProjectSpec",
+    "QuotaSpec",
+    "Role",
+    "Scope",
+    "Tier",
+    "Unit",
+    "Window",
+    "name_of",
+]
+
+Unit = Literal["credits", "shots", "qpu_seconds", "simulator_seconds", "jobs"]
+"""What a quota counts: micro-credits, shots, milliseconds on hardware or on a simulator, jobs under way at once."""
+Window = Literal["day", "week", "month", "term", "ever"]
+"""Over which time a quota counts, in the lab's time zone; ``jobs`` are counted now, so their window is ``ever``."""
 
 
 class Scope(StrEnum):
@@ -26,6 +49,17 @@ class Role(StrEnum):
 
     USER = "user"
     LEAD = "lead"
+
+
+class Tier(StrEnum):
+    """How much a project is trusted with; policy sees it."""
+
+    SANDBOX = "sandbox"
+    """Simulators, permissive."""
+    PILOT = "pilot"
+    """Emulators and small hardware budgets."""
+    PRODUCTION = "production"
+    """Approval, retention, reservations."""
 
 
 def name_of(principal_id: str) -> str:
@@ -57,8 +91,69 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaSpec:
+    """What may run in a window. A soft limit warns, the limit itself blocks."""
+
+    scope: Literal["user", "project", "organisation"]
+    """``user``: for each member on their own."""
+    limit: int
+    unit: Unit = "credits"
+    window: Window = "month"
+    soft: float = 0.8
+    """Share of the limit from which on people are warned."""
+    device_kind: DeviceKind | None = None
+    """Only what runs on devices of this kind counts; None: everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantSpec:
+    """An entitlement that funds a project (or the projects of an organisation) between two moments."""
+
+    id: str
+    amount: int
+    """Micro-credits."""
+    start: datetime | None = None
+    end: datetime | None = None
+    lendable: bool = False
+    """What is unused may be lent to other projects of the organisation; it comes back when it is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentitySpec:
+    """Workloads of an OIDC issuer that may exchange their token for a short-lived one of the project."""
+
+    issuer: str
+    audience: str
+    subject: str
+    """Pattern of the ``sub`` claim, ``*`` for any run of characters: ``repo:lab/vqe:ref:refs/heads/*``."""
+    role: Role = Role.USER
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSpec:
+    """Where results and artefacts may leave to, and whose review that needs."""
+
+    targets: frozenset[str] = frozenset()
+    """Names of targets; none: nothing leaves but to its own members' notebooks."""
+    review: Role | None = Role.LEAD
+    """None: no review."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrganisationSpec:
+    """The top of the tree: projects below it share its grants and quotas."""
+
+    name: str
+    weight: float = 1.0
+    grants: tuple[GrantSpec, ...] = ()
+    quotas: tuple[QuotaSpec, ...] = ()
+    terms: tuple[tuple[str, datetime, datetime], ...] = ()
+    """Name, start and end of each term, for quotas by term."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectSpec:
-    """A project as the operator declares it. Amounts are micro-credits."""
+    """A project as it is declared. Amounts are micro-credits."""
 
     name: str
     organisation: str
@@ -68,15 +163,28 @@ class ProjectSpec:
     leads: frozenset[str]
     """Hub groups whose members approve (and submit)."""
     grant: int
-    """What the project may spend in all."""
+    """What the project may spend in all: a grant without start and end, besides those in ``grants``."""
     user_quota: int
-    """What one member may spend in a calendar month."""
+    """What one member may spend in a calendar month: a quota besides those in ``quotas``."""
     weight: float = 1.0
     data_class: str = "internal"
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    parent: str | None = None
+    """The project that this one is a part of; leads of a project lead its parts, and its limits bind them too."""
+    owner: str | None = None
+    """The hub user who answers for it."""
+    regions: frozenset[str] = frozenset()
+    """Where it may run and be stored; none: anywhere."""
+    grants: tuple[GrantSpec, ...] = ()
+    quotas: tuple[QuotaSpec, ...] = ()
+    service_accounts: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
+    """Services of the hub that act for this project, and their role in it."""
+    identities: tuple[IdentitySpec, ...] = ()
+    retention: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Class of artefact (inputs, results, logs, audit) → days that it is kept; the service's default where absent."""
+    export: ExportSpec = field(default_factory=ExportSpec)
 
     def role_of(self, who: Principal) -> Role | None:
-        """The role of ``who`` here: lead before user; None for a stranger."""
+        """The role of ``who`` here by the hub's groups: lead before user; None for a stranger."""
         if who.groups & self.leads:
             return Role.LEAD
         if who.groups & self.members:

@@ -51,7 +51,7 @@ class Approving:
     def view(self, view: View, who: Principal, row: ApprovalRow) -> ApprovalView:
         """One request as ``who`` sees it."""
         account = view.account(f"project:{row.project}")
-        spec = self._context.settings.projects.get(row.project)
+        spec = self._context.tenants.projects.get(row.project)
         left = account.available if account is not None else (spec.grant if spec is not None else 0)
         may = row.state == "open" and self._obstacle(who, row) is None
         return approval_view(row, view.job(row.job), project_left=left, may_decide=may)
@@ -124,7 +124,7 @@ class Approving:
         mfa = bool(json.loads(row.envelope).get("mfa", False))
         asker = await self._deciding.asker_now(job, mfa=mfa)
         prepared = Prepared.model_validate_json(job.prepared or "{}")
-        project = self._context.settings.projects[job.project]
+        project = self._context.tenants.projects[job.project]
         cost = self._deciding.cost(device, prepared)
         decision = self._deciding.ask(asker, project, device, prepared, cost, approvals=[row.role])
         if decision.effect != "allow":

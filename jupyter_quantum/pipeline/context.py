@@ -17,6 +17,7 @@ from jupyter_quantum.pipeline.people import Directory, People
 from jupyter_quantum.pipeline.policy import Policies
 from jupyter_quantum.pipeline.registry import Registry
 from jupyter_quantum.pipeline.settings import Settings
+from jupyter_quantum.pipeline.tenants import Tenants
 from jupyter_quantum.store import Store, Tx
 from jupyter_quantum.store.artefacts import INLINE
 
@@ -66,6 +67,7 @@ class Context:
     board: Board
     registry: Registry
     people: People
+    tenants: Tenants
     bus: Bus = field(default_factory=Bus)
     numbered: Bell = field(default_factory=Bell)
     """Rings when events were numbered."""

@@ -32,14 +32,6 @@ class Asker:
     role: Role
     mfa: bool = False
 
-    @classmethod
-    def of(cls, who: Principal, project: ProjectSpec) -> Asker:
-        """A principal who has just been authenticated. Raises Refused for a stranger to the project."""
-        role = project.role_of(who)
-        if role is None:
-            raise Refused(f"You are not in the project {project.name}.", code="project.none")
-        return cls(who.id, who.name, who.groups, role, who.mfa)
-
 
 class Deciding:
     """Prices, budgets and policy for one request."""
@@ -111,6 +103,13 @@ class Deciding:
 
     # Policy
 
+    def asker(self, who: Principal, project: ProjectSpec) -> Asker:
+        """A principal who has just been authenticated. Raises Refused for a stranger to the project."""
+        role = self._context.tenants.role(who, project.name)
+        if role is None:
+            raise Refused(f"You are not in the project {project.name}.", code="project.none")
+        return Asker(who.id, who.name, who.groups, role, who.mfa)
+
     def ask(
         self,
         asker: Asker,
@@ -154,11 +153,10 @@ class Deciding:
         Raises Refused (``owner.gone``, ``owner.left``) where the user is gone or left the project.
         """
         groups = await self._context.directory.groups_of(row.principal)
-        project = self._context.settings.projects.get(row.project)
         if groups is None:
             raise Refused(f"The account of {row.owner} is gone, so the run was taken back.", code="owner.gone")
         name, _, created = row.principal.rpartition("@")
-        role = project.role_of(Principal(name, created, groups)) if project is not None else None
+        role = self._context.tenants.role(Principal(name, created, groups), row.project)
         if role is None:
             message = f"{row.owner} is no longer in the project {row.project}, so the run was taken back."
             raise Refused(message, code="owner.left")

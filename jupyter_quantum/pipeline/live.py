@@ -135,7 +135,7 @@ class Live:
         return await self._context.store.read(read) if last is not None else []
 
     def _quota(self, view: View, who: Principal, project: str, last: EventRow) -> EventView:
-        spec = self._context.settings.projects[project]
+        spec = self._context.tenants.projects[project]
         quota = self._deciding.quota_of(view, who.id, who.name, spec)
         return EventView(
             seq=last.seq or 0,

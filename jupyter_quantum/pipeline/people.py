@@ -8,6 +8,7 @@ from typing import Protocol
 from jupyter_quantum.core.tenancy import Principal, ProjectSpec, Role
 from jupyter_quantum.exceptions import InputError, NotFound, Refused
 from jupyter_quantum.pipeline.settings import Settings
+from jupyter_quantum.pipeline.tenants import Tenants
 from jupyter_quantum.store.rows import EventRow, JobRow
 from jupyter_quantum.wire.jobs import Me
 
@@ -27,19 +28,20 @@ def absent(what: str = "job") -> NotFound:
 
 
 class People:
-    """Answers questions about principals from the settings."""
+    """Answers questions about principals from the settings and the tenants."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tenants: Tenants) -> None:
         self._settings = settings
+        self._tenants = tenants
 
     @property
     def projects(self) -> Mapping[str, ProjectSpec]:
         """Every project by name."""
-        return self._settings.projects
+        return self._tenants.projects
 
     def roles(self, who: Principal) -> dict[str, Role]:
         """Project → role of ``who`` in it, for every project that they belong to."""
-        found = ((name, spec.role_of(who)) for name, spec in sorted(self.projects.items()))
+        found = ((name, self._tenants.role(who, name)) for name in sorted(self.projects))
         return {name: role for name, role in found if role is not None}
 
     def project(self, who: Principal, name: str | None) -> ProjectSpec:

@@ -30,6 +30,7 @@ from jupyter_quantum.pipeline.runners import Runners
 from jupyter_quantum.pipeline.schedule import Scheduling
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.pipeline.submit import Submitting
+from jupyter_quantum.pipeline.tenants import Tenants
 from jupyter_quantum.pipeline.validate import PUBS, Validating, bundle_of
 from jupyter_quantum.pipeline.views import error_of, job_view, provenance, summary
 from jupyter_quantum.store import Store, View
@@ -80,8 +81,9 @@ class Pipeline:
     def __init__(self, settings: Settings, store: Store, directory: Directory) -> None:
         board = Board(settings.lease_s)
         registry = Registry(settings, board)
-        people = People(settings)
-        context = Context(settings, store, directory, Policies(settings.policies), board, registry, people)
+        tenants = Tenants(settings)
+        people = People(settings, tenants)
+        context = Context(settings, store, directory, Policies(settings.policies), board, registry, people, tenants)
         self._context = context
         self._deciding = Deciding(context)
         self._live = Live(context, self._deciding)

@@ -168,7 +168,7 @@ class Reconciling:
         if row.report is not None:
             report = row.report
             promised = promise(await self._context.store.read(lambda view: view.report(report)), row.device)
-        return Run(row, parcel_of(row, source), asker, self._context.settings.projects[row.project], device, promised)
+        return Run(row, parcel_of(row, source), asker, self._context.tenants.projects[row.project], device, promised)
 
     async def stale(self) -> None:
         """For ever: validate again what the scheduler found to be out of date."""

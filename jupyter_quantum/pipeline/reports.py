@@ -47,7 +47,7 @@ class Reports:
         reports = await self._ask(who, parcel, usable, request.dry_run)
         found = {prepared.device: prepared for report in reports for prepared in report.prepared}
         quota = await self._context.store.read(lambda view: self._deciding.quota_of(view, who.id, who.name, project))
-        asker = Asker.of(who, project)
+        asker = self._deciding.asker(who, project)
         for device in usable:
             prepared = found.get(device.name)
             if prepared is not None:

@@ -259,7 +259,7 @@ class Scheduling:
 
 def _rules(context: Context) -> Rules:
     weights: dict[Path, float] = {
-        (spec.organisation, spec.name): spec.weight for spec in context.settings.projects.values()
+        (spec.organisation, spec.name): spec.weight for spec in context.tenants.projects.values()
     }
     return Rules(half_life=context.settings.half_life_s, weights=weights)
 

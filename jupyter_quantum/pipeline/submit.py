@@ -31,7 +31,7 @@ from jupyter_quantum.exceptions import (
 from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
-from jupyter_quantum.pipeline.decide import Asker, Deciding
+from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.registry import Device
@@ -149,7 +149,7 @@ class Submitting:
             idempotency=key,
             body=digest_of(body.encode()) if key else None,
         )
-        return Run(row, parcel, Asker.of(who, project), project, device, promised)
+        return Run(row, parcel, self._deciding.asker(who, project), project, device, promised)
 
     # The door
 

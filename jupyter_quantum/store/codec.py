@@ -22,6 +22,7 @@ __all__ = [
     "ENTRIES",
     "EVENTS",
     "JOBS",
+    "PEOPLE",
     "REPORTS",
     "Codec",
     "Statement",
@@ -164,3 +165,4 @@ DEVICES: Final = Codec(rows.DeviceRow, tables.devices, "name")
 ACCOUNTS: Final = Codec(rows.AccountRow, tables.accounts, "id")
 ENTRIES: Final = Codec(rows.EntryRow, tables.entries, "id")
 EVENTS: Final = Codec(rows.EventRow, tables.events, "id")
+PEOPLE: Final = Codec(rows.PersonRow, tables.people, "pseudonym")

@@ -19,7 +19,7 @@ from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
 from jupyter_quantum.store.artefacts import Files
 from jupyter_quantum.store.codec import Codec
-from jupyter_quantum.store.rows import EventRow, JobRow
+from jupyter_quantum.store.rows import EventRow, JobRow, PersonRow
 from jupyter_quantum.store.tables import entries
 from jupyter_quantum.store.view import View
 
@@ -104,6 +104,8 @@ class Unit(View):
         self._events: list[dict[str, Any]] = []
         self._unsaid: dict[str, list[dict[str, Any]]] = {}
         """Ledger entries of a job that no event carries yet."""
+        self._named: dict[str, str] = {}
+        """Pseudonyms that this request has looked up or made."""
         self._blobs: set[str] = set()
         """Digests of what this request has kept already."""
 
@@ -136,6 +138,16 @@ class Unit(View):
         for job_id in list(self._unsaid):
             self._tell_job("ledger.changed", self.job(job_id), "service", {})
         self.flush()
+
+    def named(self, actor: str) -> str:
+        """The pseudonym of a principal, made where there is none yet; the service's own parts as they are."""
+        if "@" not in actor:
+            return actor
+        known = self._named.get(actor) or self.pseudonym(actor)
+        if known is None:
+            known = self._shelf(c.PEOPLE).add(PersonRow(new_id("ppl"), actor, self.now)).pseudonym
+        self._named[actor] = known
+        return known
 
     # -- events ----------------------------------------------------------------------------------------------------
 

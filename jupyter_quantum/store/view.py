@@ -19,6 +19,7 @@ from jupyter_quantum.store.codec import (
     ENTRIES,
     EVENTS,
     JOBS,
+    PEOPLE,
     REPORTS,
     Codec,
     Statement,
@@ -48,6 +49,7 @@ _BY_KEY = Statement(
         t.jobs.c.principal == bindparam("owner"), t.jobs.c.idempotency == bindparam("given")
     )
 )
+_BY_PRINCIPAL = Statement(select(t.people.c.pseudonym).where(t.people.c.principal == bindparam("wanted")))
 _LAST_SEQ = select(func.coalesce(func.max(t.events.c.seq), 0))
 
 
@@ -93,6 +95,16 @@ class View:
 
     def _all(self, codec: Codec[R], query: Select[Any]) -> list[R]:
         return [codec.decode(row) for row in self._reading().execute(query)]
+
+    def pseudonym(self, principal_id: str) -> str | None:
+        """The name by which the record calls this principal; None where it never had to, or has forgotten."""
+        found = _BY_PRINCIPAL.run(self._reading(), {"wanted": principal_id}).first()
+        return None if found is None else str(found[0])
+
+    def person(self, pseudonym: str) -> str | None:
+        """``Principal.id`` behind a pseudonym; None where it was forgotten."""
+        found = self._get(PEOPLE, pseudonym)
+        return None if found is None else found.principal
 
     def job(self, job_id: str) -> JobRow:
         """The job."""

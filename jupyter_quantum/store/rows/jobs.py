@@ -1,43 +1,28 @@
-"""What the store keeps, as plain frozen values.
-
-Amounts are micro-credits, times are aware and in UTC, durations are seconds, digests read ``sha256:…``. Everything of
-type :data:`Json` is JSON text, so that what a request brought is stored and sent on without being parsed again.
-"""
+"""Rows of jobs and what surrounds them: attempts, reports, requests for approval, devices."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind, JobState
+from jupyter_quantum.store.rows.base import Json
 
 __all__ = [
-    "AccountRow",
-    "AccountSpec",
     "ApprovalRow",
     "ApprovalState",
     "AttemptRow",
     "AttemptState",
     "DeviceRow",
     "DeviceState",
-    "EntryKind",
-    "EntryRow",
-    "EventRow",
     "JobRow",
-    "Json",
     "ReportRow",
 ]
 
-Json = str
-"""JSON text."""
-
 DeviceState = Literal["ready", "paused", "drained", "offline"]
 ApprovalState = Literal["open", "approved", "rejected", "expired", "withdrawn"]
-EntryKind = Literal["grant", "hold", "settle", "release"]
 
 
 class AttemptState(StrEnum):
@@ -217,84 +202,3 @@ class DeviceRow:
     until: datetime | None = None
     target: str | None = None
     """Digest of the target's JSON, where it is kept as an artefact."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccountSpec:
-    """An account as the operator's settings want it; made, or its limit adjusted, when something is put on hold."""
-
-    id: str
-    """``project:<name>`` or ``user:<principal id>:<project>:<YYYY-MM>``."""
-    scope: Literal["user", "project"]
-    name: str
-    project: str
-    limit: int
-    period: str | None = None
-    """``2026-05``; None for a grant."""
-    resets: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRow:
-    """A budget and its balances. Always ``used + held <= limit``, unless the operator lowered the limit."""
-
-    id: str
-    scope: Literal["user", "project"]
-    name: str
-    project: str
-    limit: int
-    used: int = 0
-    held: int = 0
-    period: str | None = None
-    resets: datetime | None = None
-
-    @property
-    def available(self) -> int:
-        """What may still be put on hold; never below zero."""
-        return max(0, self.limit - self.used - self.held)
-
-
-@dataclass(frozen=True, slots=True)
-class EntryRow:
-    """One entry of the ledger: by how much it changed an account's limit, used and held. Entries are only added."""
-
-    id: int
-    account: str
-    kind: EntryKind
-    time: datetime
-    job: str | None = None
-    attempt: int = 0
-    granted: int = 0
-    used: int = 0
-    held: int = 0
-    actor: str = "service"
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """One fact: audit leaf and outgoing event in one. ``seq`` and ``chain`` are None until the leader numbers it."""
-
-    id: str
-    time: datetime
-    type: str
-    """``job.moved``, ``quota.changed``, ``device.changed``, ``approval.changed``, ``request.refused``, …"""
-    actor: str
-    """``Principal.id``, or the part of the service that did it."""
-    payload: Json
-    """Canonical JSON (sorted keys, no spaces) of the whole leaf."""
-    leaf: bytes
-    """SHA-256 of 0x00 and the payload (RFC 6962, section 2.1)."""
-    principal: str | None = None
-    """Whose it is: decides who may see it."""
-    project: str | None = None
-    job: str | None = None
-    seq: int | None = None
-    """1, 2, 3 … without gaps, in the order that readers see."""
-    chain: bytes | None = None
-    """SHA-256 of the previous event's chain and this leaf."""
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """What the writer passed as ``event=``; for a job also ``version``, ``from``, ``to`` and ledger ``entries``."""
-        found: Mapping[str, Any] = json.loads(self.payload)["data"]
-        return found

@@ -1,0 +1,38 @@
+"""What the store keeps, as plain frozen values.
+
+Amounts are micro-credits, times are aware and in UTC, durations are seconds, digests read ``sha256:…``. Everything of
+type :data:`Json` is JSON text, so that what a request brought is stored and sent on without being parsed again.
+"""
+
+from jupyter_quantum.store.rows.base import Json
+from jupyter_quantum.store.rows.events import EventRow
+from jupyter_quantum.store.rows.jobs import (
+    ApprovalRow,
+    ApprovalState,
+    AttemptRow,
+    AttemptState,
+    DeviceRow,
+    DeviceState,
+    JobRow,
+    ReportRow,
+)
+from jupyter_quantum.store.rows.ledger import AccountRow, AccountSpec, EntryKind, EntryRow
+from jupyter_quantum.store.rows.people import PersonRow
+
+__all__ = [
+    "AccountRow",
+    "AccountSpec",
+    "ApprovalRow",
+    "ApprovalState",
+    "AttemptRow",
+    "AttemptState",
+    "DeviceRow",
+    "DeviceState",
+    "EntryKind",
+    "EntryRow",
+    "EventRow",
+    "JobRow",
+    "Json",
+    "PersonRow",
+    "ReportRow",
+]

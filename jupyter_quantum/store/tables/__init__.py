@@ -1,0 +1,27 @@
+"""The tables. Portable between SQLite and PostgreSQL: integers, texts, bytes; times are microseconds since 1970 in UTC.
+
+Column names are the fields of the rows (:mod:`jupyter_quantum.store.rows`). ``migrations/`` brings a database here; a
+test compares the two.
+"""
+
+from jupyter_quantum.store.tables.base import metadata
+from jupyter_quantum.store.tables.events import events
+from jupyter_quantum.store.tables.jobs import approvals, attempts, devices, jobs, reports
+from jupyter_quantum.store.tables.keep import blobs, leases
+from jupyter_quantum.store.tables.ledger import accounts, entries
+from jupyter_quantum.store.tables.people import people
+
+__all__ = [
+    "accounts",
+    "approvals",
+    "attempts",
+    "blobs",
+    "devices",
+    "entries",
+    "events",
+    "jobs",
+    "leases",
+    "metadata",
+    "people",
+    "reports",
+]
