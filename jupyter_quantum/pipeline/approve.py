@@ -125,7 +125,7 @@ class Approving:
         asker = await self._deciding.asker_now(job, mfa=mfa)
         prepared = Prepared.model_validate_json(job.prepared or "{}")
         project = self._context.tenants.projects[job.project]
-        cost = self._deciding.cost(device, prepared)
+        cost = self._deciding.budgets.cost(device, prepared)
         decision = self._deciding.ask(asker, project, device, prepared, cost, approvals=[row.role])
         if decision.effect != "allow":
             raise Refused(decision.words, code=decision.code or "policy.refused")

@@ -136,7 +136,7 @@ class Live:
 
     def _quota(self, view: View, who: Principal, project: str, last: EventRow) -> EventView:
         spec = self._context.tenants.projects[project]
-        quota = self._deciding.quota_of(view, who.id, who.name, spec)
+        quota = self._deciding.budgets.quota_of(view, who.id, who.name, spec)
         return EventView(
             seq=last.seq or 0,
             id=last.id,

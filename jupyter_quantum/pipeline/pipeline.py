@@ -15,6 +15,7 @@ from jupyter_quantum.exceptions import Conflict, NotFound, QuantumError, Refused
 from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.approve import Approving
 from jupyter_quantum.pipeline.board import Board
+from jupyter_quantum.pipeline.budgets import Budgets
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.execute import Executing
@@ -85,7 +86,7 @@ class Pipeline:
         people = People(settings, tenants)
         context = Context(settings, store, directory, Policies(settings.policies), board, registry, people, tenants)
         self._context = context
-        self._deciding = Deciding(context)
+        self._deciding = Deciding(context, Budgets(context))
         self._live = Live(context, self._deciding)
         self._validating = Validating(context)
         self._scheduling = Scheduling(context, self._deciding, self._live)
@@ -151,7 +152,9 @@ class Pipeline:
     async def quota(self, who: Principal, project: str | None = None) -> QuotaView:
         """The budgets that bind the caller in a project."""
         spec = self._context.people.project(who, project)
-        return await self._context.store.read(lambda view: self._deciding.quota_of(view, who.id, who.name, spec))
+        return await self._context.store.read(
+            lambda view: self._deciding.budgets.quota_of(view, who.id, who.name, spec)
+        )
 
     # Devices
 

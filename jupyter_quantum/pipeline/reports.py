@@ -46,7 +46,9 @@ class Reports:
         rows, usable = self._usable(devices, parcel)
         reports = await self._ask(who, parcel, usable, request.dry_run)
         found = {prepared.device: prepared for report in reports for prepared in report.prepared}
-        quota = await self._context.store.read(lambda view: self._deciding.quota_of(view, who.id, who.name, project))
+        quota = await self._context.store.read(
+            lambda view: self._deciding.budgets.quota_of(view, who.id, who.name, project)
+        )
         asker = self._deciding.asker(who, project)
         for device in usable:
             prepared = found.get(device.name)
@@ -165,7 +167,7 @@ class Reports:
             self._validating.check_found(device, parcel, prepared)
         except QuantumError as error:
             return self._blank(device, error)
-        cost = self._deciding.cost(device, prepared)
+        cost = self._deciding.budgets.cost(device, prepared)
         decision = self._deciding.ask(asker, project, device, prepared, cost)
         return ReportRow(
             device=device.name,

@@ -255,7 +255,7 @@ class Submitting:
     def _judge(self, run: Run, prepared: Prepared) -> Verdict:
         """Bounds, price and policy. Raises what forbids it, except policy's own answer."""
         self._validating.check_found(run.device, run.parcel, prepared)
-        cost = self._deciding.cost(run.device, prepared)
+        cost = self._deciding.budgets.cost(run.device, prepared)
         check_promise(run, prepared, cost)
         cap = run.row.max_price
         if cap is not None and cost.at_most > cap:
@@ -272,7 +272,7 @@ class Submitting:
         """One transaction: the draft where it is not stored, validated, the hold, and as far as it can go now."""
         await self._context.keep(verdict.prepared.executable or b"")
         columns = verdict.columns(run)
-        others = self._deciding.alternatives(run.device, verdict.prepared) if verdict.cost.at_most else []
+        others = self._deciding.budgets.alternatives(run.device, verdict.prepared) if verdict.cost.at_most else []
         start: Start | None = None
         if verdict.decision.effect == "allow":
             start = self._scheduling.reserve(ahead(run.row, columns))
@@ -313,11 +313,11 @@ class Submitting:
             return self._reject(tx, job, policy_error(decision), **columns)
         self._context.refer(tx, verdict.prepared.executable or b"", verdict.prepared.digest or "")
         tx.move(job, JobState.VALIDATED, actor=run.row.principal, **columns)
-        accounts = self._deciding.accounts(run.row.principal, run.row.owner, run.project)
+        accounts = self._deciding.budgets.accounts(run.row.principal, run.row.owner, run.project)
         try:
             tx.hold(job, accounts, verdict.cost.at_most)
         except QuotaExceeded as error:
-            return self._reject(tx, job, self._deciding.say_quota(error, others))
+            return self._reject(tx, job, self._deciding.budgets.say_quota(error, others))
         if decision.effect == "needs_approval":
             return self._ask_person(tx, run, verdict)
         queued = tx.move(job, JobState.QUEUED, actor=run.row.principal)
@@ -330,7 +330,7 @@ class Submitting:
         refusal; Conflict ``job.move`` where it was cancelled meanwhile.
         """
         row = run.row
-        cost = self._deciding.cost(run.device, prepared)
+        cost = self._deciding.budgets.cost(run.device, prepared)
         if cost.at_most > row.on_hold:
             raise Conflict(
                 f"{run.device.name} may cost {words.price(cost.at_most)} credits now; "
