@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from datetime import datetime
-from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 
 from jupyter_quantum.core.jobs import JobState
-from jupyter_quantum.exceptions import Conflict, NotFound
+from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.codec import (
     ACCOUNTS,
@@ -21,10 +20,10 @@ from jupyter_quantum.store.codec import (
     JOBS,
     PEOPLE,
     REPORTS,
-    Codec,
     Statement,
     micros,
 )
+from jupyter_quantum.store.reading import Reading, absent, where
 from jupyter_quantum.store.rows import (
     AccountRow,
     ApprovalRow,
@@ -40,8 +39,6 @@ from jupyter_quantum.store.rows import (
 
 __all__ = ["View", "absent", "mismatch"]
 
-R = TypeVar("R")
-
 _OPEN_ATTEMPTS = ATTEMPTS.select.where(t.attempts.c.state.in_([AttemptState.SCHEDULED, AttemptState.RUNNING]))
 _NUMBERED = EVENTS.select.where(t.events.c.seq.is_not(None)).order_by(t.events.c.seq)
 _BY_KEY = Statement(
@@ -53,11 +50,6 @@ _BY_PRINCIPAL = Statement(select(t.people.c.pseudonym).where(t.people.c.principa
 _LAST_SEQ = select(func.coalesce(func.max(t.events.c.seq), 0))
 
 
-def absent(what: str) -> NotFound:
-    """The one answer for what is absent or belongs to somebody else."""
-    return NotFound(f"No such {what}, or it is not visible to you.")
-
-
 def mismatch() -> Conflict:
     """What to answer to a key that came with another body before."""
     return Conflict(
@@ -67,34 +59,8 @@ def mismatch() -> Conflict:
     )
 
 
-class View:
+class View(Reading):
     """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
-
-    def __init__(self, conn: Connection, load: Callable[[str], bytes]) -> None:
-        self._conn = conn
-        self._load = load
-
-    def _reading(self) -> Connection:
-        return self._conn
-
-    def query(self, query: Select[Any]) -> Iterator[Any]:
-        """Rows of any SELECT, a few thousand at a time; for checks and figures over the whole database."""
-        yield from self._reading().execute(query.execution_options(yield_per=2_000))
-
-    # -- one row ---------------------------------------------------------------------------------------------------
-
-    def _get(self, codec: Codec[R], key: str) -> R | None:
-        found = codec.one.run(self._reading(), {"key": key}).first()
-        return None if found is None else codec.decode(found)
-
-    def _need(self, codec: Codec[R], key: str, what: str) -> R:
-        found = self._get(codec, key)
-        if found is None:
-            raise absent(what)
-        return found
-
-    def _all(self, codec: Codec[R], query: Select[Any]) -> list[R]:
-        return [codec.decode(row) for row in self._reading().execute(query)]
 
     def pseudonym(self, principal_id: str) -> str | None:
         """The name by which the record calls this principal; None where it never had to, or has forgotten."""
@@ -148,7 +114,7 @@ class View:
         limit: int | None = 50,
     ) -> list[JobRow]:
         """Jobs that match all that is given, newest first; ``before`` is the id of the last one already seen."""
-        query = _where(JOBS.select, t.jobs.c, principal=principal, project=project, device=device)
+        query = where(JOBS.select, t.jobs.c, principal=principal, project=project, device=device)
         if states is not None:
             query = query.where(t.jobs.c.state.in_(sorted(states)))
         if before is not None:
@@ -177,7 +143,7 @@ class View:
         limit: int = 200,
     ) -> list[ApprovalRow]:
         """Requests for approval that match all that is given, oldest first."""
-        query = _where(APPROVALS.select, t.approvals.c, state=state, principal=principal, job=job)
+        query = where(APPROVALS.select, t.approvals.c, state=state, principal=principal, job=job)
         if projects is not None:
             query = query.where(t.approvals.c.project.in_(sorted(projects)))
         if expired_by is not None:
@@ -190,13 +156,11 @@ class View:
 
     def accounts(self, *, project: str | None = None) -> list[AccountRow]:
         """Accounts (of a project), by id."""
-        return self._all(ACCOUNTS, _where(ACCOUNTS.select, t.accounts.c, project=project).order_by(t.accounts.c.id))
+        return self._all(ACCOUNTS, where(ACCOUNTS.select, t.accounts.c, project=project).order_by(t.accounts.c.id))
 
     def entries(self, *, account: str | None = None, job: str | None = None) -> list[EntryRow]:
         """Entries of the ledger that match all that is given, in the order in which they were made."""
-        return self._all(
-            ENTRIES, _where(ENTRIES.select, t.entries.c, account=account, job=job).order_by(t.entries.c.id)
-        )
+        return self._all(ENTRIES, where(ENTRIES.select, t.entries.c, account=account, job=job).order_by(t.entries.c.id))
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -223,10 +187,3 @@ class View:
         if found.body != body:
             raise mismatch()
         return str(found.id)
-
-
-def _where(query: Select[Any], columns: Any, **wanted: str | None) -> Select[Any]:
-    for name, value in wanted.items():
-        if value is not None:
-            query = query.where(columns[name] == value)
-    return query

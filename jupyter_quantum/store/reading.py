@@ -1,0 +1,56 @@
+"""What every part of a view stands on: one connection, and how a row is read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select
+
+from jupyter_quantum.exceptions import NotFound
+from jupyter_quantum.store.codec import Codec
+
+__all__ = ["Reading", "absent", "where"]
+
+R = TypeVar("R")
+
+
+def absent(what: str) -> NotFound:
+    """The one answer for what is absent or belongs to somebody else."""
+    return NotFound(f"No such {what}, or it is not visible to you.")
+
+
+def where(query: Select[Any], columns: Any, **wanted: str | None) -> Select[Any]:
+    """The query with a condition for each value that is given."""
+    for name, value in wanted.items():
+        if value is not None:
+            query = query.where(columns[name] == value)
+    return query
+
+
+class Reading:
+    """The base of the mixins that :class:`~jupyter_quantum.store.view.View` is made of, one an area."""
+
+    def __init__(self, conn: Connection, load: Callable[[str], bytes]) -> None:
+        self._conn = conn
+        self._load = load
+
+    def _reading(self) -> Connection:
+        return self._conn
+
+    def query(self, query: Select[Any]) -> Iterator[Any]:
+        """Rows of any SELECT, a few thousand at a time; for checks and figures over the whole database."""
+        yield from self._reading().execute(query.execution_options(yield_per=2_000))
+
+    def _get(self, codec: Codec[R], key: str) -> R | None:
+        found = codec.one.run(self._reading(), {"key": key}).first()
+        return None if found is None else codec.decode(found)
+
+    def _need(self, codec: Codec[R], key: str, what: str) -> R:
+        found = self._get(codec, key)
+        if found is None:
+            raise absent(what)
+        return found
+
+    def _all(self, codec: Codec[R], query: Select[Any]) -> list[R]:
+        return [codec.decode(row) for row in self._reading().execute(query)]
