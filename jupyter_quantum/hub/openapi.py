@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from jupyter_quantum.hub.api.route import Query, Route
+from jupyter_quantum.hub.api.route import JSON, Query, Route
 from jupyter_quantum.hub.api.routes import ROUTES
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.jobs import EventView
@@ -22,6 +22,8 @@ _REF: Final = "#/components/schemas/{model}"
 _ALWAYS: Final = (401, 403, 429, 500, 503)
 _WORDS: Final = {
     201: "Made",
+    202: "Taken up; it goes on by itself",
+    204: "Done; there is nothing to say",
     304: "Not changed",
     400: "The request cannot be read",
     401: "Not signed in",
@@ -39,7 +41,7 @@ _WORDS: Final = {
 
 def _models() -> list[tuple[type[BaseModel], str]]:
     bodies = [(route.body, "validation") for route in ROUTES if route.body is not None]
-    answers = [(route.answer, "serialization") for route in ROUTES]
+    answers = [(route.answer, "serialization") for route in ROUTES if route.answer is not None]
     return [*bodies, *answers, (ErrorBody, "serialization"), (EventView, "serialization")]
 
 
@@ -64,13 +66,24 @@ def _statuses(route: Route) -> list[int]:
     return sorted({*_ALWAYS, *route.errors, *with_body, *with_query})
 
 
+def _content(route: Route, refs: dict[tuple[Any, str], dict[str, Any]]) -> dict[str, Any]:
+    answer = None if route.answer is None else refs[route.answer, "serialization"]
+    if route.media == JSON:
+        return {} if answer is None else {"content": _json(answer)}
+    schema: dict[str, Any] = {"type": "string", "contentMediaType": route.media}
+    return {"content": {route.media: {"schema": schema, **({} if answer is None else {"x-line": answer})}}}
+
+
+def _security(route: Route) -> list[dict[str, Any]]:
+    if route.scope is None:
+        return []
+    return [{"cookie": []}] if route.cookie_only else [{"token": []}, {"cookie": []}]
+
+
 def _operation(route: Route, refs: dict[tuple[Any, str], dict[str, Any]]) -> dict[str, Any]:
     error = refs[ErrorBody, "serialization"]
     answers: dict[str, Any] = {
-        str(route.status): {
-            "description": _WORDS.get(route.status, "The answer"),
-            "content": _json(refs[route.answer, "serialization"]),
-        }
+        str(route.status): {"description": _WORDS.get(route.status, "The answer"), **_content(route, refs)}
     }
     for status in _statuses(route):
         content = {} if status == 304 else {"content": _json(error)}
@@ -78,8 +91,8 @@ def _operation(route: Route, refs: dict[tuple[Any, str], dict[str, Any]]) -> dic
     operation: dict[str, Any] = {
         "operationId": (route.call.__name__ if route.call else route.path),
         "summary": route.summary,
-        "security": [{"cookie": []}] if route.cookie_only else [{"token": []}, {"cookie": []}],
-        "x-scope": route.scope.value,
+        "security": _security(route),
+        "x-scope": route.scope.value if route.scope is not None else None,
         "parameters": _parameters(route),
         "responses": answers,
     }

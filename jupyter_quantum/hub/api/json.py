@@ -1,7 +1,9 @@
-"""The handler of every JSON route: reads the table, checks the caller, parses the body once, writes the answer once."""
+"""The handler of every route of the table: checks the caller, parses the body once, writes the answer once."""
 
 from __future__ import annotations
 
+import logging
+import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -11,16 +13,19 @@ from tornado.web import HTTPError, stream_request_body
 
 from jupyter_quantum.exceptions import InputError, Unauthenticated
 from jupyter_quantum.hub.api.base import Handler
-from jupyter_quantum.hub.api.route import Route
+from jupyter_quantum.hub.api.route import File, Route
 
 if TYPE_CHECKING:
     from jupyter_quantum.pipeline import Pipeline
 
 __all__ = ["Api", "TooLarge", "by_path", "malformed"]
 
+log = logging.getLogger("jupyter_quantum.hub")
+
 Body = TypeVar("Body", bound=BaseModel)
 
 _CHUNK: Final = 1024 * 1024
+_UNSAFE: Final = re.compile(r"[^\w.-]")
 
 
 class TooLarge(InputError):
@@ -69,7 +74,8 @@ class Api(Handler):
             raise HTTPError(405)
         self.route = route
         self.label = route.path
-        await self.authenticate(route.scope, max_age=route.max_age, cookie_only=route.cookie_only)
+        if route.scope is not None:
+            await self.authenticate(route.scope, max_age=route.max_age, cookie_only=route.cookie_only)
         self._check_size(int(self.request.headers.get("Content-Length") or 0))
         if self.request.connection is not None:  # a chunked body says its length by ending
             self.request.connection.set_max_body_size(route.body_limit + _CHUNK)  # type: ignore[attr-defined]
@@ -89,6 +95,7 @@ class Api(Handler):
     async def reauthenticate(self) -> None:
         """Ask the hub again unless it was asked during this request; groups and scopes may have changed."""
         assert self.identified is not None
+        assert self.route.scope is not None
         if self.identified.at < self._began:
             before = self.who.id
             if await self.identify(max_age=0.0) is None or self.who.id != before:
@@ -119,20 +126,40 @@ class Api(Handler):
         self._check_size(self._received)
         assert self.route.call is not None
         answer = await self.route.call(self, **path)
-        if answer is None:
-            return
         if self.get_status() == 200:
             self.set_status(self.route.status)
-        self.set_header("Content-Type", "application/json; charset=UTF-8")
-        self.finish(answer.model_dump_json())
+        if isinstance(answer, File):
+            await self._send_file(answer)
+        elif answer is not None:
+            self.set_header("Content-Type", "application/json; charset=UTF-8")
+            self.finish(answer.model_dump_json())
+
+    async def _send_file(self, file: File) -> None:
+        """Send a file, piece by piece where it comes in pieces; one that breaks off has no end that looks like one."""
+        self.set_header("Content-Type", self.route.media)
+        if file.name is not None:
+            self.set_header("Content-Disposition", f'attachment; filename="{_UNSAFE.sub("_", file.name)}"')
+        if isinstance(file.content, bytes):
+            self.finish(file.content)
+            return
+        try:
+            async for piece in file.content:
+                self.write(piece)
+                await self.flush()
+        except Exception:
+            if not self._headers_written:
+                raise
+            log.exception("%s broke off", self.request.path)
+            assert self.request.connection is not None
+            self.request.connection.close()  # type: ignore[attr-defined]
+            return
+        self.finish()
 
     async def get(self, **path: str) -> None:
         """Serve the route."""
         await self._serve(**path)
 
-    async def post(self, **path: str) -> None:
-        """Serve the route."""
-        await self._serve(**path)
+    post = put = patch = delete = get
 
 
 def by_path(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:

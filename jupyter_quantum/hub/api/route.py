@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,12 +13,15 @@ from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.hub.auth import ADMINISTER, READ, SUBMIT
 from jupyter_quantum.wire.jobs import JobRequest, ReportRequest
 
-__all__ = ["CIRCUITS", "SMALL", "Query", "Route", "pattern"]
+__all__ = ["CIRCUITS", "JSON", "SMALL", "File", "Query", "Route", "pattern"]
 
 SMALL: Final = 64 * 1024
 """Bytes that a body without circuits may have."""
 CIRCUITS: Final = 12 * 1024 * 1024
 """Bytes that a body with circuits may have: 8 MiB of them as base64, and their bindings."""
+JSON: Final = "application/json"
+
+_HIGH: Final = frozenset({Scope.APPROVE, Scope.OPERATE, Scope.AUDIT, Scope.ADMIN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,35 +34,64 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """An answer that is no JSON object: what a route with another ``media`` returns."""
+
+    content: bytes | AsyncIterator[bytes]
+    """All of it, or its pieces; a stream is sent as it comes."""
+    name: str | None = None
+    """Under which a browser saves it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One method on one path."""
 
     method: str
     path: str
     """Below the service's prefix, with ``{name}`` for its parts."""
-    scope: Scope
+    scope: Scope | None
+    """None: open to everybody, such as an exchange of tokens; the call has no ``api.who``."""
     summary: str
-    answer: type[BaseModel]
-    call: Callable[..., Awaitable[BaseModel | None]] | None
+    answer: type[BaseModel] | None
+    """None: nothing (``status=204``), or a file. Of JSON lines, the shape of a line."""
+    call: Callable[..., Awaitable[BaseModel | File | None]] | None
+    """Takes the ``Api`` and the path's parts by name."""
     body: type[BaseModel] | None = None
     cookie_only: bool = False
+    """Only a person, signed in on the hub's page."""
     status: int = 200
     query: tuple[Query, ...] = ()
     headers: tuple[Query, ...] = ()
     errors: tuple[int, ...] = ()
     """Statuses beyond those that every route may answer."""
+    fresh: bool = False
+    """Ask the hub about the caller each time; acts beyond reading and submitting always do."""
+    media: str = JSON
+    """What the answer is: ``text/csv``, ``application/jsonl``, ``application/zip`` come as a :class:`File`."""
+    size: int | None = None
+    """Bytes that the body may have, where the usual limits do not fit."""
+    secret: bool = False
+    """The answer holds a secret that is shown once."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether the route changes something."""
+        return self.method != "GET"
 
     @property
     def body_limit(self) -> int:
         """Bytes that the request may carry."""
+        if self.size is not None:
+            return self.size
         return CIRCUITS if self.body in {JobRequest, ReportRequest} else SMALL
 
     @property
     def max_age(self) -> float:
         """Seconds that the hub's answer about the caller may be old."""
-        if self.cookie_only:
+        if self.cookie_only or self.fresh or (self.scope in _HIGH and self.writes):
             return ADMINISTER
-        return READ if self.method == "GET" else SUBMIT
+        return SUBMIT if self.writes else READ
 
 
 def pattern(path: str) -> str:

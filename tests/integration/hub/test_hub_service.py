@@ -40,9 +40,12 @@ def test_a_token_says_who_asks(hub: Hub) -> None:
     assert hub.ask("api/v1/me", "0" * 32).status_code == 401
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if route.scope is not None], ids=lambda route: f"{route.method} {route.path}"
+)
 def test_each_route_needs_its_scope(hub: Hub, route: Route) -> None:
     """A real token that holds the other scopes but not the route's is refused with 403."""
+    assert route.scope is not None
     needed = route.scope.value.rpartition(":")[2]
     user = HOLDERS.get(needed, "ada")
     others = [scope for scope in ("read", "submit") if scope != needed]

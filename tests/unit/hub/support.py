@@ -55,6 +55,20 @@ def job_view(**changes: Any) -> JobView:
 
 
 @dataclass
+class Part:
+    """A method of the pipeline, or an area with methods of its own: ``pipeline.jobs`` and ``pipeline.ledger.usage``."""
+
+    pipeline: MemoryPipeline
+    name: str
+
+    def __getattr__(self, name: str) -> Part:
+        return Part(self.pipeline, f"{self.name}.{name}")
+
+    async def __call__(self, who: Principal, *args: Any, **options: Any) -> Any:
+        return await self.pipeline.call(self.name, who, *args)
+
+
+@dataclass
 class MemoryPipeline:
     """Remembers who called what; answers with one job."""
 
@@ -66,13 +80,13 @@ class MemoryPipeline:
         return device != "aer"
 
     def __getattr__(self, name: str) -> Any:
-        async def call(who: Principal, *args: Any, **options: Any) -> Any:
-            self.calls.append((name, who))
-            if self.raises is not None:
-                raise self.raises
-            return self._answer(name, args)
+        return Part(self, name)
 
-        return call
+    async def call(self, name: str, who: Principal, *args: Any) -> Any:
+        self.calls.append((name, who))
+        if self.raises is not None:
+            raise self.raises
+        return self._answer(name, args)
 
     def _answer(self, name: str, args: tuple[Any, ...]) -> Any:
         if "foreign" in args:
@@ -141,7 +155,7 @@ class Service:
         headers = dict(options.pop("headers", {}))
         if token is not None:
             headers["Authorization"] = f"token {token}"
-        if method == "POST":
+        if method in {"POST", "PUT", "PATCH"}:
             options.setdefault("body", "")
         url = f"http://127.0.0.1:{self.port}{PREFIX}{path}"
         client = AsyncHTTPClient(force_instance=True)

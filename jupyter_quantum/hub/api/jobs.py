@@ -1,67 +1,49 @@
-"""One thin function a route: take the arguments apart, ask the pipeline, return its answer."""
+"""Reports and jobs: each call takes the arguments apart, asks the pipeline, returns its answer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from jupyter_quantum.core.jobs import JobState
+from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.exceptions import InputError
+from jupyter_quantum.hub.api.route import Query, Route
 from jupyter_quantum.wire.base import CircuitBundle
 from jupyter_quantum.wire.jobs import (
-    ApprovalDecision,
-    Approvals,
-    ApprovalView,
-    DeviceAction,
-    Devices,
-    DeviceView,
     JobRequest,
     Jobs,
     JobView,
-    Me,
     Provenance,
-    QuotaView,
     ReportRequest,
     ReportView,
     SourceView,
-    TargetView,
 )
 from jupyter_quantum.wire.results import ResultView
 
 if TYPE_CHECKING:
     from jupyter_quantum.hub.api.json import Api
 
+__all__ = ["ROUTES"]
+
 _LONGEST_WAIT_S = 30.0
 _STATES = frozenset(state.value for state in JobState)
-
-
-async def me(api: Api) -> Me:
-    """Who the caller is."""
-    return await api.pipeline.me(api.who)
-
-
-async def devices(api: Api) -> Devices:
-    """Devices that the caller may see."""
-    return await api.pipeline.devices(api.who)
-
-
-async def device(api: Api, name: str) -> DeviceView:
-    """One device."""
-    return await api.pipeline.device(api.who, name)
-
-
-async def target(api: Api, name: str) -> TargetView | None:
-    """A device's Target; 304 where the caller has the one of this calibration."""
-    calibration, found = await api.pipeline.target(api.who, name)
-    api.set_header("ETag", f'"{calibration.digest}"')
-    if api.check_etag_header():
-        api.set_status(304)
-        return None
-    return TargetView(calibration=calibration, target=found)
-
-
-async def act_on_device(api: Api, name: str) -> DeviceView:
-    """Pause, drain, resume."""
-    return await api.pipeline.act_on_device(api.who, name, api.body(DeviceAction))
+_JOB = "api/v1/jobs/{id}"
+_WAIT = Query(
+    "wait", {"type": "number", "minimum": 0, "maximum": 30}, "Seconds to wait for a final state before answering."
+)
+_KEY = Query(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 200},
+    "The same key with the same body gets the first answer; with another body 409 idempotency.mismatch.",
+)
+_LIST = (
+    Query("state", {"type": "string"}, "Only jobs in these states, comma-separated."),
+    Query("active", {"type": "string", "enum": ["0", "1"]}, "1: only jobs that are not final."),
+    Query("limit", {"type": "integer", "minimum": 1, "maximum": 200}, "Jobs on a page; 50 where omitted."),
+    Query("before", {"type": "string"}, "Cursor: `next` of the page before."),
+    Query("project", {"type": "string"}, "All jobs of a project that the caller leads; own jobs where omitted."),
+)
+_VERSION = Query("version", {"type": "integer"}, "Answer as soon as the job's version is greater.")
 
 
 async def report(api: Api) -> ReportView:
@@ -142,16 +124,39 @@ async def cancel(api: Api, id: str) -> JobView:  # noqa: A002
     return await api.pipeline.cancel(api.who, id)
 
 
-async def quota(api: Api) -> QuotaView:
-    """Budgets that bind the caller."""
-    return await api.pipeline.quota(api.who, api.get_query_argument("project", None))
+R, S = Scope.READ, Scope.SUBMIT
 
-
-async def approvals(api: Api) -> Approvals:
-    """Requests that the caller may see."""
-    return await api.pipeline.approvals(api.who, state=api.get_query_argument("state", "open"))
-
-
-async def decide(api: Api, id: str) -> ApprovalView:  # noqa: A002
-    """Approve or reject."""
-    return await api.pipeline.decide(api.who, id, api.body(ApprovalDecision))
+ROUTES: Final = (
+    Route(
+        "POST",
+        "api/v1/reports",
+        S,
+        "Validate circuits on several devices; runs nothing",
+        ReportView,
+        report,
+        body=ReportRequest,
+        status=201,
+    ),
+    Route("GET", "api/v1/reports/{id}", R, "A report", ReportView, get_report, errors=(404,)),
+    Route(
+        "POST",
+        "api/v1/jobs",
+        S,
+        "Run circuits on one device",
+        JobView,
+        submit,
+        body=JobRequest,
+        status=201,
+        query=(_WAIT,),
+        headers=(_KEY,),
+        errors=(409,),
+    ),
+    Route("GET", "api/v1/jobs", R, "Jobs, newest first", Jobs, jobs, query=_LIST),
+    Route("GET", _JOB, R, "A job", JobView, job, query=(_WAIT, _VERSION), errors=(404,)),
+    Route("GET", f"{_JOB}/result", R, "The result", ResultView, result, errors=(404, 409, 410)),
+    Route("GET", f"{_JOB}/executable", R, "The circuits that ran", CircuitBundle, executable, errors=(404, 409)),
+    Route("GET", f"{_JOB}/source", R, "The circuits as they were sent", SourceView, source, errors=(404,)),
+    Route("GET", f"{_JOB}/provenance", R, "The record of the run", Provenance, provenance, errors=(404,)),
+    Route("POST", f"{_JOB}/cancel", S, "Take a job back", JobView, cancel, errors=(404, 409)),
+)
+"""Routes about reports and jobs."""
