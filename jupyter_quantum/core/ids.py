@@ -15,7 +15,8 @@ def new_id(prefix: str) -> str:
     """Return a fresh id such as ``job_0193f1…`` (prefix, underscore, 32 hexadecimal digits).
 
     Prefixes in use: ``job``, ``rep`` (report), ``apr`` (approval), ``evt`` (event), ``ent`` (ledger entry),
-    ``tsk`` (task of a runner), ``run`` (runner), ``ppl`` (pseudonym of a person).
+    ``tsk`` (task of a runner), ``run`` (runner), ``ppl`` (pseudonym of a person),
+    ``req`` (request).
     """
     millis = time.time_ns() // 1_000_000
     tail = bytearray(os.urandom(10))

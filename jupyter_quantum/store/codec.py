@@ -24,6 +24,7 @@ __all__ = [
     "JOBS",
     "PEOPLE",
     "REPORTS",
+    "REQUESTS",
     "Codec",
     "Statement",
     "micros",
@@ -166,3 +167,4 @@ ACCOUNTS: Final = Codec(rows.AccountRow, tables.accounts, "id")
 ENTRIES: Final = Codec(rows.EntryRow, tables.entries, "id")
 EVENTS: Final = Codec(rows.EventRow, tables.events, "id")
 PEOPLE: Final = Codec(rows.PersonRow, tables.people, "pseudonym")
+REQUESTS: Final = Codec(rows.RequestRow, tables.requests, "id", guard="state")

@@ -23,7 +23,8 @@ from jupyter_quantum.store.codec import (
     Statement,
     micros,
 )
-from jupyter_quantum.store.reading import Reading, absent, where
+from jupyter_quantum.store.reading import absent, where
+from jupyter_quantum.store.reads.requests import RequestReads
 from jupyter_quantum.store.rows import (
     AccountRow,
     ApprovalRow,
@@ -59,7 +60,7 @@ def mismatch() -> Conflict:
     )
 
 
-class View(Reading):
+class View(RequestReads):
     """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
 
     def pseudonym(self, principal_id: str) -> str | None:

@@ -18,6 +18,7 @@ from jupyter_quantum.store.rows.jobs import (
 )
 from jupyter_quantum.store.rows.ledger import AccountRow, AccountSpec, EntryKind, EntryRow
 from jupyter_quantum.store.rows.people import PersonRow
+from jupyter_quantum.store.rows.requests import RequestRow, RequestState
 
 __all__ = [
     "AccountRow",
@@ -35,4 +36,6 @@ __all__ = [
     "Json",
     "PersonRow",
     "ReportRow",
+    "RequestRow",
+    "RequestState",
 ]

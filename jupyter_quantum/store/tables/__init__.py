@@ -10,6 +10,7 @@ from jupyter_quantum.store.tables.jobs import approvals, attempts, devices, jobs
 from jupyter_quantum.store.tables.keep import blobs, leases
 from jupyter_quantum.store.tables.ledger import accounts, entries
 from jupyter_quantum.store.tables.people import people
+from jupyter_quantum.store.tables.requests import requests
 
 __all__ = [
     "accounts",
@@ -24,4 +25,5 @@ __all__ = [
     "metadata",
     "people",
     "reports",
+    "requests",
 ]
