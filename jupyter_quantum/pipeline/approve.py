@@ -107,7 +107,7 @@ class Approving:
 
         def write(tx: Tx) -> JobRow:
             tx.decide_approval(row.id, "approved", actor=who.id, note=note)
-            event = {"approval": row.id, "by": who.name}
+            event = {"approval": row.id}
             return tx.move(row.job, JobState.QUEUED, actor=who.id, event=event, decision=text)
 
         self._scheduling_on(await self._context.store.write(write))

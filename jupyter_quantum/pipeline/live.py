@@ -14,6 +14,7 @@ from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, NotFound
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
+from jupyter_quantum.pipeline.named import Naming
 from jupyter_quantum.pipeline.views import job_view
 from jupyter_quantum.store import View
 from jupyter_quantum.store.rows import ApprovalRow, EventRow, JobRow
@@ -111,7 +112,8 @@ class Live:
                 await self._context.numbered.wait(5.0)
                 continue
             after = rows[-1].seq or after
-            seen = [row for row in rows if self._context.people.sees_event(who, row)]
+            named = await self._context.store.pseudonym(who.id)
+            seen = [row for row in rows if self._context.people.sees_event(who, named, row)]
             for event in await self._views(who, rows, seen):
                 yield event
 
@@ -164,7 +166,10 @@ class Live:
             shown = None if device is None else self._context.registry.view(device, Wait())
         elif row.type == "approval.changed" and self.show_approval is not None:
             shown = self.show_approval(view, who, view.approval(str(said.get("approval"))))
-        return said if shown is None else shown.model_dump(mode="json")
+        if shown is not None:
+            return shown.model_dump(mode="json")
+        named: dict[str, Any] = Naming(view).data(said)
+        return named
 
 
 def _job(view: View, job_id: str) -> JobRow | None:

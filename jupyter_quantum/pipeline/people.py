@@ -85,11 +85,11 @@ class People:
             return row
         raise absent()
 
-    def sees_event(self, who: Principal, event: EventRow) -> bool:
-        """Own events, those of projects one leads, and devices."""
+    def sees_event(self, who: Principal, named: str, event: EventRow) -> bool:
+        """Own events (``named`` is the reader's pseudonym), those of projects one leads, and devices."""
         if event.type == "device.changed":
             return self.sees_devices(who)
-        return event.principal == who.id or (event.project is not None and event.project in self.leads(who))
+        return event.principal == named or (event.project is not None and event.project in self.leads(who))
 
     def me(self, who: Principal) -> Me:
         """Who the service takes the caller for."""

@@ -20,6 +20,7 @@ from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.execute import Executing
 from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.named import Naming
 from jupyter_quantum.pipeline.people import Directory, People, absent
 from jupyter_quantum.pipeline.policy import Policies
 from jupyter_quantum.pipeline.queues import Queues
@@ -292,7 +293,10 @@ class Pipeline:
             now = view.job(job_id)
             approval = view.approval(now.approval) if now.approval is not None else None
             events = view.job_events(job_id)
-            return provenance(now, attempts=view.attempts(job_id), events=events, approval=approval, found=found)
+            attempts = view.attempts(job_id)
+            return provenance(
+                now, attempts=attempts, events=events, approval=approval, naming=Naming(view), found=found
+            )
 
         return await self._context.store.read(read)
 

@@ -46,7 +46,7 @@ class Retiring:
             tx.decide_approval(row.approval, "withdrawn", actor=who.id)
         if row.state in (JobState.SCHEDULED, JobState.RUNNING) and row.attempts:
             self._stop_attempt(tx, row)
-        return tx.move(job_id, JobState.CANCELLED, actor=who.id, event={"by": who.name})
+        return tx.move(job_id, JobState.CANCELLED, actor=who.id)
 
     def _stop_attempt(self, tx: Tx, row: JobRow) -> None:
         """The runner kills it. Hardware that had it already may have been used: that is charged, by the clock."""

@@ -13,6 +13,7 @@ from jupyter_quantum.core.facts import Decision
 from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.core.tenancy import name_of
 from jupyter_quantum.exceptions import QuantumError, error_from
+from jupyter_quantum.pipeline.named import Naming
 from jupyter_quantum.store.rows import AccountRow, ApprovalRow, AttemptRow, EventRow, JobRow, Json
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.jobs import (
@@ -184,16 +185,16 @@ def _attempt(row: AttemptRow) -> dict[str, Any]:
     }
 
 
-def _event(row: EventRow) -> dict[str, Any]:
+def _event(row: EventRow, naming: Naming) -> dict[str, Any]:
     return {
         "seq": row.seq,
         "id": row.id,
         "time": _iso(row.time),
         "type": row.type,
-        "actor": name_of(row.actor),
+        "actor": naming.actor(row.actor),
         "hash": row.leaf.hex(),
         "chain": None if row.chain is None else row.chain.hex(),
-        "data": dict(row.data),
+        "data": naming.data(dict(row.data)),
     }
 
 
@@ -207,6 +208,7 @@ def provenance(
     attempts: Sequence[AttemptRow],
     events: Sequence[EventRow],
     approval: ApprovalRow | None,
+    naming: Naming,
     found: dict[str, Any],
 ) -> Provenance:
     """The record of one run (R1); ``found`` is the result's summary, empty where there is none."""
@@ -227,7 +229,7 @@ def provenance(
         attempts=[_attempt(attempt) for attempt in attempts],
         times=_times(row),
         summary=found,
-        events=[_event(event) for event in events],
+        events=[_event(event, naming) for event in events],
     )
 
 

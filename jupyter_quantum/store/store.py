@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 
 from jupyter_quantum.store.artefacts import INLINE, Files
+from jupyter_quantum.store.names import Names
 from jupyter_quantum.store.tx import Tx
 from jupyter_quantum.store.view import View
 from jupyter_quantum.store.writer import Writer
@@ -33,6 +34,7 @@ class Store:
     def __init__(self, url: str, *, artefacts: str) -> None:
         self._url = make_url(url)
         self._files = Files(artefacts)
+        self.names = Names()
         self.engine = self._engine("BEGIN IMMEDIATE")
         self._reading = self._engine("BEGIN")
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
@@ -59,13 +61,18 @@ class Store:
         ``work`` must not block on anything but the database. What it raises is raised here, and nothing of it stays.
         """
         if self._writer is None:
-            self._writer = Writer(self.engine, self._files)
+            self._writer = Writer(self.engine, self._files, self.names)
         answer: T = await self._writer.submit(work)
         return answer
 
     async def read(self, work: Callable[[View], T]) -> T:
         """Run ``work`` in a reader thread, on one snapshot."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._view, work)
+
+    async def pseudonym(self, principal: str) -> str:
+        """The name by which the record calls this principal, made where there is none yet."""
+        known = self.names.get(principal)
+        return await self.write(lambda tx: tx.named(principal)) if known is None else known
 
     def close(self) -> None:
         """Finish what waits and close every connection."""

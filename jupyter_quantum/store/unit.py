@@ -13,21 +13,28 @@ from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Connection, insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
 from jupyter_quantum.store.artefacts import Files
 from jupyter_quantum.store.codec import Codec
+from jupyter_quantum.store.names import Names
 from jupyter_quantum.store.rows import EventRow, JobRow, PersonRow
-from jupyter_quantum.store.tables import entries
-from jupyter_quantum.store.view import View
+from jupyter_quantum.store.tables import entries, people
+from jupyter_quantum.store.view import BY_PRINCIPAL, View
 
 __all__ = ["Shelf", "Unit", "canonical", "leaf_hash"]
 
 R = TypeVar("R")
 
 _ENTER: Final = c.Statement(insert(entries), [name for name in c.ENTRIES.names if name != "id"])
+_NAME: Final = {
+    dialect.dialect.name: c.Statement(dialect.insert(people).on_conflict_do_nothing(), c.PEOPLE.names)
+    for dialect in (sqlite, postgresql)
+}
+"""Another process may name the same person at this moment; then its name stands."""
 
 
 def canonical(value: Any) -> str:
@@ -93,7 +100,7 @@ class Shelf(Generic[R]):
 class Unit(View):
     """The part of a writing request that the others share: shelves, events, entries, flush."""
 
-    def __init__(self, conn: Connection, files: Files, now: datetime | None = None) -> None:
+    def __init__(self, conn: Connection, files: Files, now: datetime | None = None, names: Names | None = None) -> None:
         super().__init__(conn, files.get)
         self.now = now or datetime.now(UTC)
         """The moment that everything written here carries."""
@@ -104,8 +111,12 @@ class Unit(View):
         self._events: list[dict[str, Any]] = []
         self._unsaid: dict[str, list[dict[str, Any]]] = {}
         """Ledger entries of a job that no event carries yet."""
+        self._names = names or Names()
+        self._generation = self._names.generation
         self._named: dict[str, str] = {}
         """Pseudonyms that this request has looked up or made."""
+        self._forgotten: list[str] = []
+        """Principals whose pseudonym this request has deleted."""
         self._blobs: set[str] = set()
         """Digests of what this request has kept already."""
 
@@ -139,15 +150,31 @@ class Unit(View):
             self._tell_job("ledger.changed", self.job(job_id), "service", {})
         self.flush()
 
+    def committed(self) -> None:
+        """After the commit: what it looked up or made may be remembered, whom it forgot may not."""
+        if self._named or self._forgotten:
+            self._names.learn(self._named, self._generation, self._forgotten)
+
     def named(self, actor: str) -> str:
         """The pseudonym of a principal, made where there is none yet; the service's own parts as they are."""
         if "@" not in actor:
             return actor
-        known = self._named.get(actor) or self.pseudonym(actor)
+        known = self._named.get(actor) or self._names.get(actor)
         if known is None:
-            known = self._shelf(c.PEOPLE).add(PersonRow(new_id("ppl"), actor, self.now)).pseudonym
-        self._named[actor] = known
+            known = self._named[actor] = self._lookup(actor) or self._new_name(actor)
         return known
+
+    def _lookup(self, principal: str) -> str | None:
+        found = BY_PRINCIPAL.run(self._conn, {"wanted": principal}).first()
+        return None if found is None else str(found[0])
+
+    def _new_name(self, principal: str) -> str:
+        row = PersonRow(new_id("ppl"), principal, self.now)
+        if _NAME[self._conn.dialect.name].run(self._conn, c.PEOPLE.encode(row)).rowcount == 1:
+            return row.pseudonym
+        there = self._lookup(principal)
+        assert there is not None, "a principal is named, or another has named it"
+        return there
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -161,8 +188,10 @@ class Unit(View):
         project: str | None = None,
         job: str | None = None,
     ) -> EventRow:
-        """Add one event row."""
+        """Add one event row; people appear in it by their pseudonyms only, and ``data`` must hold no name either."""
         event_id = new_id("evt")
+        actor = self.named(actor)
+        principal = None if principal is None else self.named(principal)
         whole = {
             "id": event_id,
             "time": self.now.isoformat(),

@@ -38,7 +38,7 @@ from jupyter_quantum.store.rows import (
     ReportRow,
 )
 
-__all__ = ["View", "absent", "mismatch"]
+__all__ = ["BY_PRINCIPAL", "View", "absent", "mismatch"]
 
 _OPEN_ATTEMPTS = ATTEMPTS.select.where(t.attempts.c.state.in_([AttemptState.SCHEDULED, AttemptState.RUNNING]))
 _NUMBERED = EVENTS.select.where(t.events.c.seq.is_not(None)).order_by(t.events.c.seq)
@@ -47,7 +47,7 @@ _BY_KEY = Statement(
         t.jobs.c.principal == bindparam("owner"), t.jobs.c.idempotency == bindparam("given")
     )
 )
-_BY_PRINCIPAL = Statement(select(t.people.c.pseudonym).where(t.people.c.principal == bindparam("wanted")))
+BY_PRINCIPAL = Statement(select(t.people.c.pseudonym).where(t.people.c.principal == bindparam("wanted")))
 _LAST_SEQ = select(func.coalesce(func.max(t.events.c.seq), 0))
 
 
@@ -65,7 +65,7 @@ class View(RequestReads):
 
     def pseudonym(self, principal_id: str) -> str | None:
         """The name by which the record calls this principal; None where it never had to, or has forgotten."""
-        found = _BY_PRINCIPAL.run(self._reading(), {"wanted": principal_id}).first()
+        found = BY_PRINCIPAL.run(self._reading(), {"wanted": principal_id}).first()
         return None if found is None else str(found[0])
 
     def person(self, pseudonym: str) -> str | None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from jupyter_quantum.exceptions import Conflict, Unavailable
 from jupyter_quantum.store.artefacts import Files
+from jupyter_quantum.store.names import Names
 from jupyter_quantum.store.tx import Tx
 
 __all__ = ["Writer"]
@@ -33,6 +34,8 @@ class _Request:
     loop: asyncio.AbstractEventLoop
     value: Any = None
     error: BaseException | None = None
+    tx: Tx | None = None
+    """What it wrote with, once it is done."""
 
     def answer(self) -> None:
         """Called in the request's own loop."""
@@ -47,9 +50,10 @@ class _Request:
 class Writer:
     """Runs requests one after the other in its own thread; an answer means that the request is on disk."""
 
-    def __init__(self, engine: Engine, files: Files) -> None:
+    def __init__(self, engine: Engine, files: Files, names: Names) -> None:
         self._engine = engine
         self._files = files
+        self._names = names
         self._conn: Connection | None = None
         self._queue: SimpleQueue[_Request | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -106,6 +110,9 @@ class Writer:
                     group.append(request)
                     self._one(conn, request)
                     request, ended = self._waiting(len(group))
+            for done in group:
+                if done.tx is not None:
+                    done.tx.committed()
         except Exception as error:
             # The commit failed (disk full, another process holds the lock): nothing of the group is there.
             for failed in group:
@@ -133,9 +140,10 @@ class Writer:
         """A transaction with the first request in it, which needs no savepoint: where it fails, all is rolled back."""
         transaction = conn.begin()
         try:
-            tx = Tx(conn, self._files)
+            tx = Tx(conn, self._files, names=self._names)
             request.value = request.work(tx)
             tx.finish()
+            request.tx = tx
         except Exception as error:  # whatever a request raises is its caller's, never the writer's
             request.error = _named(error)
             transaction.rollback()
@@ -146,9 +154,10 @@ class Writer:
         """One request in its savepoint: a failing one leaves no trace, and its neighbours stay."""
         conn.exec_driver_sql("SAVEPOINT request")
         try:
-            tx = Tx(conn, self._files)
+            tx = Tx(conn, self._files, names=self._names)
             request.value = request.work(tx)
             tx.finish()
+            request.tx = tx
         except Exception as error:  # whatever a request raises is its caller's, never the writer's
             request.error = _named(error)
             conn.exec_driver_sql("ROLLBACK TO SAVEPOINT request")

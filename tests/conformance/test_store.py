@@ -49,7 +49,8 @@ async def test_each_move_is_one_event(store: Store) -> None:
     assert [event.data["version"] for event in events] == [0, 1, 2, 3, 4] == list(range(job.version + 1))
     assert [entry["kind"] for entry in events[2].data["entries"]] == ["hold", "hold"]
     assert events[3].actor == "scheduler"
-    assert (events[0].principal, events[0].project) == (ADA, "qcourse")
+    named = await store.read(lambda view: view.pseudonym(ADA))
+    assert (events[0].principal, events[0].actor, events[0].project) == (named, named, "qcourse")
 
 
 async def test_moves_fill_in_times(store: Store) -> None:

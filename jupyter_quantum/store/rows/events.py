@@ -22,13 +22,13 @@ class EventRow:
     type: str
     """``job.moved``, ``quota.changed``, ``device.changed``, ``approval.changed``, ``request.refused``, …"""
     actor: str
-    """``Principal.id``, or the part of the service that did it."""
+    """Pseudonym of who did it, or the part of the service that did it."""
     payload: Json
     """Canonical JSON (sorted keys, no spaces) of the whole leaf."""
     leaf: bytes
     """SHA-256 of 0x00 and the payload (RFC 6962, section 2.1)."""
     principal: str | None = None
-    """Whose it is: decides who may see it."""
+    """Pseudonym of whose it is: decides who may see it."""
     project: str | None = None
     job: str | None = None
     seq: int | None = None

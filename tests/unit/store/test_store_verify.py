@@ -29,7 +29,7 @@ TAMPERS = {
     "an impossible state": ("moves", "UPDATE events SET payload = replace(payload, 'queued', 'nonsense')"),
     "an unreadable text": ("moves", "UPDATE events SET payload = '[' WHERE job IS NOT NULL"),
     "a lost number": ("chain", "DELETE FROM events WHERE seq = 3"),
-    "a changed text": ("chain", "UPDATE events SET payload = replace(payload, 'ada', 'eve') WHERE seq = 4"),
+    "a changed text": ("chain", "UPDATE events SET payload = replace(payload, 'ppl_', 'ppx_') WHERE seq = 4"),
     "a changed text with its hash": (
         "chain",
         "UPDATE events SET payload = '{\"data\":{}}', leaf = x'00' WHERE seq = 4",
