@@ -1,4 +1,4 @@
-"""What several kinds of tests share: one Chromium a module, one demo hub a session."""
+"""What several kinds of tests share: one Chromium a module; one demo hub and one PostgreSQL a session."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from jupyter_quantum.testing.demo import DemoHub, demo_hub
+from jupyter_quantum.testing.postgres import Postgres
 
 _AXE = Path(__file__).resolve().parents[1] / "labextension/node_modules/axe-core/axe.min.js"
 _CHROMIUM = (
@@ -50,3 +51,10 @@ def demo() -> Iterator[DemoHub]:
 def axe() -> str:
     """The source of axe-core."""
     return _AXE.read_text()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, started by the first test that asks; each takes a database of its own."""
+    with Postgres() as server:
+        yield server

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
 from jupyter_quantum.store.artefacts import INLINE, Files
 from jupyter_quantum.store.names import Names
@@ -22,12 +22,16 @@ T = TypeVar("T")
 
 _READERS: Final = 4
 
+_LOCK_MS: Final = 300
+"""Milliseconds that a request waits for a row that another process is changing; then it is tried again."""
+
 
 class Store:
     """Everything that is kept.
 
     Args:
-        url: a SQLAlchemy URL; SQLite needs a file: ``sqlite:////srv/jupyter_quantum/store.sqlite``.
+        url: a SQLAlchemy URL. SQLite needs a file: ``sqlite:////srv/jupyter_quantum/store.sqlite``; PostgreSQL, which
+            several processes may share, is ``postgresql+psycopg://user@host/name``.
         artefacts: an fsspec URL of the directory for larger artefacts: ``file:///srv/jupyter_quantum/artefacts``.
     """
 
@@ -35,8 +39,8 @@ class Store:
         self._url = make_url(url)
         self._files = Files(artefacts)
         self.names = Names()
-        self.engine = self._engine("BEGIN IMMEDIATE")
-        self._reading = self._engine("BEGIN")
+        self.engine = self._engine(writes=True)
+        self._reading = self._engine(writes=False)
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
         self._writer: Writer | None = None
         self.artefacts = Artefacts(self, self._files, self._threads)
@@ -86,16 +90,29 @@ class Store:
         with self._reading.begin() as conn:
             return work(View(conn, self._files.get))
 
-    def _engine(self, begin: str) -> Engine:
+    def _engine(self, *, writes: bool) -> Engine:
+        if self._url.get_backend_name() != "sqlite":
+            return _postgres(self._url, writes=writes)
         engine = create_engine(self._url, pool_size=_READERS, max_overflow=1)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", _prepare_sqlite)
 
-            def start(conn: Connection) -> None:
-                conn.connection.cursor().execute(begin)
+        def start(conn: Connection) -> None:
+            conn.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-            event.listen(engine, "begin", start)
+        event.listen(engine, "begin", start)
         return engine
+
+
+def _postgres(url: URL, *, writes: bool) -> Engine:
+    """Readers see one snapshot; the writer sees what others commit, and waits for their locks for a moment only."""
+    return create_engine(
+        url,
+        pool_size=_READERS,
+        max_overflow=1,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
+        connect_args={"options": f"-c lock_timeout={_LOCK_MS} -c timezone=UTC"} if writes else {},
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

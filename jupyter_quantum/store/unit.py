@@ -25,7 +25,7 @@ from jupyter_quantum.store.rows import EventRow, JobRow, PersonRow
 from jupyter_quantum.store.tables import entries, people
 from jupyter_quantum.store.view import BY_PRINCIPAL, View
 
-__all__ = ["Shelf", "Unit", "canonical", "leaf_hash"]
+__all__ = ["Shelf", "Stale", "Unit", "canonical", "leaf_hash"]
 
 R = TypeVar("R")
 
@@ -45,6 +45,13 @@ def canonical(value: Any) -> str:
 def leaf_hash(payload: str) -> bytes:
     """SHA-256 of 0x00 and the payload, a leaf of RFC 6962, section 2.1."""
     return hashlib.sha256(b"\x00" + payload.encode()).digest()
+
+
+class Stale(Conflict):
+    """A row that a request has read was changed by another process before it was written; the writer tries again."""
+
+    def __init__(self) -> None:
+        super().__init__("Something else changed this at the same moment.", hint="Try again.")
 
 
 class Shelf(Generic[R]):
@@ -84,7 +91,7 @@ class Shelf(Generic[R]):
         return after
 
     def flush(self) -> None:
-        """Write what waits. Raises Conflict where a row has changed meanwhile (another process on the database)."""
+        """Write what waits. Raises Stale where a row has changed meanwhile (another process on the database)."""
         if self._new:
             self._codec.insert.run_each(self._conn, [self._codec.encode(self._rows[key]) for key in self._new])
             self._new.clear()
@@ -93,7 +100,7 @@ class Shelf(Generic[R]):
             if self._codec.guard:
                 values["old_guard"] = guard
             if self._codec.update(frozenset(names)).run(self._conn, values).rowcount != 1:
-                raise Conflict("Something else changed this at the same moment.", hint="Try again.")
+                raise Stale
         self._changed.clear()
 
 

@@ -1,4 +1,8 @@
-"""One thread writes: it groups the requests that wait into one transaction, a savepoint each, one commit for all."""
+"""One thread writes: it groups the requests that wait into one transaction, a savepoint each, one commit for all.
+
+On PostgreSQL other processes may write as well. A request that met one of them (a row that changed meanwhile, a lock
+that did not come, a deadlock) is rolled back alone and runs again in the next group, which holds none of these locks.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +15,27 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, RootTransaction
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from jupyter_quantum.exceptions import Conflict, Unavailable
+from jupyter_quantum.exceptions import Conflict, InputError, Unavailable
 from jupyter_quantum.store.artefacts import Files
 from jupyter_quantum.store.names import Names
 from jupyter_quantum.store.tx import Tx
+from jupyter_quantum.store.unit import Stale
 
 __all__ = ["Writer"]
 
 _GROUP: Final = 128
 """Requests in one transaction at most, so that the first of them need not wait for long."""
+
+_SHARED_GROUP: Final = 16
+"""The same where other processes write too: they wait for the rows that this one has changed."""
+
+_TRIES: Final = 8
+"""Times that a request runs at most where other processes get in its way."""
+
+_IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03", "23505"})
+"""PostgreSQL's: serialization failure, deadlock, lock not available, and a row that another process has just made."""
 
 _PAUSE: Final = 0.25
 """Seconds without a request after which there is time for housekeeping."""
@@ -36,6 +50,21 @@ class _Request:
     error: BaseException | None = None
     tx: Tx | None = None
     """What it wrote with, once it is done."""
+    tries: int = 0
+    again: bool = False
+
+    def run(self, tx: Tx) -> None:
+        """Do what is asked."""
+        self.tries += 1
+        self.again = False
+        self.value = self.work(tx)
+        tx.finish()
+        self.tx = tx
+
+    def failed(self, error: Exception) -> None:
+        """What it raised is its caller's, never the writer's, unless it is worth another try."""
+        self.again = self.tries < _TRIES and _in_the_way(error)
+        self.error = None if self.again else _named(error)
 
     def answer(self) -> None:
         """Called in the request's own loop."""
@@ -55,6 +84,7 @@ class Writer:
         self._files = files
         self._names = names
         self._conn: Connection | None = None
+        self._most = _GROUP if engine.dialect.name == "sqlite" else _SHARED_GROUP
         self._queue: SimpleQueue[_Request | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -80,7 +110,13 @@ class Writer:
         while not ended and (first := self._next()) is not None:
             group = [first]
             ended = self._group(group)
-            _answer(group)
+            _answer([request for request in group if not request.again])
+            if repeated := [request for request in group if request.again]:
+                for request in repeated:
+                    self._queue.put(request)
+                if ended:  # the end was asked for before: it comes after what waits
+                    self._queue.put(None)
+                    ended = False
         self._disconnect()
 
     def _next(self) -> _Request | None:
@@ -116,6 +152,7 @@ class Writer:
         except Exception as error:
             # The commit failed (disk full, another process holds the lock): nothing of the group is there.
             for failed in group:
+                failed.again = False
                 failed.error = failed.error or _named(error)
             self._disconnect()
         return ended
@@ -128,7 +165,7 @@ class Writer:
                 conn.close()
 
     def _waiting(self, taken: int) -> tuple[_Request | None, bool]:
-        if taken >= _GROUP:
+        if taken >= self._most:
             return None, False
         try:
             request = self._queue.get_nowait()
@@ -140,12 +177,9 @@ class Writer:
         """A transaction with the first request in it, which needs no savepoint: where it fails, all is rolled back."""
         transaction = conn.begin()
         try:
-            tx = Tx(conn, self._files, names=self._names)
-            request.value = request.work(tx)
-            tx.finish()
-            request.tx = tx
-        except Exception as error:  # whatever a request raises is its caller's, never the writer's
-            request.error = _named(error)
+            request.run(Tx(conn, self._files, names=self._names))
+        except Exception as error:
+            request.failed(error)
             transaction.rollback()
             transaction = conn.begin()
         return transaction
@@ -154,20 +188,26 @@ class Writer:
         """One request in its savepoint: a failing one leaves no trace, and its neighbours stay."""
         conn.exec_driver_sql("SAVEPOINT request")
         try:
-            tx = Tx(conn, self._files, names=self._names)
-            request.value = request.work(tx)
-            tx.finish()
-            request.tx = tx
-        except Exception as error:  # whatever a request raises is its caller's, never the writer's
-            request.error = _named(error)
+            request.run(Tx(conn, self._files, names=self._names))
+        except Exception as error:
+            request.failed(error)
             conn.exec_driver_sql("ROLLBACK TO SAVEPOINT request")
         conn.exec_driver_sql("RELEASE SAVEPOINT request")
 
 
+def _in_the_way(error: Exception) -> bool:
+    """Whether another process on the database was the cause, so that the request may well pass the next time."""
+    if isinstance(error, Stale):
+        return True
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _IN_THE_WAY
+
+
 def _named(error: Exception) -> Exception:
     """Errors of the database in our own words; others as they are."""
-    if isinstance(error, IntegrityError):
-        named: Exception = Conflict("Something else changed this at the same moment.", hint="Try again.")
+    if isinstance(error, DataError):
+        named: Exception = InputError("The database cannot keep this text.", code="store.value")
+    elif isinstance(error, IntegrityError):
+        named = Conflict("Something else changed this at the same moment.", hint="Try again.")
     elif isinstance(error, SQLAlchemyError):
         named = Unavailable("The database did not answer.", code="store.unavailable", hint="Try again in a moment.")
     else:
