@@ -6,7 +6,8 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from jupyter_quantum.client import cards
@@ -31,6 +32,9 @@ from jupyter_quantum.wire.jobs import (
     ReportView,
     SourceView,
 )
+
+if TYPE_CHECKING:
+    from jupyter_quantum.client.requests import Requests
 
 __all__ = ["Hub", "JobList"]
 
@@ -223,6 +227,15 @@ class Hub:
     def me(self) -> cards.MeCard:
         """Who the service takes you for: name, projects, roles."""
         return self._connection.get("me", cards.MeCard)
+
+    # Areas, imported when they are first used
+
+    @cached_property
+    def requests(self) -> Requests:
+        """What you asked a person for, and what waits for your decision."""
+        from jupyter_quantum.client.requests import Requests
+
+        return Requests(self._connection)
 
     def _held(self, view: DeviceView) -> HubBackend:
         with self._lock:

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 
 from jupyter_quantum.core.jobs import FINAL
 from jupyter_quantum.exceptions import JobEnded, QuantumError, Unauthenticated, Unavailable
 from jupyter_quantum.wire.jobs import JobView
 
-__all__ = ["FAILED", "INTERRUPTED", "UNAVAILABLE", "fail", "guarded", "say", "show_moves", "write_json"]
+__all__ = ["FAILED", "INTERRUPTED", "UNAVAILABLE", "fail", "guarded", "say", "show_moves", "tell", "write_json"]
 
 FAILED: Final = 1
 UNAVAILABLE: Final = 3
@@ -31,6 +32,14 @@ def say(line: str) -> None:
     """A line on stderr."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
+
+
+def tell(answer: BaseModel, as_json: bool) -> None:
+    """An answer of the service on stdout: as JSON, or in the words of its ``repr``."""
+    if as_json:
+        write_json(answer.model_dump(mode="json"))
+    else:
+        sys.stdout.write(repr(answer) + "\n")
 
 
 @contextmanager

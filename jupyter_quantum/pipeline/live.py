@@ -17,8 +17,9 @@ from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.named import Naming
 from jupyter_quantum.pipeline.views import job_view
 from jupyter_quantum.store import View
-from jupyter_quantum.store.rows import ApprovalRow, EventRow, JobRow
+from jupyter_quantum.store.rows import ApprovalRow, EventRow, JobRow, RequestRow
 from jupyter_quantum.wire.jobs import ApprovalView, DeviceView, EventView, JobView, Wait
+from jupyter_quantum.wire.requests import RequestView
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["Live"]
@@ -41,7 +42,9 @@ class Live:
         self._last = 0
         self._dirty = True
         self.show_approval: Callable[[View, Principal, ApprovalRow], ApprovalView] | None = None
-        """How a request looks to a reader; set by the pipeline."""
+        """How a request for approval looks to a reader; set by the pipeline."""
+        self.show_request: Callable[[Principal, RequestRow], RequestView] | None = None
+        """The same for other requests."""
         self.leads = asyncio.Event()
         """Set once this process leads."""
 
@@ -157,7 +160,7 @@ class Live:
     def _data(self, view: View, who: Principal, row: EventRow) -> dict[str, Any]:
         """The thing that the event is about, as the reader sees it."""
         said = dict(row.data)
-        shown: JobView | DeviceView | ApprovalView | None = None
+        shown: JobView | DeviceView | ApprovalView | RequestView | None = None
         if row.type.startswith("job.") and row.job is not None:
             job = _job(view, row.job)
             shown = None if job is None else _as_of(job_view(job), row)
@@ -166,6 +169,8 @@ class Live:
             shown = None if device is None else self._context.registry.view(device, Wait())
         elif row.type == "approval.changed" and self.show_approval is not None:
             shown = self.show_approval(view, who, view.approval(str(said.get("approval"))))
+        elif row.type == "request.changed" and self.show_request is not None:
+            shown = self.show_request(who, view.request(str(said.get("request"))))
         if shown is not None:
             return shown.model_dump(mode="json")
         named: dict[str, Any] = Naming(view).data(said)

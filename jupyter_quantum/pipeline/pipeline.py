@@ -27,6 +27,7 @@ from jupyter_quantum.pipeline.queues import Queues
 from jupyter_quantum.pipeline.reconcile import Reconciling
 from jupyter_quantum.pipeline.registry import Device, Registry
 from jupyter_quantum.pipeline.reports import Reports
+from jupyter_quantum.pipeline.requests import Requests
 from jupyter_quantum.pipeline.retire import Retiring
 from jupyter_quantum.pipeline.runners import Runners
 from jupyter_quantum.pipeline.schedule import Scheduling
@@ -99,6 +100,8 @@ class Pipeline:
         self._executing = Executing(context, self._scheduling, self._live)
         self._approving = Approving(context, self._deciding, self._scheduling, self._live)
         self._live.show_approval = self._approving.view
+        self.requests = Requests(context, self._live)
+        self._live.show_request = self.requests.view
         self._retiring = Retiring(context, self._scheduling, self._live)
         self._reconciling = Reconciling(
             context, self._deciding, self._validating, self._scheduling, self._submitting, self._live
@@ -136,6 +139,7 @@ class Pipeline:
             await self._reconciling.lost(ticket)
         await self._runners.watch()
         await self._approving.expire()
+        await self.requests.expire()
         self._scheduling.kick_all()
         await self._runners.write_waits(self._queues.texts())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from jupyter_quantum.hub.api import approvals, devices, jobs, people
+from jupyter_quantum.hub.api import approvals, devices, jobs, people, requests
 from jupyter_quantum.hub.api.route import Route
 
 __all__ = ["ROUTES"]
@@ -14,5 +14,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *devices.ROUTES,
     *jobs.ROUTES,
     *approvals.ROUTES,
+    *requests.ROUTES,
 )
 """Every route. Those without a body refuse none that is empty."""

@@ -18,6 +18,9 @@ EXAMPLES = {
     "POST api/v1/reports": {"circuits": JOB["circuits"]},
     "POST api/v1/devices/{name}/state": {"action": "pause"},
     "POST api/v1/approvals/{id}/decision": {"verdict": "approve"},
+    "POST api/v1/requests": {"kind": "onboarding", "project": "qcourse"},
+    "POST api/v1/requests/{id}/decision": {"verdict": "approve"},
+    "POST api/v1/requests/decisions": {"verdict": "approve", "ids": ["req_1"]},
 }
 """A body for each route that takes one."""
 

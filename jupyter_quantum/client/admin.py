@@ -1,0 +1,22 @@
+"""``jupyter quantum admin …``: the frame; each area brings its commands and is one line here.
+
+The modules of the commands import the client only when a command runs, so that ``--help`` answers at once. Decisions
+are not among them: a person makes those, signed in on the hub's page.
+"""
+
+from __future__ import annotations
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Administrate tenants, members, ledger, data. Needs a token with the scope custom:quantum:admin.",
+)
+
+
+@app.callback()
+def _frame() -> None:
+    """Administrate tenants, members, ledger, data. Needs a token with the scope custom:quantum:admin."""
