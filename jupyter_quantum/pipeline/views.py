@@ -56,6 +56,7 @@ def decision_view(made: Decision) -> DecisionView:
     return DecisionView(
         effect=made.effect,
         role=made.role,
+        roles=list(made.roles),
         policies=list(made.policies),
         version=made.version,
         words=made.words,

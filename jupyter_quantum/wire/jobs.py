@@ -156,7 +156,8 @@ class DecisionView(Answer):
     """What policy said: the effect, by which policies, in words."""
 
     effect: Literal["allow", "refuse", "needs_approval"]
-    role: str | None = Field(default=None, description="who must approve")
+    role: str | None = Field(default=None, description="who must approve; the first of roles")
+    roles: list[str] = Field(default_factory=list, description="who must approve: each role, by a different person")
     policies: list[str] = Field(default_factory=list)
     version: Digest
     words: str
