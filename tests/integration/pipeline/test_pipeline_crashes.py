@@ -376,7 +376,7 @@ async def test_a_new_policy_binds_what_waits(settings: Settings, tmp_path: Path)
         await until(lambda: runner.executed)
         version = first.decision.version if first.decision else ""
         (policies / "90-closed.cedar").write_text(
-            '@id("closed") @words("closed") forbid (principal, action, resource) '
+            '@id("closed") @words("closed") forbid (principal, action == Action::"submit", resource) '
             'when { context.device == "fake_torino" };'
         )
 
