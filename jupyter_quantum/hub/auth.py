@@ -123,11 +123,13 @@ class Gate:
     Args:
         hub: the hub's API.
         mfa_group: the hub group that stands for a sign-in with a second factor.
+        longest: seconds that no answer may be older than, whatever the act would allow.
     """
 
-    def __init__(self, hub: HubApi, *, mfa_group: str = "quantum-mfa") -> None:
+    def __init__(self, hub: HubApi, *, mfa_group: str = "quantum-mfa", longest: float = READ) -> None:
         self._hub = hub
         self._mfa_group = mfa_group
+        self._longest = longest
         self._tokens: _Memory[Principal] = _Memory()
         self._created: _Memory[str] = _Memory()
 
@@ -137,7 +139,7 @@ class Gate:
         ``max_age`` is how old, in seconds, the hub's answer may be; 0 asks anew.
         """
         key = f"{interactive}:{hashlib.sha256(token.encode('utf8', 'replace')).hexdigest()}"
-        known = self._tokens.get(key, max_age)
+        known = self._tokens.get(key, min(max_age, self._longest))
         if known is not None:
             return Identified(known[1], known[0])
         asked = time.monotonic()

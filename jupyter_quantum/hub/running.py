@@ -78,7 +78,7 @@ class Running:
         self._hub = _hub_api(oauth)
         self._metrics = Metrics()
         self._context = Context(
-            gate=Gate(self._hub, mfa_group=service.mfa_group),
+            gate=Gate(self._hub, mfa_group=service.mfa_group, longest=service.membership_age),
             metrics=self._metrics,
             bucket=Bucket(service.rate, service.burst),
             prefix=oauth.base_url,
@@ -120,7 +120,7 @@ class Running:
         if self._store is None:
             self._store = Store(told.db_url, artefacts=(self._data / "artefacts").as_uri())
         await asyncio.to_thread(self._store.migrate)
-        pipeline = Pipeline(told, self._store, HubDirectory(self._hub))
+        pipeline = Pipeline(told, self._store, HubDirectory(self._hub, max_age=self._service.membership_age))
         try:
             await pipeline.start()
         except BaseException:

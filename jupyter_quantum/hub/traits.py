@@ -39,6 +39,13 @@ class ServiceTraits(HasTraits):
     auditors = Unicode("quantum-auditors", help="Hub group of auditors: set aside, no rights yet.").tag(config=True)
     admins = Unicode("quantum-admins", help="Hub group of those who may do what operators do.").tag(config=True)
     mfa_group = Unicode("quantum-mfa", help="Hub group of people who signed in with a second factor.").tag(config=True)
+    membership_age = Float(
+        60.0,
+        min=0.0,
+        max=60.0,
+        help="Seconds that the hub's answer about a person (groups, scopes) may be old, at most; what is paid for and "
+        "what administrates asks anew in any case.",
+    ).tag(config=True)
     time_zone = Unicode("UTC", help="The lab's time zone: policy's hours and the months of quotas.").tag(config=True)
     approval_expiry = Float(7 * 24 * 3600.0, help="Seconds until an open request for approval lapses.").tag(config=True)
     devices = List(Dict(), help="Devices of the local runner; the packaged emulators where it is empty.").tag(

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from jupyter_quantum.hub.auth import HubDirectory
+from jupyter_quantum.hub.auth import Gate, HubDirectory
 from tests.unit.hub.support import ALL, JOB, READ, SUBMIT, Service, signed_in
 
 
@@ -40,6 +40,15 @@ async def test_a_priced_submit_asks_each_time(service: Service) -> None:
     assert await submit(service, token, "aer") == 201  # free: believed for half a minute
     assert await submit(service, token, "campus_qpu") == 401
     assert await submit(service, token, "aer") == 401  # a refusal holds at once
+
+
+async def test_an_operator_may_shorten_it(service: Service) -> None:
+    """Where no answer may be older than 0 s, each identification asks the hub, whatever the act would allow."""
+    token = service.hub.add("t", [READ])
+    gate = Gate(service.api, longest=0.0)
+    for _ in range(2):
+        assert await gate.identify(token, interactive=False, max_age=60.0) is not None
+    assert service.hub.asked.count("user") == 2
 
 
 async def test_groups_are_as_fresh_as_the_answer(service: Service) -> None:
