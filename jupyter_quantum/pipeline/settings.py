@@ -10,7 +10,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from jupyter_quantum.core.money import PriceList
-from jupyter_quantum.core.tenancy import ProjectSpec
+from jupyter_quantum.core.tenancy import OrganisationSpec, ProjectSpec
 
 __all__ = ["Limits", "Settings"]
 
@@ -52,6 +52,8 @@ class Settings:
     policies: Path
     """Directory with ``schema.cedarschema`` and ``*.cedar``."""
     projects: Mapping[str, ProjectSpec]
+    organisations: Mapping[str, OrganisationSpec] = field(default_factory=dict)
+    """Those that something is declared of, by name."""
     prices: Mapping[str, PriceList] = field(default_factory=dict)
     """By device; a device without a price list is free only where it is a simulator, otherwise it takes no jobs."""
     device_labels: Mapping[str, str] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from jupyter_quantum.core.tenancy import Principal, ProjectSpec, Role
+from jupyter_quantum.core.tenancy import OrganisationSpec, Principal, ProjectSpec, Role
 from jupyter_quantum.pipeline.settings import Settings
 
 __all__ = ["Tenants"]
@@ -15,11 +15,28 @@ class Tenants:
 
     def __init__(self, settings: Settings) -> None:
         self._projects = settings.projects
+        self._organisations = settings.organisations
 
     @property
     def projects(self) -> Mapping[str, ProjectSpec]:
         """Every project by name."""
         return self._projects
+
+    @property
+    def organisations(self) -> Mapping[str, OrganisationSpec]:
+        """Organisations that something is declared of, by name."""
+        return self._organisations
+
+    def organisation(self, name: str) -> OrganisationSpec:
+        """An organisation; one that nothing is declared of has neither grants nor quotas."""
+        return self._organisations.get(name) or OrganisationSpec(name)
+
+    def line(self, project: ProjectSpec) -> tuple[ProjectSpec, ...]:
+        """The project, and the ones that it is a part of, up to the one below the organisation."""
+        found = [project]
+        while (above := self._projects.get(found[-1].parent or "")) is not None and above not in found:
+            found.append(above)
+        return tuple(found)
 
     def role(self, who: Principal, project: str) -> Role | None:
         """The role of ``who`` in a project; None for a stranger, and for a project that does not exist."""
