@@ -1,6 +1,6 @@
 """One kept-alive connection pool to the service: the token, retries that are safe, and errors as exceptions.
 
-Every ``POST`` carries an ``Idempotency-Key``, so that sending it again after a lost connection is the same request.
+Every write carries an ``Idempotency-Key``, so that sending it again after a lost connection is the same request.
 The service may be away for half a minute while it is restarted; requests wait for it, up to :data:`PATIENCE_S`.
 """
 
@@ -87,9 +87,23 @@ class Connection:
 
     def post(self, path: str, shape: type[_Shape], body: BaseModel | None = None, *, wait_s: float = 0.0) -> _Shape:
         """``POST api/v1/<path>``, once however often it is sent, as ``shape``."""
+        return self.send("POST", path, shape, body, wait_s=wait_s)
+
+    def send(
+        self, method: str, path: str, shape: type[_Shape], body: BaseModel | None = None, *, wait_s: float = 0.0
+    ) -> _Shape:
+        """A write with ``method`` to ``api/v1/<path>``, once however often it is sent, as ``shape``."""
         raw = b"{}" if body is None else body.model_dump_json(exclude_defaults=True).encode()
         params = {"wait": f"{wait_s:g}"} if wait_s else {}
-        return self._shaped(self.request("POST", path, body=raw, params=params, wait_s=wait_s), shape)
+        return self._shaped(self.request(method, path, body=raw, params=params, wait_s=wait_s), shape)
+
+    def delete(self, path: str) -> None:
+        """``DELETE api/v1/<path>``."""
+        self.request("DELETE", path)
+
+    def file(self, path: str, **params: object) -> bytes:
+        """``GET api/v1/<path>``, whole, as it is: a table, lines, an archive."""
+        return self.request("GET", path, params=params).data
 
     def request(
         self,
@@ -164,7 +178,7 @@ class Connection:
 
     def _headers(self, method: str, extra: Mapping[str, str] | None) -> _Headers:
         headers = _Headers({"Authorization": f"token {self._token()}", "Accept": "application/json"})
-        if method == "POST":
+        if method != "GET":
             headers["Content-Type"] = "application/json"
             headers["Idempotency-Key"] = str(uuid.uuid4())
         headers.update(extra or {})

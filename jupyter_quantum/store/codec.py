@@ -16,8 +16,10 @@ from jupyter_quantum.store import rows, tables
 
 __all__ = [
     "ACCOUNTS",
+    "ANSWERS",
     "APPROVALS",
     "ATTEMPTS",
+    "DEAD",
     "DEVICES",
     "ENTRIES",
     "EVENTS",
@@ -25,6 +27,7 @@ __all__ = [
     "PEOPLE",
     "REPORTS",
     "REQUESTS",
+    "WEBHOOKS",
     "Codec",
     "Statement",
     "micros",
@@ -168,3 +171,7 @@ ENTRIES: Final = Codec(rows.EntryRow, tables.entries, "id")
 EVENTS: Final = Codec(rows.EventRow, tables.events, "id")
 PEOPLE: Final = Codec(rows.PersonRow, tables.people, "pseudonym")
 REQUESTS: Final = Codec(rows.RequestRow, tables.requests, "id", guard="state")
+ANSWERS: Final = Codec(rows.AnswerRow, tables.answers, "key")
+"""Its key is unique for a principal only: rows are found by both."""
+WEBHOOKS: Final = Codec(rows.WebhookRow, tables.webhooks, "id")
+DEAD: Final = Codec(rows.DeadRow, tables.dead_letters, "id")

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
+from jupyter_quantum.store import claims
 from jupyter_quantum.store.artefacts import INLINE, Files
 from jupyter_quantum.store.names import Names
 from jupyter_quantum.store.tx import Tx
@@ -63,10 +64,16 @@ class Store:
         """Run ``work`` in the writer thread, all or nothing; it is on disk when this returns.
 
         ``work`` must not block on anything but the database. What it raises is raised here, and nothing of it stays.
+        The act of a request with an idempotency key is marked in the same transaction.
         """
         if self._writer is None:
             self._writer = Writer(self.engine, self._files, self.names)
-        answer: T = await self._writer.submit(work)
+        claim = claims.current()
+        if claim is None:
+            answer: T = await self._writer.submit(work)
+            return answer
+        answer = await self._writer.submit(claim.marking(work))
+        claim.acted = True
         return answer
 
     async def read(self, work: Callable[[View], T]) -> T:

@@ -15,6 +15,7 @@ from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
 from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.artefacts import INLINE
+from jupyter_quantum.store.door import DoorWrites
 from jupyter_quantum.store.lifecycle import Lifecycle
 from jupyter_quantum.store.requests import RequestWrites
 from jupyter_quantum.store.rows import (
@@ -64,7 +65,7 @@ def chained(before: bytes, leaf: bytes) -> bytes:
     return sha256(before + leaf).digest()
 
 
-class Tx(RequestWrites, Lifecycle):
+class Tx(RequestWrites, DoorWrites, Lifecycle):
     """One request's writes: all of them or none."""
 
     # -- reports, approvals, devices -------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from jupyter_quantum.store.codec import (
     micros,
 )
 from jupyter_quantum.store.reading import absent, where
+from jupyter_quantum.store.reads.door import DoorReads
 from jupyter_quantum.store.reads.requests import RequestReads
 from jupyter_quantum.store.rows import (
     AccountRow,
@@ -60,7 +61,7 @@ def mismatch() -> Conflict:
     )
 
 
-class View(RequestReads):
+class View(RequestReads, DoorReads):
     """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
 
     def pseudonym(self, principal_id: str) -> str | None:

@@ -5,6 +5,7 @@ type :data:`Json` is JSON text, so that what a request brought is stored and sen
 """
 
 from jupyter_quantum.store.rows.base import Json
+from jupyter_quantum.store.rows.door import AnswerRow, AnswerState, DeadRow, WebhookRow, WebhookState
 from jupyter_quantum.store.rows.events import EventRow
 from jupyter_quantum.store.rows.jobs import (
     ApprovalRow,
@@ -23,10 +24,13 @@ from jupyter_quantum.store.rows.requests import RequestRow, RequestState
 __all__ = [
     "AccountRow",
     "AccountSpec",
+    "AnswerRow",
+    "AnswerState",
     "ApprovalRow",
     "ApprovalState",
     "AttemptRow",
     "AttemptState",
+    "DeadRow",
     "DeviceRow",
     "DeviceState",
     "EntryKind",
@@ -38,4 +42,6 @@ __all__ = [
     "ReportRow",
     "RequestRow",
     "RequestState",
+    "WebhookRow",
+    "WebhookState",
 ]

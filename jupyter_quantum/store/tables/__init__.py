@@ -5,6 +5,7 @@ test compares the two.
 """
 
 from jupyter_quantum.store.tables.base import metadata
+from jupyter_quantum.store.tables.door import answers, buckets, dead_letters, webhooks
 from jupyter_quantum.store.tables.events import events
 from jupyter_quantum.store.tables.jobs import approvals, attempts, devices, jobs, reports
 from jupyter_quantum.store.tables.keep import blobs, leases
@@ -14,9 +15,12 @@ from jupyter_quantum.store.tables.requests import requests
 
 __all__ = [
     "accounts",
+    "answers",
     "approvals",
     "attempts",
     "blobs",
+    "buckets",
+    "dead_letters",
     "devices",
     "entries",
     "events",
@@ -26,4 +30,5 @@ __all__ = [
     "people",
     "reports",
     "requests",
+    "webhooks",
 ]
