@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import fsspec
 
-from jupyter_quantum.exceptions import NotFound, Unavailable
+from jupyter_quantum.exceptions import InputError, NotFound, Unavailable
 from jupyter_quantum.wire.base import digest_of
 
 __all__ = ["INLINE", "Files"]
@@ -28,6 +28,14 @@ class Files:
         self._fs, root = fsspec.core.url_to_fs(url)
         self._root = str(root).rstrip("/")
         self._local = "file" in self._fs.protocol
+
+    def beside(self, name: str) -> Path:
+        """A file next to the directory, where it is a local one. Raises InputError for object stores."""
+        if not self._local:
+            raise InputError(
+                "Artefacts in an object store need a provider of keys.", code="config", hint="Set keys of the service."
+            )
+        return Path(self._root).parent / name
 
     def _path(self, digest: str) -> str:
         name = digest.removeprefix("sha256:")

@@ -24,6 +24,7 @@ __all__ = [
     "ENTRIES",
     "EVENTS",
     "JOBS",
+    "KEYS",
     "PEOPLE",
     "REPORTS",
     "REQUESTS",
@@ -169,6 +170,7 @@ DEVICES: Final = Codec(rows.DeviceRow, tables.devices, "name")
 ACCOUNTS: Final = Codec(rows.AccountRow, tables.accounts, "id")
 ENTRIES: Final = Codec(rows.EntryRow, tables.entries, "id")
 EVENTS: Final = Codec(rows.EventRow, tables.events, "id")
+KEYS: Final = Codec(rows.KeyRow, tables.keys, "id")
 PEOPLE: Final = Codec(rows.PersonRow, tables.people, "pseudonym")
 REQUESTS: Final = Codec(rows.RequestRow, tables.requests, "id", guard="state")
 ANSWERS: Final = Codec(rows.AnswerRow, tables.answers, "key")

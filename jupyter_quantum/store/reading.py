@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select
 
 from jupyter_quantum.exceptions import NotFound
 from jupyter_quantum.store.codec import Codec
+from jupyter_quantum.store.safe import Safe
 
 __all__ = ["Reading", "absent", "where"]
 
@@ -31,9 +32,9 @@ def where(query: Select[Any], columns: Any, **wanted: str | None) -> Select[Any]
 class Reading:
     """The base of the mixins that :class:`~jupyter_quantum.store.view.View` is made of, one an area."""
 
-    def __init__(self, conn: Connection, load: Callable[[str], bytes]) -> None:
+    def __init__(self, conn: Connection, safe: Safe) -> None:
         self._conn = conn
-        self._load = load
+        self._safe = safe
 
     def _reading(self) -> Connection:
         return self._conn

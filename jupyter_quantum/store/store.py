@@ -12,7 +12,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
 from jupyter_quantum.store import claims
 from jupyter_quantum.store.artefacts import INLINE, Files
+from jupyter_quantum.store.crypt import FileMaster, Keyring, MasterKey
 from jupyter_quantum.store.names import Names
+from jupyter_quantum.store.safe import Safe
 from jupyter_quantum.store.tx import Tx
 from jupyter_quantum.store.view import View
 from jupyter_quantum.store.writer import Writer
@@ -34,16 +36,24 @@ class Store:
         url: a SQLAlchemy URL. SQLite needs a file: ``sqlite:////srv/jupyter_quantum/store.sqlite``; PostgreSQL, which
             several processes may share, is ``postgresql+psycopg://user@host/name``.
         artefacts: an fsspec URL of the directory for larger artefacts: ``file:///srv/jupyter_quantum/artefacts``.
+        master: who wraps the data keys; a file beside the artefacts' directory where it is not given.
+        algorithm: what new data keys seal with.
     """
 
-    def __init__(self, url: str, *, artefacts: str) -> None:
+    def __init__(
+        self, url: str, *, artefacts: str, master: MasterKey | None = None, algorithm: str = "A256GCM"
+    ) -> None:
         self._url = make_url(url)
         self._files = Files(artefacts)
+        self.keyring = Keyring(master or FileMaster(self._files.beside("master-keys.json")), algorithm=algorithm)
+        self._safe = Safe(self._files, self.keyring)
         self.names = Names()
         self.engine = self._engine(writes=True)
         self._reading = self._engine(writes=False)
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
         self._writer: Writer | None = None
+        self._current: dict[str, str] = {}
+        """Tenant → id of the key that sealed when it was last looked up; a hint for :meth:`ready`, no more."""
         self.artefacts = Artefacts(self, self._files, self._threads)
 
     @property
@@ -67,7 +77,7 @@ class Store:
         The act of a request with an idempotency key is marked in the same transaction.
         """
         if self._writer is None:
-            self._writer = Writer(self.engine, self._files, self.names)
+            self._writer = Writer(self.engine, self._safe, self.names)
         claim = claims.current()
         if claim is None:
             answer: T = await self._writer.submit(work)
@@ -85,6 +95,16 @@ class Store:
         known = self.names.get(principal)
         return await self.write(lambda tx: tx.named(principal)) if known is None else known
 
+    async def ready(self, tenant: str) -> None:
+        """Have the tenant's key in memory, made where there is none, so that sealing in a transaction is quick.
+
+        Raises Unavailable where the provider of the master key does not give it.
+        """
+        known = self._current.get(tenant)
+        if known is None or not self.keyring.has(known):
+            found = await self.read(lambda view: view.warm(tenant))
+            self._current[tenant] = await self.write(lambda tx: tx.add_key(tenant).id) if found is None else found
+
     def close(self) -> None:
         """Finish what waits and close every connection."""
         if self._writer is not None:
@@ -95,7 +115,7 @@ class Store:
 
     def _view(self, work: Callable[[View], T]) -> T:
         with self._reading.begin() as conn:
-            return work(View(conn, self._files.get))
+            return work(View(conn, self._safe))
 
     def _engine(self, *, writes: bool) -> Engine:
         if self._url.get_backend_name() != "sqlite":

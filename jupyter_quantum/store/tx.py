@@ -26,6 +26,7 @@ from jupyter_quantum.store.rows import (
     EventRow,
     ReportRow,
 )
+from jupyter_quantum.store.sealing import Sealing
 from jupyter_quantum.wire.base import digest_of
 
 __all__ = ["GENESIS", "Tx", "chained"]
@@ -65,7 +66,7 @@ def chained(before: bytes, leaf: bytes) -> bytes:
     return sha256(before + leaf).digest()
 
 
-class Tx(RequestWrites, DoorWrites, Lifecycle):
+class Tx(RequestWrites, DoorWrites, Sealing, Lifecycle):
     """One request's writes: all of them or none."""
 
     # -- reports, approvals, devices -------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ class Tx(RequestWrites, DoorWrites, Lifecycle):
         writer does not wait for the file.
         """
         if len(raw) >= INLINE:
-            return self._files.put(raw)
+            return self._safe.files.put(raw)
         digest = digest_of(raw)
         if digest not in self._blobs:
             self._blobs.add(digest)

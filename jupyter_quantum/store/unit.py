@@ -18,10 +18,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
-from jupyter_quantum.store.artefacts import Files
 from jupyter_quantum.store.codec import Codec
+from jupyter_quantum.store.crypt import DataKey
 from jupyter_quantum.store.names import Names
 from jupyter_quantum.store.rows import EventRow, JobRow, PersonRow
+from jupyter_quantum.store.safe import Safe
 from jupyter_quantum.store.tables import entries, people
 from jupyter_quantum.store.view import BY_PRINCIPAL, View
 
@@ -107,11 +108,10 @@ class Shelf(Generic[R]):
 class Unit(View):
     """The part of a writing request that the others share: shelves, events, entries, flush."""
 
-    def __init__(self, conn: Connection, files: Files, now: datetime | None = None, names: Names | None = None) -> None:
-        super().__init__(conn, files.get)
+    def __init__(self, conn: Connection, safe: Safe, now: datetime | None = None, names: Names | None = None) -> None:
+        super().__init__(conn, safe)
         self.now = now or datetime.now(UTC)
         """The moment that everything written here carries."""
-        self._files = files
         self._jobs = Shelf(c.JOBS, conn)
         self._shelves: dict[Codec[Any], Shelf[Any]] = {c.JOBS: self._jobs}
         self._entries: list[dict[str, Any]] = []
@@ -124,6 +124,8 @@ class Unit(View):
         """Pseudonyms that this request has looked up or made."""
         self._forgotten: list[str] = []
         """Principals whose pseudonym this request has deleted."""
+        self._sealing: dict[str, DataKey] = {}
+        """The keys that this request seals with, by tenant."""
         self._blobs: set[str] = set()
         """Digests of what this request has kept already."""
 

@@ -26,6 +26,7 @@ from jupyter_quantum.store.codec import (
 from jupyter_quantum.store.reading import absent, where
 from jupyter_quantum.store.reads.door import DoorReads
 from jupyter_quantum.store.reads.requests import RequestReads
+from jupyter_quantum.store.reads.sealing import Opening
 from jupyter_quantum.store.rows import (
     AccountRow,
     ApprovalRow,
@@ -61,7 +62,7 @@ def mismatch() -> Conflict:
     )
 
 
-class View(RequestReads, DoorReads):
+class View(RequestReads, DoorReads, Opening):
     """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
 
     def pseudonym(self, principal_id: str) -> str | None:
@@ -101,7 +102,7 @@ class View(RequestReads, DoorReads):
     def blob(self, digest: str) -> bytes:
         """The bytes with this digest, from the database or from the files."""
         found = self._reading().execute(select(t.blobs.c.raw).where(t.blobs.c.digest == digest)).scalar()
-        return self._load(digest) if found is None else bytes(found)
+        return self._safe.files.get(digest) if found is None else bytes(found)
 
     # -- several rows ----------------------------------------------------------------------------------------------
 

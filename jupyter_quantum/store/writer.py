@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Engine, RootTransaction
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from jupyter_quantum.exceptions import Conflict, InputError, Unavailable
-from jupyter_quantum.store.artefacts import Files
 from jupyter_quantum.store.names import Names
+from jupyter_quantum.store.safe import Safe
 from jupyter_quantum.store.tx import Tx
 from jupyter_quantum.store.unit import Stale
 
@@ -79,9 +79,9 @@ class _Request:
 class Writer:
     """Runs requests one after the other in its own thread; an answer means that the request is on disk."""
 
-    def __init__(self, engine: Engine, files: Files, names: Names) -> None:
+    def __init__(self, engine: Engine, safe: Safe, names: Names) -> None:
         self._engine = engine
-        self._files = files
+        self._safe = safe
         self._names = names
         self._conn: Connection | None = None
         self._most = _GROUP if engine.dialect.name == "sqlite" else _SHARED_GROUP
@@ -177,7 +177,7 @@ class Writer:
         """A transaction with the first request in it, which needs no savepoint: where it fails, all is rolled back."""
         transaction = conn.begin()
         try:
-            request.run(Tx(conn, self._files, names=self._names))
+            request.run(Tx(conn, self._safe, names=self._names))
         except Exception as error:
             request.failed(error)
             transaction.rollback()
@@ -188,7 +188,7 @@ class Writer:
         """One request in its savepoint: a failing one leaves no trace, and its neighbours stay."""
         conn.exec_driver_sql("SAVEPOINT request")
         try:
-            request.run(Tx(conn, self._files, names=self._names))
+            request.run(Tx(conn, self._safe, names=self._names))
         except Exception as error:
             request.failed(error)
             conn.exec_driver_sql("ROLLBACK TO SAVEPOINT request")

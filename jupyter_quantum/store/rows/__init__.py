@@ -5,6 +5,7 @@ type :data:`Json` is JSON text, so that what a request brought is stored and sen
 """
 
 from jupyter_quantum.store.rows.base import Json
+from jupyter_quantum.store.rows.data import KeyRow
 from jupyter_quantum.store.rows.door import AnswerRow, AnswerState, DeadRow, WebhookRow, WebhookState
 from jupyter_quantum.store.rows.events import EventRow
 from jupyter_quantum.store.rows.jobs import (
@@ -38,6 +39,7 @@ __all__ = [
     "EventRow",
     "JobRow",
     "Json",
+    "KeyRow",
     "PersonRow",
     "ReportRow",
     "RequestRow",

@@ -5,6 +5,7 @@ test compares the two.
 """
 
 from jupyter_quantum.store.tables.base import metadata
+from jupyter_quantum.store.tables.data import keys
 from jupyter_quantum.store.tables.door import answers, buckets, dead_letters, webhooks
 from jupyter_quantum.store.tables.events import events
 from jupyter_quantum.store.tables.jobs import approvals, attempts, devices, jobs, reports
@@ -25,6 +26,7 @@ __all__ = [
     "entries",
     "events",
     "jobs",
+    "keys",
     "leases",
     "metadata",
     "people",

@@ -1,0 +1,55 @@
+"""Opening what is sealed with a tenant's keys."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import bindparam
+
+from jupyter_quantum.store import tables as t
+from jupyter_quantum.store.codec import KEYS, Statement
+from jupyter_quantum.store.crypt import DataKey, header_of
+from jupyter_quantum.store.crypt.envelope import damaged, open_sealed
+from jupyter_quantum.store.reading import Reading
+from jupyter_quantum.store.rows import KeyRow
+
+__all__ = ["Opening"]
+
+_CURRENT: Final = Statement(
+    KEYS.select.where(
+        t.keys.c.tenant == bindparam("wanted"), t.keys.c.retired.is_(None), t.keys.c.destroyed.is_(None)
+    ).order_by(t.keys.c.version.desc())
+)
+
+
+class Opening(Reading):
+    """Reading what is sealed."""
+
+    def keys(self, tenant: str | None = None) -> list[KeyRow]:
+        """Data keys (of a tenant), by tenant and version."""
+        query = KEYS.select if tenant is None else KEYS.select.where(t.keys.c.tenant == tenant)
+        return self._all(KEYS, query.order_by(t.keys.c.tenant, t.keys.c.version))
+
+    def sealing_key(self, tenant: str) -> KeyRow | None:
+        """The key that seals for this tenant now; None where it has none yet."""
+        found = _CURRENT.run(self._reading(), {"wanted": tenant}).first()
+        return None if found is None else KEYS.decode(found)
+
+    def warm(self, tenant: str) -> str | None:
+        """Unwrap the key that seals for this tenant; its id, or None where there is none yet."""
+        row = self.sealing_key(tenant)
+        return None if row is None else self._safe.keyring.unwrapped(row).id
+
+    def open(self, tenant: str, table: str, row: str, sealed: bytes) -> bytes:
+        """What was sealed for this place.
+
+        Raises Unavailable ``store.damaged`` where it was sealed for another place or changed since, Conflict
+        ``data.shredded`` where its key was destroyed.
+        """
+        return open_sealed(self._opening_key(tenant, header_of(sealed).key), table, row, sealed)
+
+    def _opening_key(self, tenant: str, key_id: str) -> DataKey:
+        row = self._get(KEYS, key_id)
+        if row is None or row.tenant != tenant:
+            raise damaged()
+        return self._safe.keyring.unwrapped(row)
