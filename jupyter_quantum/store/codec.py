@@ -20,8 +20,11 @@ __all__ = [
     "APPROVALS",
     "ATTEMPTS",
     "DEAD",
+    "DECISIONS",
     "DEVICES",
     "ENTRIES",
+    "ENVELOPES",
+    "ENVELOPE_USES",
     "EVENTS",
     "JOBS",
     "KEYS",
@@ -177,3 +180,6 @@ ANSWERS: Final = Codec(rows.AnswerRow, tables.answers, "key")
 """Its key is unique for a principal only: rows are found by both."""
 WEBHOOKS: Final = Codec(rows.WebhookRow, tables.webhooks, "id")
 DEAD: Final = Codec(rows.DeadRow, tables.dead_letters, "id")
+DECISIONS: Final = Codec(rows.DecisionRow, tables.decisions, "id")
+ENVELOPES: Final = Codec(rows.EnvelopeRow, tables.envelopes, "id")
+ENVELOPE_USES: Final = Codec(rows.EnvelopeUseRow, tables.envelope_uses, "job")

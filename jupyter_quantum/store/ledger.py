@@ -74,6 +74,31 @@ class Ledger(Unit):
             self._enter("hold", account, job_id, held=amount)
         return self._jobs.change(job, held=amount, on_hold=amount, accounts=json.dumps(ids))
 
+    def raise_hold(self, job_id: str, accounts: Sequence[AccountSpec], amount: int) -> JobRow:
+        """Bring a job's hold up to ``amount`` in each account that it is on hold in; a lower amount changes nothing.
+
+        ``accounts`` are those that :meth:`hold` was given. Raises QuotaExceeded as that does.
+        """
+        job = self.job(job_id)
+        more = amount - (job.held or 0)
+        if job.held is None or job.state in FINAL:
+            raise Conflict("Nothing is on hold for this job.", code="ledger.no_hold")
+        if more <= 0:
+            return job
+        there = set(json.loads(job.accounts)) or {spec.id for spec in accounts}
+        taken: list[AccountSpec] = []
+        for spec in sorted((spec for spec in accounts if spec.id in there), key=lambda spec: spec.id):
+            if not self._take(spec, more):
+                for earlier in taken:
+                    self._conn.execute(_CHANGE, {"key": earlier.id, "more_used": 0, "more_held": -more})
+                raise self._exceeded(accounts, more)
+            taken.append(spec)
+        if {spec.id for spec in taken} != there:  # a month has ended, a budget is gone
+            raise Conflict("The budgets of this job have changed.", code="promise.changed", hint="Validate again.")
+        for account in sorted(there):
+            self._enter("hold", account, job_id, attempt=job.version, held=more)
+        return self._jobs.change(job, held=amount, on_hold=job.on_hold + more, accounts=json.dumps(sorted(there)))
+
     def settle(self, job_id: str, attempt: int, amount: int) -> JobRow:
         """Charge what an attempt cost, at most what is on hold, in each of the job's accounts; once per attempt.
 

@@ -13,6 +13,7 @@ from jupyter_quantum.store import codec as c
 from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.ledger import Ledger
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow, Json
+from jupyter_quantum.store.standing import Standing
 
 __all__ = ["Lifecycle"]
 
@@ -20,7 +21,7 @@ _ENDED: Final = frozenset({AttemptState.COMPLETED, AttemptState.FAILED, AttemptS
 
 _FIXED: Final = frozenset(
     {"id", "principal", "owner", "organisation", "project", "kind", "created", "source", "state", "version", "changed"}
-    | {"held", "on_hold", "accounts", "cost", "attempts", "idempotency", "body"}
+    | {"envelope", "held", "on_hold", "accounts", "cost", "attempts", "idempotency", "body"}
 )
 """Columns that a caller never changes: who and what, and what the store itself keeps."""
 
@@ -32,7 +33,7 @@ _WAIT: Final = (
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
-class Lifecycle(Ledger):
+class Lifecycle(Standing, Ledger):
     """The lifecycle's part of a writing request."""
 
     def add_job(self, job: JobRow, *, actor: str, event: Mapping[str, Any] = _NOTHING) -> JobRow:
@@ -70,6 +71,7 @@ class Lifecycle(Ledger):
             raise Conflict("Nothing is on hold for this job.", code="ledger.no_hold")
         if to in FINAL:
             before = self.release(job_id)
+            self.close_use(before)
         job = self._change(before, self._times(before, to) | changes, state=to)
         self._tell_job("job.moved", job, actor, {**event, "from": before.state.value, "to": to.value})
         return job

@@ -136,7 +136,7 @@ class Unit(View):
 
     def _get(self, codec: Codec[R], key: str) -> R | None:
         # Balances change by conditional updates, past the shelves.
-        return super()._get(codec, key) if codec is c.ACCOUNTS else self._shelf(codec).get(key)
+        return super()._get(codec, key) if codec in (c.ACCOUNTS, c.ENVELOPES) else self._shelf(codec).get(key)
 
     def _reading(self) -> Connection:
         self.flush()

@@ -25,6 +25,7 @@ from jupyter_quantum.store.codec import (
 )
 from jupyter_quantum.store.reading import absent, where
 from jupyter_quantum.store.reads.door import DoorReads
+from jupyter_quantum.store.reads.policy import PolicyReads
 from jupyter_quantum.store.reads.requests import RequestReads
 from jupyter_quantum.store.reads.sealing import Opening
 from jupyter_quantum.store.rows import (
@@ -62,7 +63,7 @@ def mismatch() -> Conflict:
     )
 
 
-class View(RequestReads, DoorReads, Opening):
+class View(PolicyReads, RequestReads, DoorReads, Opening):
     """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
 
     def pseudonym(self, principal_id: str) -> str | None:

@@ -20,6 +20,7 @@ from jupyter_quantum.store.rows.jobs import (
 )
 from jupyter_quantum.store.rows.ledger import AccountRow, AccountSpec, EntryKind, EntryRow
 from jupyter_quantum.store.rows.people import PersonRow
+from jupyter_quantum.store.rows.policy import DecisionRow, EnvelopeKind, EnvelopeRow, EnvelopeState, EnvelopeUseRow
 from jupyter_quantum.store.rows.requests import RequestRow, RequestState
 
 __all__ = [
@@ -32,10 +33,15 @@ __all__ = [
     "AttemptRow",
     "AttemptState",
     "DeadRow",
+    "DecisionRow",
     "DeviceRow",
     "DeviceState",
     "EntryKind",
     "EntryRow",
+    "EnvelopeKind",
+    "EnvelopeRow",
+    "EnvelopeState",
+    "EnvelopeUseRow",
     "EventRow",
     "JobRow",
     "Json",

@@ -83,7 +83,9 @@ class JobRow:
     decision: Json | None = None
     """``wire.jobs.DecisionView``."""
     approval: str | None = None
-    """Id of the approval that it needs or has."""
+    """Id of the approval that it needs or has: the first of the round, where several people are asked."""
+    envelope: str | None = None
+    """Id of the envelope that it goes on in without asking."""
     error: Json | None = None
     """``wire.base.ErrorBody`` of a failed or rejected job."""
     price: int | None = None
@@ -185,6 +187,8 @@ class ApprovalRow:
     """``Principal.id`` of the person."""
     decided: datetime | None = None
     note: str | None = None
+    round: int = 1
+    """Grows when people are asked about the job again; its requests of one round are decided by different people."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from jupyter_quantum.store.tables.jobs import approvals, attempts, devices, jobs
 from jupyter_quantum.store.tables.keep import blobs, leases
 from jupyter_quantum.store.tables.ledger import accounts, entries
 from jupyter_quantum.store.tables.people import people
+from jupyter_quantum.store.tables.policy import decisions, envelope_uses, envelopes
 from jupyter_quantum.store.tables.requests import requests
 
 __all__ = [
@@ -22,8 +23,11 @@ __all__ = [
     "blobs",
     "buckets",
     "dead_letters",
+    "decisions",
     "devices",
     "entries",
+    "envelope_uses",
+    "envelopes",
     "events",
     "jobs",
     "keys",
