@@ -194,7 +194,6 @@ def _event(row: EventRow, naming: Naming) -> dict[str, Any]:
         "type": row.type,
         "actor": naming.actor(row.actor),
         "hash": row.leaf.hex(),
-        "chain": None if row.chain is None else row.chain.hex(),
         "data": naming.data(dict(row.data)),
     }
 

@@ -19,6 +19,7 @@ __all__ = [
     "ANSWERS",
     "APPROVALS",
     "ATTEMPTS",
+    "CHECKPOINTS",
     "DEAD",
     "DECISIONS",
     "DEVICES",
@@ -174,6 +175,7 @@ ACCOUNTS: Final = Codec(rows.AccountRow, tables.accounts, "id")
 ENTRIES: Final = Codec(rows.EntryRow, tables.entries, "id")
 EVENTS: Final = Codec(rows.EventRow, tables.events, "id")
 KEYS: Final = Codec(rows.KeyRow, tables.keys, "id")
+CHECKPOINTS: Final = Codec(rows.CheckpointRow, tables.checkpoints, "size")
 PEOPLE: Final = Codec(rows.PersonRow, tables.people, "pseudonym")
 REQUESTS: Final = Codec(rows.RequestRow, tables.requests, "id", guard="state")
 ANSWERS: Final = Codec(rows.AnswerRow, tables.answers, "key")

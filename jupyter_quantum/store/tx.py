@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import case
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
 from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.artefacts import INLINE
+from jupyter_quantum.store.audit import LEAD, AuditWrites
 from jupyter_quantum.store.door import DoorWrites
 from jupyter_quantum.store.lifecycle import Lifecycle
 from jupyter_quantum.store.requests import RequestWrites
@@ -29,44 +29,22 @@ from jupyter_quantum.store.rows import (
 from jupyter_quantum.store.sealing import Sealing
 from jupyter_quantum.wire.base import digest_of
 
-__all__ = ["GENESIS", "Tx", "chained"]
+__all__ = ["Tx"]
 
-GENESIS: Final = bytes(32)
-"""The chain before the first event."""
-
-_LEAD: Final = "leader"
 _NOTHING: Final[Mapping[str, Any]] = {}
-_UNNUMBERED: Final = c.Statement(
-    select(*c.EVENTS.select.selected_columns, t.events.c.pos)
-    .where(t.events.c.seq.is_(None))
-    .order_by(t.events.c.pos)
-    .limit(bindparam("most"))
-)
-_LAST: Final = c.Statement(
-    select(t.events.c.seq, t.events.c.chain).where(t.events.c.seq.is_not(None)).order_by(t.events.c.seq.desc()).limit(1)
-)
-_NUMBER: Final = c.Statement(
-    update(t.events).where(t.events.c.pos == bindparam("key")).values(seq=bindparam("number"), chain=bindparam("link"))
-)
-_FENCED: Final = c.Statement(
-    update(t.leases)
-    .where(t.leases.c.name == bindparam("key"), t.leases.c.fence == bindparam("mine"))
-    .values(fence=bindparam("same"))
-)
-
-
 _KEEP: Final = {
     dialect.dialect.name: c.Statement(dialect.insert(t.blobs).on_conflict_do_nothing(), ["digest", "raw"])
     for dialect in (sqlite, postgresql)
 }
 
 
-def chained(before: bytes, leaf: bytes) -> bytes:
-    """The chain after one more leaf."""
-    return sha256(before + leaf).digest()
-
-
-class Tx(RequestWrites, DoorWrites, Sealing, Lifecycle):
+class Tx(
+    AuditWrites,
+    RequestWrites,
+    DoorWrites,
+    Sealing,
+    Lifecycle,
+):
     """One request's writes: all of them or none."""
 
     # -- reports, approvals, devices -------------------------------------------------------------------------------
@@ -179,7 +157,7 @@ class Tx(RequestWrites, DoorWrites, Sealing, Lifecycle):
         """Lead, or go on leading, for ``ttl_s`` seconds; the fencing token, or None where another holds the lease."""
         lease = t.leases.c
         now, until = c.micros(self.now), c.micros(self.now + timedelta(seconds=ttl_s))
-        insert = self._dialect().insert(t.leases).values(name=_LEAD, holder=holder, fence=1, until=until)
+        insert = self._dialect().insert(t.leases).values(name=LEAD, holder=holder, fence=1, until=until)
         renewed = (lease.holder == holder) & (lease.until >= now)
         statement = insert.on_conflict_do_update(
             index_elements=["name"],
@@ -188,25 +166,3 @@ class Tx(RequestWrites, DoorWrites, Sealing, Lifecycle):
         ).returning(lease.fence)
         fence: int | None = self._conn.execute(statement).scalar()
         return fence
-
-    def number_events(self, fence: int, *, limit: int = 1000) -> list[EventRow]:
-        """Number committed events, in the order in which they were written, and extend the chain.
-
-        Raises Conflict ``fence`` where another leads now.
-        """
-        if _FENCED.run(self._conn, {"key": _LEAD, "mine": fence, "same": fence}).rowcount != 1:
-            raise Conflict("Another process leads now.", code="fence")
-        found = _UNNUMBERED.run(self._reading(), {"most": limit}).all()
-        if not found:
-            return []
-        last = _LAST.run(self._conn, {}).first()
-        seq, chain = (0, GENESIS) if last is None else (last.seq, bytes(last.chain))
-        numbered: list[EventRow] = []
-        links: list[dict[str, Any]] = []
-        for row in found:
-            event = c.EVENTS.decode(row[:-1])
-            seq, chain = seq + 1, chained(chain, event.leaf)
-            numbered.append(replace(event, seq=seq, chain=chain))
-            links.append({"key": row.pos, "number": seq, "link": chain})
-        _NUMBER.run_each(self._conn, links)
-        return numbered

@@ -6,7 +6,6 @@ one of its entries, not ten statements.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.core.merkle import leaf_hash
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
 from jupyter_quantum.store.codec import Codec
@@ -26,7 +26,7 @@ from jupyter_quantum.store.safe import Safe
 from jupyter_quantum.store.tables import entries, people
 from jupyter_quantum.store.view import BY_PRINCIPAL, View
 
-__all__ = ["Shelf", "Stale", "Unit", "canonical", "leaf_hash"]
+__all__ = ["Shelf", "Stale", "Unit", "canonical"]
 
 R = TypeVar("R")
 
@@ -41,11 +41,6 @@ _NAME: Final = {
 def canonical(value: Any) -> str:
     """JSON text that is the same for the same value: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def leaf_hash(payload: str) -> bytes:
-    """SHA-256 of 0x00 and the payload, a leaf of RFC 6962, section 2.1."""
-    return hashlib.sha256(b"\x00" + payload.encode()).digest()
 
 
 class Stale(Conflict):
@@ -212,7 +207,9 @@ class Unit(View):
             "data": data,
         }
         payload = canonical(whole)
-        event = EventRow(event_id, self.now, type_, actor, payload, leaf_hash(payload), principal, project, job)
+        event = EventRow(
+            event_id, self.now, type_, actor, payload, leaf_hash(payload.encode()), principal, project, job
+        )
         self._events.append(c.EVENTS.encode(event))
         return event
 

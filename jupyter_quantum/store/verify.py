@@ -6,20 +6,23 @@ in one snapshot, and trust no balance, hash or number that they can compute them
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
 from sqlalchemy import func, select
 
 from jupyter_quantum.core.jobs import FINAL, HOLDING, MOVES, JobState
+from jupyter_quantum.core.merkle import Frontier, Node, leaf_hash
 from jupyter_quantum.store import tables as t
-from jupyter_quantum.store.tx import GENESIS, chained
-from jupyter_quantum.store.unit import leaf_hash
+from jupyter_quantum.store.codec import micros
+from jupyter_quantum.store.reads.audit import LOWEST
 from jupyter_quantum.store.view import View
 
-__all__ = ["CHECKS", "balances", "chain", "charges", "holds", "moves", "verify"]
+__all__ = ["CHECKS", "balances", "charges", "holds", "moves", "record", "verify"]
 _LEGAL: Final = {(str(before), str(after)) for before, afters in MOVES.items() for after in afters}
 
 
@@ -115,21 +118,56 @@ def _illegal(life: list[tuple[int, str]]) -> Iterator[str]:
             yield f"went from {before} to {after}"
 
 
-def chain(view: View) -> Iterator[str]:
-    """Event numbers have no gaps, each leaf is the hash of its payload, and the chain holds."""
+def record(view: View) -> Iterator[str]:
+    """Event numbers have no gaps, leaves are hashes of the texts, columns repeat the texts, and the tree holds."""
     e = t.events.c
-    seq, link = 0, GENESIS
-    query = select(e.seq, e.leaf, e.chain, e.payload).where(e.seq.is_not(None)).order_by(e.seq)
-    for number, leaf, kept, payload in view.query(query):
-        seq, link = seq + 1, chained(link, leaf_hash(payload))
-        if number != seq:
-            yield f"event {number} follows event {seq - 1}"
-            seq = number
-        if leaf != leaf_hash(payload):
+    names = ("id", "time", "type", "actor", "principal", "project", "job")
+    edge = Frontier()
+    done: dict[Node, bytes] = {}
+    signed = {row.size: row for row in view.checkpoints()}
+    query = select(e.seq, e.leaf, e.payload, *(e[name] for name in names)).where(e.seq.is_not(None)).order_by(e.seq)
+    for number, leaf, payload, *columns in view.query(query):
+        if number != edge.size + 1:
+            yield f"event {number} follows event {edge.size}"
+        if leaf != leaf_hash(payload.encode()):
             yield f"event {number} is not what was hashed"
-        if kept != link:
-            yield f"the chain breaks at event {number}"
-            link = kept
+        if not _repeats(payload, dict(zip(names, columns, strict=True))):
+            yield f"the columns of event {number} are not what it says"
+        done |= {at: found for at, found in edge.append(leaf) if at[0] >= LOWEST}
+        if (row := signed.pop(edge.size, None)) is not None and _root_of(row.note) != edge.root:
+            yield f"the tree at {edge.size} is not what was signed"
+    yield from (f"a tree of size {size} was signed and is not there" for size in signed)
+    yield from _tree(view, edge, done)
+
+
+def _tree(view: View, edge: Frontier, done: dict[Node, bytes]) -> Iterator[str]:
+    """The stored edge and nodes are those of the leaves."""
+    row = view.query(select(t.tree.c.size, t.tree.c.edge))
+    kept = [(size, bytes(raw)) for size, raw in row]
+    if kept != ([(edge.size, edge.raw)] if edge.size else []):
+        yield "the edge of the tree is not that of the events"
+    n = t.nodes.c
+    for level, place, found in view.query(select(n.level, n.place, n.hash)):
+        if done.pop((level, place), None) != bytes(found):
+            yield f"node {place} of level {level} is not that of the events"
+    yield from (f"node {place} of level {level} is missing" for level, place in done)
+
+
+def _repeats(payload: str, columns: dict[str, Any]) -> bool:
+    try:
+        said = json.loads(payload)
+        time = micros(datetime.fromisoformat(said["time"]))
+        return all(value == (time if name == "time" else said[name]) for name, value in columns.items())
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _root_of(note: str) -> bytes | None:
+    """The root in a checkpoint; None where it cannot be read."""
+    try:
+        return base64.b64decode(note.split("\n")[2], validate=True)
+    except (ValueError, IndexError):
+        return None
 
 
 CHECKS: Final[dict[str, Callable[[View], Iterable[str]]]] = {
@@ -137,6 +175,6 @@ CHECKS: Final[dict[str, Callable[[View], Iterable[str]]]] = {
     "holds": holds,
     "charges": charges,
     "moves": moves,
-    "chain": chain,
+    "record": record,
 }
 """Name → check."""

@@ -24,6 +24,7 @@ from jupyter_quantum.store.codec import (
     micros,
 )
 from jupyter_quantum.store.reading import absent, where
+from jupyter_quantum.store.reads.audit import AuditReads
 from jupyter_quantum.store.reads.door import DoorReads
 from jupyter_quantum.store.reads.policy import PolicyReads
 from jupyter_quantum.store.reads.requests import RequestReads
@@ -63,7 +64,13 @@ def mismatch() -> Conflict:
     )
 
 
-class View(PolicyReads, RequestReads, DoorReads, Opening):
+class View(
+    AuditReads,
+    PolicyReads,
+    RequestReads,
+    DoorReads,
+    Opening,
+):
     """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
 
     def pseudonym(self, principal_id: str) -> str | None:

@@ -381,4 +381,4 @@ class Provenance(Answer):
     attempts: list[dict[str, Any]]
     times: dict[str, Any]
     summary: dict[str, Any]
-    events: list[dict[str, Any]] = Field(description="every move with its number and hash in the chain")
+    events: list[dict[str, Any]] = Field(description="every move with its number and hash in the record")

@@ -4,6 +4,7 @@ Amounts are micro-credits, times are aware and in UTC, durations are seconds, di
 type :data:`Json` is JSON text, so that what a request brought is stored and sent on without being parsed again.
 """
 
+from jupyter_quantum.store.rows.audit import CheckpointRow, Sought, TreeState
 from jupyter_quantum.store.rows.base import Json
 from jupyter_quantum.store.rows.data import KeyRow
 from jupyter_quantum.store.rows.door import AnswerRow, AnswerState, DeadRow, WebhookRow, WebhookState
@@ -32,6 +33,7 @@ __all__ = [
     "ApprovalState",
     "AttemptRow",
     "AttemptState",
+    "CheckpointRow",
     "DeadRow",
     "DecisionRow",
     "DeviceRow",
@@ -50,6 +52,8 @@ __all__ = [
     "ReportRow",
     "RequestRow",
     "RequestState",
+    "Sought",
+    "TreeState",
     "WebhookRow",
     "WebhookState",
 ]

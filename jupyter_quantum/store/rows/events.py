@@ -15,7 +15,7 @@ __all__ = ["EventRow"]
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One fact: audit leaf and outgoing event in one. ``seq`` and ``chain`` are None until the leader numbers it."""
+    """One fact: audit leaf and outgoing event in one. ``seq`` is None until the leader numbers it."""
 
     id: str
     time: datetime
@@ -32,9 +32,7 @@ class EventRow:
     project: str | None = None
     job: str | None = None
     seq: int | None = None
-    """1, 2, 3 … without gaps, in the order that readers see."""
-    chain: bytes | None = None
-    """SHA-256 of the previous event's chain and this leaf."""
+    """1, 2, 3 … without gaps, in the order that readers see; leaf ``seq - 1`` of the record's tree."""
 
     @property
     def data(self) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ Column names are the fields of the rows (:mod:`jupyter_quantum.store.rows`). ``m
 test compares the two.
 """
 
+from jupyter_quantum.store.tables.audit import checkpoints, nodes, tree
 from jupyter_quantum.store.tables.base import metadata
 from jupyter_quantum.store.tables.data import keys
 from jupyter_quantum.store.tables.door import answers, buckets, dead_letters, webhooks
@@ -22,6 +23,7 @@ __all__ = [
     "attempts",
     "blobs",
     "buckets",
+    "checkpoints",
     "dead_letters",
     "decisions",
     "devices",
@@ -33,8 +35,10 @@ __all__ = [
     "keys",
     "leases",
     "metadata",
+    "nodes",
     "people",
     "reports",
     "requests",
+    "tree",
     "webhooks",
 ]

@@ -22,7 +22,6 @@ events = Table(
     text("project", null=True),
     text("job", null=True, index=True),
     integer("seq", null=True),
-    Column("chain", LargeBinary, nullable=True),
 )
 # An event is in one of the two, so that writing one touches few pages.
 _OPEN, _NUMBERED = events.c.seq.is_(None), events.c.seq.is_not(None)

@@ -313,7 +313,7 @@ async def test_provenance_is_complete(house: House, runner: MemoryRunner) -> Non
     assert found.times["device_seconds"] == 1.0
     assert found.times["queue_seconds"] is not None
     assert [event["data"]["to"] for event in found.events][-1] == "completed"
-    assert all(event["chain"] for event in found.events)
+    assert all(event["hash"] for event in found.events)
 
 
 @dataclass

@@ -73,6 +73,11 @@ _OLD = sa.text(
 
 def _old_event(at: int, numbered: bool) -> dict[str, object]:
     whole = {
+        "id": f"evt_{at}",
+        "time": "1970-01-01T00:00:00.000001+00:00",
+        "type": "job.moved",
+        "project": "qcourse",
+        "job": None,
         "actor": BEN if at % 2 else "service",
         "principal": ADA,
         "data": {"by": "ben", "entries": [{"account": f"user:{ADA}:qcourse:2026-05"}]},

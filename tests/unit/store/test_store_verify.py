@@ -28,14 +28,22 @@ TAMPERS = {
     "events of no job": ("moves", "UPDATE events SET job = 'job_x' WHERE pos = 1"),
     "an impossible state": ("moves", "UPDATE events SET payload = replace(payload, 'queued', 'nonsense')"),
     "an unreadable text": ("moves", "UPDATE events SET payload = '[' WHERE job IS NOT NULL"),
-    "a lost number": ("chain", "DELETE FROM events WHERE seq = 3"),
-    "a changed text": ("chain", "UPDATE events SET payload = replace(payload, 'ppl_', 'ppx_') WHERE seq = 4"),
+    "a lost number": ("record", "DELETE FROM events WHERE seq = 3"),
+    "a changed text": ("record", "UPDATE events SET payload = replace(payload, 'ppl_', 'ppx_') WHERE seq = 4"),
     "a changed text with its hash": (
-        "chain",
+        "record",
         "UPDATE events SET payload = '{\"data\":{}}', leaf = x'00' WHERE seq = 4",
     ),
-    "a changed chain": ("chain", "UPDATE events SET chain = x'00' WHERE seq = 2"),
-    "two events in each other's place": ("chain", "UPDATE events SET seq = CASE seq WHEN 2 THEN 102 ELSE seq END"),
+    "a changed leaf": ("record", "UPDATE events SET leaf = x'00' WHERE seq = 2"),
+    "two events in each other's place": ("record", "UPDATE events SET seq = CASE seq WHEN 2 THEN 102 ELSE seq END"),
+    "a changed column": ("record", "UPDATE events SET project = 'lab' WHERE seq = 5"),
+    "a changed moment": ("record", "UPDATE events SET time = time + 1 WHERE seq = 5"),
+    "a changed edge": ("record", "UPDATE tree SET size = size - 1"),
+    "a lost edge": ("record", "DELETE FROM tree"),
+    "a changed node": ("record", "UPDATE nodes SET hash = x'00'"),
+    "a lost node": ("record", "DELETE FROM nodes"),
+    "a node too many": ("record", "INSERT INTO nodes (level, place, hash) VALUES (9, 9, x'00')"),
+    "the last event": ("record", "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The record names people by pseudonyms.
+"""The record names people by pseudonyms, and a Merkle tree over it takes the place of the chain.
 
 What older databases recorded with names is written anew with pseudonyms, and hashed again: nothing of it was ever
 signed or seen by a witness, and a name in a payload could never be forgotten.
@@ -29,10 +29,16 @@ _events = sa.table(
     sa.column("payload", sa.Text),
     sa.column("leaf", sa.LargeBinary),
     sa.column("seq", sa.BigInteger),
-    sa.column("chain", sa.LargeBinary),
 )
 _people = sa.table(
     "people", sa.column("pseudonym", sa.Text), sa.column("principal", sa.Text), sa.column("created", sa.BigInteger)
+)
+
+_nodes = sa.table(
+    "nodes", sa.column("level", sa.BigInteger), sa.column("place", sa.BigInteger), sa.column("hash", sa.LargeBinary)
+)
+_tree = sa.table(
+    "tree", sa.column("name", sa.Text), sa.column("size", sa.BigInteger), sa.column("edge", sa.LargeBinary)
 )
 
 
@@ -41,14 +47,53 @@ def upgrade() -> None:
     conn = op.get_bind()
     names = _Names(conn)
     _each(conn, _events.c.pos, lambda row: _pseudonymous(row, names))
-    chain = bytes(32)
+    _tables()
+    _plant(conn)
+    op.execute("ALTER TABLE events DROP COLUMN chain")
 
-    def linked(row: Any) -> dict[str, Any]:
-        nonlocal chain
-        chain = hashlib.sha256(chain + row.leaf).digest()
-        return {"chain": chain}
 
-    _each(conn, _events.c.seq, linked)
+def _tables() -> None:
+    op.create_table(
+        "tree",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("edge", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_tree"),
+    )
+    op.create_table(
+        "nodes",
+        sa.Column("level", sa.BigInteger(), nullable=False),
+        sa.Column("place", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("level", "place", name="pk_nodes"),
+    )
+    op.create_table(
+        "checkpoints",
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("cosignatures", sa.Text(), nullable=False),
+        sa.Column("copied", sa.BigInteger(), nullable=True),
+        sa.Column("witnessed", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("size", name="pk_checkpoints"),
+    )
+
+
+def _plant(conn: Any) -> None:
+    """The tree over the events that have numbers: each perfect subtree of level 4 and above, and the right edge."""
+    edge: list[bytes] = []
+    size = 0
+    for (leaf,) in conn.execute(sa.select(_events.c.leaf).where(_events.c.seq.is_not(None)).order_by(_events.c.seq)):
+        found, place, level = leaf, size, 0
+        while place & 1:
+            found = hashlib.sha256(b"\x01" + edge.pop() + found).digest()
+            place, level = place >> 1, level + 1
+            if level >= 4:
+                conn.execute(sa.insert(_nodes).values(level=level, place=place, hash=found))
+        edge.append(found)
+        size += 1
+    if size:
+        conn.execute(sa.insert(_tree).values(name="record", size=size, edge=b"".join(edge)))
 
 
 def _each(conn: Any, key: Any, change: Any) -> None:
@@ -74,7 +119,7 @@ class _Names:
         if "@" not in actor:
             return actor
         if actor not in self._known:
-            self._known[actor] = f"ppl_{uuid.uuid4()}"
+            self._known[actor] = f"ppl_{uuid.uuid4().hex}"
             values = {"pseudonym": self._known[actor], "principal": actor, "created": time.time_ns() // 1_000}
             self._conn.execute(sa.insert(_people).values(**values))
         return self._known[actor]
