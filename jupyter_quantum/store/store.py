@@ -76,14 +76,17 @@ class Store:
         ``work`` must not block on anything but the database. What it raises is raised here, and nothing of it stays.
         The act of a request with an idempotency key is marked in the same transaction.
         """
-        if self._writer is None:
-            self._writer = Writer(self.engine, self._safe, self.names)
         claim = claims.current()
         if claim is None:
-            answer: T = await self._writer.submit(work)
-            return answer
-        answer = await self._writer.submit(claim.marking(work))
+            return await self._submit(work)
+        answer = await self._submit(claim.marking(work))
         claim.acted = True
+        return answer
+
+    async def _submit(self, work: Callable[[Tx], T]) -> T:
+        if self._writer is None:
+            self._writer = Writer(self.engine, self._safe, self.names)
+        answer: T = await self._writer.submit(work)
         return answer
 
     async def read(self, work: Callable[[View], T]) -> T:
@@ -103,7 +106,8 @@ class Store:
         known = self._current.get(tenant)
         if known is None or not self.keyring.has(known):
             found = await self.read(lambda view: view.warm(tenant))
-            self._current[tenant] = await self.write(lambda tx: tx.add_key(tenant).id) if found is None else found
+            # Not the act of a request with an idempotency key: that one is still to come.
+            self._current[tenant] = await self._submit(lambda tx: tx.add_key(tenant).id) if found is None else found
 
     def close(self) -> None:
         """Finish what waits and close every connection."""

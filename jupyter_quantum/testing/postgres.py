@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -75,9 +76,10 @@ class Postgres:
 
     def _migrate(self) -> None:
         from jupyter_quantum.store import Store
+        from jupyter_quantum.store.crypt import FileMaster
 
         with self._admin.connect() as conn:
             conn.execute(text(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0"))
-        store = Store(self.url(_TEMPLATE), artefacts="memory://")
+        store = Store(self.url(_TEMPLATE), artefacts="memory://", master=FileMaster(Path(os.devnull)))
         store.migrate()
         store.close()
