@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from tornado.web import HTTPError, stream_request_body
 
-from jupyter_quantum.exceptions import InputError, Unauthenticated
+from jupyter_quantum.exceptions import InputError, QuantumError, Unauthenticated
 from jupyter_quantum.hub.api.base import Handler
 from jupyter_quantum.hub.api.route import File, Route
 
@@ -76,9 +76,16 @@ class Api(Handler):
         self.label = route.path
         if route.scope is not None:
             await self.authenticate(route.scope, max_age=route.max_age, cookie_only=route.cookie_only)
-        self._check_size(int(self.request.headers.get("Content-Length") or 0))
+        self._check_size(self._announced() or 0)
         if self.request.connection is not None:  # a chunked body says its length by ending
             self.request.connection.set_max_body_size(route.body_limit + _CHUNK)  # type: ignore[attr-defined]
+
+    def _announced(self) -> int | None:
+        """Bytes that the request says it carries; None where it does not say so."""
+        if "Transfer-Encoding" in self.request.headers:
+            return None
+        said = self.request.headers.get("Content-Length", "0")
+        return int(said) if said.isdecimal() else None
 
     def _check_size(self, size: int) -> None:
         if size > self.route.body_limit:
@@ -91,6 +98,15 @@ class Api(Handler):
         self._received += len(chunk)
         if self._received <= self.route.body_limit:
             self._body += chunk
+
+    def write_failure(self, error: QuantumError) -> None:
+        """Write the body of an error, and say so where the connection ends because nobody read what was sent.
+
+        Tornado closes it in silence: a proxy that keeps connections would send its next request into the closed one.
+        """
+        if self._received != self._announced():
+            self.set_header("Connection", "close")
+        super().write_failure(error)
 
     async def reauthenticate(self) -> None:
         """Ask the hub again unless it was asked during this request; groups and scopes may have changed."""

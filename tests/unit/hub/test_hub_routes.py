@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 
@@ -11,7 +12,7 @@ from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.exceptions import JobFailed, QuotaExceeded
 from jupyter_quantum.hub.api.route import CIRCUITS, SMALL, Route
 from jupyter_quantum.hub.api.routes import ROUTES
-from tests.unit.hub.support import ALL, JOB, READ, SUBMIT, Service, cookies, parts, signed_in
+from tests.unit.hub.support import ALL, JOB, PREFIX, READ, SUBMIT, Service, cookies, parts, signed_in
 
 EXAMPLES = {
     "POST api/v1/jobs": JOB,
@@ -130,6 +131,24 @@ async def test_a_large_body_is_refused_before_it_is_read(service: Service) -> No
     chunked = await service.fetch("api/v1/jobs/x/cancel", token=token, method="POST", body=None, body_producer=pieces)
     assert chunked.code == 413
     assert [name for name, _ in service.pipeline.calls] == []
+
+
+@pytest.mark.parametrize(("scopes", "status"), [([READ], 403), ([READ, SUBMIT], 201)])
+async def test_a_connection_that_ends_says_so(service: Service, scopes: list[str], status: int) -> None:
+    """Where a request is refused before its body is read the answer says `Connection: close`; others are kept.
+
+    A proxy that keeps connections would otherwise send its next request into one that is closed.
+    """
+    token, body = service.hub.add("t", scopes), json.dumps(JOB).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    head = f"POST {PREFIX}api/v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: token {token}\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
+    await asyncio.sleep(0.2)  # a refusal is on its way before the body is
+    writer.write(body)
+    answer = (await reader.readuntil(b"\r\n\r\n")).decode()
+    writer.close()
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    assert ("connection: close" in answer.lower()) == (status == 403)
 
 
 async def test_only_our_errors_reach_the_user(service: Service, caplog: pytest.LogCaptureFixture) -> None:
