@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typer
 
+from jupyter_quantum.client import tenancy_commands
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -15,6 +17,10 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Administrate tenants, members, ledger, data. Needs a token with the scope custom:quantum:admin.",
 )
+
+
+app.command()(tenancy_commands.apply)
+app.command()(tenancy_commands.tenants)
 
 
 @app.callback()

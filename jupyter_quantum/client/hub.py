@@ -35,6 +35,7 @@ from jupyter_quantum.wire.jobs import (
 
 if TYPE_CHECKING:
     from jupyter_quantum.client.requests import Requests
+    from jupyter_quantum.client.tenancy import Tenancy
 
 __all__ = ["Hub", "JobList"]
 
@@ -236,6 +237,13 @@ class Hub:
         from jupyter_quantum.client.requests import Requests
 
         return Requests(self._connection)
+
+    @cached_property
+    def tenancy(self) -> Tenancy:
+        """Organisations and projects, for administrators."""
+        from jupyter_quantum.client.tenancy import Tenancy
+
+        return Tenancy(self._connection)
 
     def _held(self, view: DeviceView) -> HubBackend:
         with self._lock:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
 from jupyter_quantum.core.jobs import DeviceKind
+from jupyter_quantum.core.match import matches
 
 __all__ = [
+    "CI",
+    "SERVICE",
+    "WORKLOAD",
     "ExportSpec",
     "GrantSpec",
     "IdentitySpec",
@@ -25,12 +30,23 @@ __all__ = [
     "Unit",
     "Window",
     "name_of",
+    "workload_of",
 ]
 
 Unit = Literal["credits", "shots", "qpu_seconds", "simulator_seconds", "jobs"]
 """What a quota counts: micro-credits, shots, milliseconds on hardware or on a simulator, jobs under way at once."""
 Window = Literal["day", "week", "month", "term", "ever"]
 """Over which time a quota counts, in the lab's time zone; ``jobs`` are counted now, so their window is ``ever``."""
+
+
+SERVICE: Final = "service"
+"""In the place of the time at which a user was created: services are told apart by name."""
+WORKLOAD: Final = "workload:"
+"""The same for workloads; a hash of the issuer and the project follow: ``ci:repo…@workload:0a1b…:vqe``."""
+
+
+CI: Final = "ci:"
+"""Before the subject in the name of a workload, so that no workload is called like a person."""
 
 
 class Scope(StrEnum):
@@ -81,6 +97,10 @@ class Principal:
     interactive: bool = False
     """Signed in by cookie on the hub's page: a person, not a token of a server."""
     mfa: bool = False
+    acr: str = ""
+    """How the identity provider says that the person signed in (its ``acr`` claim); empty where it says nothing."""
+    project: str | None = None
+    """The one project that this principal is bound to: a workload's; None: whichever its roles reach."""
     token: str = ""
     """The hub's id of the token or session, for the audit; never the token."""
 
@@ -88,6 +108,25 @@ class Principal:
     def id(self) -> str:
         """``ada@2026-05-12T09:00:00Z``: what rows refer to."""
         return f"{self.name}@{self.created}"
+
+    @property
+    def kind(self) -> Literal["user", "service", "workload"]:
+        """A person of the hub, a service of the hub, or a workload that came with a token of an OIDC issuer."""
+        if self.created == SERVICE:
+            return "service"
+        return "workload" if self.created.startswith(WORKLOAD) else "user"
+
+    @property
+    def subject(self) -> str:
+        """Of a workload: the ``sub`` claim of its token."""
+        return self.name.removeprefix(CI)
+
+    @classmethod
+    def known(cls, principal_id: str, groups: frozenset[str]) -> Principal:
+        """The principal behind an :attr:`id`, with these groups and no scopes."""
+        name, _, created = principal_id.rpartition("@")
+        bound = created.split(":", 2)[2] if created.startswith(WORKLOAD) else None
+        return cls(name, created, groups, project=bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +221,31 @@ class ProjectSpec:
     retention: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """Class of artefact (inputs, results, logs, audit) → days that it is kept; the service's default where absent."""
     export: ExportSpec = field(default_factory=ExportSpec)
+    onboarding: bool = False
+    """People who are in no project see its name, tier and owner, and may ask to join."""
 
     def role_of(self, who: Principal) -> Role | None:
-        """The role of ``who`` here by the hub's groups: lead before user; None for a stranger."""
+        """The role of ``who`` here by what is declared: lead before user; None for a stranger."""
+        if who.kind == "service":
+            return self.service_accounts.get(who.name)
+        if who.kind == "workload":
+            return self._workload(who)
         if who.groups & self.leads:
             return Role.LEAD
         if who.groups & self.members:
             return Role.USER
         return None
+
+    def _workload(self, who: Principal) -> Role | None:
+        """Declared anew each time, so that taking an identity out of the declaration ends what came by it."""
+        if who.project != self.name:
+            return None
+        for identity in self.identities:
+            if who.created == workload_of(identity.issuer, self.name) and matches(identity.subject, who.subject):
+                return identity.role
+        return None
+
+
+def workload_of(issuer: str, project: str) -> str:
+    """What stands in the place of ``created`` for workloads of this issuer in this project."""
+    return f"{WORKLOAD}{hashlib.sha256(issuer.encode()).hexdigest()[:16]}:{project}"

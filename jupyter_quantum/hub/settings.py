@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pydantic import ValidationError
+
 from jupyter_quantum.core.money import PriceList, credits_to_micro
-from jupyter_quantum.core.tenancy import ProjectSpec
+from jupyter_quantum.core.tenancy import ProjectSpec, Role
 from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.hub.traits import ServiceTraits
+from jupyter_quantum.pipeline.declared import project_spec
 from jupyter_quantum.pipeline.settings import Limits, Settings
 from jupyter_quantum.resources import resource
+from jupyter_quantum.wire.tenancy import Project
 
 __all__ = ["DEVICES", "prices", "projects", "settings_of"]
 
@@ -31,7 +35,7 @@ DEVICES: Final[tuple[Mapping[str, Any], ...]] = (
 )
 """What the local runner serves where nothing is configured; the emulated QPU is queued and priced as hardware is."""
 
-_PROJECT: Final = frozenset(field.name for field in fields(ProjectSpec)) - {"name"}
+_PROJECT: Final = frozenset(Project.model_fields) | {"members", "leads"}
 _PRICE: Final = frozenset(field.name for field in fields(PriceList))
 
 
@@ -44,18 +48,21 @@ def _known(where: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
 
 
 def projects(given: Mapping[str, Mapping[str, Any]]) -> dict[str, ProjectSpec]:
-    """Projects from configuration: ``{"qcourse": {"members": ["qcourse"], "grant": 100, …}}``, amounts in credits."""
+    """Projects from configuration, as in ``tenants.yaml``, with ``members`` and ``leads`` for ``roles``; credits."""
     return {name: _project(name, entry) for name, entry in given.items()}
 
 
 def _project(name: str, entry: Mapping[str, Any]) -> ProjectSpec:
     _known(f"Project {name!r}", entry, _PROJECT)
     values = dict(entry)
-    for group in ("members", "leads"):
-        values[group] = frozenset(values.get(group, ()))
-    for amount in ("grant", "user_quota"):
-        values[amount] = credits_to_micro(values.get(amount, 0))
-    return ProjectSpec(**{"name": name, "organisation": "campus", "tier": "sandbox", **values})
+    roles = {Role.USER: list(values.pop("members", ())), Role.LEAD: list(values.pop("leads", ()))}
+    try:
+        told = Project.model_validate({"organisation": "campus", "roles": roles, **values})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, ("projects", name, *first["loc"])))
+        raise InputError(f"{where}: {first['msg']}.", code="config") from error
+    return project_spec(name, told)
 
 
 def prices(given: Mapping[str, Mapping[str, Any]]) -> dict[str, PriceList]:
@@ -96,5 +103,8 @@ def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settin
         time_zone=_zone(service.time_zone),
         limits=_limits(service.limits),
         approval_expiry_s=service.approval_expiry,
+        storage_region=service.storage_region,
+        insecure_issuers=service.insecure_issuers,
+        admin_services=frozenset(service.admin_services),
         secret=secret,
     )

@@ -23,7 +23,8 @@ class ServiceTraits(HasTraits):
     )
     policies = Unicode("", help="Directory of Cedar policies; the packaged ones where it is empty.").tag(config=True)
     projects = Dict(
-        help="Project → organisation, tier, members and leads (lists of hub groups), grant and user_quota (credits)."
+        help="Project → organisation, tier, members and leads (lists of hub groups), grant and user_quota (credits), "
+        "and whatever tenants.yaml may say of one. Applying tenants does not change these."
     ).tag(config=True)
     prices = Dict(
         help="Device → per_task, per_shot, per_second, in credits. A simulator that is not here is free; any other "
@@ -48,6 +49,15 @@ class ServiceTraits(HasTraits):
     ).tag(config=True)
     time_zone = Unicode("UTC", help="The lab's time zone: policy's hours and the months of quotas.").tag(config=True)
     approval_expiry = Float(7 * 24 * 3600.0, help="Seconds until an open request for approval lapses.").tag(config=True)
+    storage_region = Unicode(
+        "", help="Where the service's storage is; projects that are bound to regions must have it among theirs."
+    ).tag(config=True)
+    insecure_issuers = Bool(False, help="Take tokens of OIDC issuers on loopback without HTTPS (tests, demos).").tag(
+        config=True
+    )
+    admin_services = List(
+        Unicode(), help="Services of the hub that may administrate, such as the CI that applies tenants.yaml."
+    ).tag(config=True)
     devices = List(Dict(), help="Devices of the local runner; the packaged emulators where it is empty.").tag(
         config=True
     )

@@ -78,6 +78,7 @@ class Context:
     intake: Intake = field(init=False)
 
     def __post_init__(self) -> None:
+        self.tenants.clock = lambda: self.clock()
         self.intake = Intake(self.settings.limits.active)
 
     def affinity(self, principal_id: str) -> str:

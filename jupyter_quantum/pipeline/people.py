@@ -76,12 +76,13 @@ class People:
         return bool(self.staff(who) & {"operator", "admin"})
 
     def staff(self, who: Principal) -> frozenset[str]:
-        """Roles that hold on the whole hub: operator, auditor, admin. Nobody has one without being given it."""
+        """Roles that hold on the whole hub (operator, auditor, admin): by group, or for a while by a grant of ours."""
         named = {"operator": self._settings.operators, "auditor": self._settings.auditors}
         held = {role for role, group in named.items() if group in who.groups}
-        if who.admin or self._settings.admins in who.groups:
+        is_admin = who.admin or self._settings.admins in who.groups
+        if is_admin or (who.kind == "service" and who.name in self._settings.admin_services):
             held.add("admin")
-        return frozenset(held)
+        return frozenset(held) | self._tenants.staff(who.id)
 
     def sees_devices(self, who: Principal) -> bool:
         """Members of a project and operators see devices."""

@@ -33,6 +33,7 @@ from jupyter_quantum.pipeline.runners import Runners
 from jupyter_quantum.pipeline.schedule import Scheduling
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.pipeline.submit import Submitting
+from jupyter_quantum.pipeline.tenancy import Tenancy
 from jupyter_quantum.pipeline.tenants import Tenants
 from jupyter_quantum.pipeline.validate import PUBS, Validating, bundle_of
 from jupyter_quantum.pipeline.views import error_of, job_view, provenance, summary
@@ -100,6 +101,7 @@ class Pipeline:
         self._executing = Executing(context, self._scheduling, self._live)
         self._approving = Approving(context, self._deciding, self._scheduling, self._live)
         self._live.show_approval = self._approving.view
+        self.tenancy = Tenancy(context, self._live)
         self.requests = Requests(context, self._live)
         self._live.show_request = self.requests.view
         self._retiring = Retiring(context, self._scheduling, self._live)
@@ -115,6 +117,7 @@ class Pipeline:
         start = self._context.background.start
         start(self._live.run(), "number events")
         await self._live.leads.wait()
+        await self.tenancy.refresh()
         await self._reconciling.restore()
         start(self._reconciling.stale(), "validate again")
         start(self._tick(), "tick")
@@ -135,6 +138,7 @@ class Pipeline:
 
     async def _turn(self) -> None:
         self._context.policies.refresh()
+        await self.tenancy.refresh()
         for ticket in self._context.board.expired():
             await self._reconciling.lost(ticket)
         await self._runners.watch()

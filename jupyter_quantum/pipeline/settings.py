@@ -82,6 +82,12 @@ class Settings:
     """For so long a draft waits for its validation, to be written in one transaction with what is decided."""
     numbering_s: float = 0.05
     """The longest that a committed event waits for its number."""
+    storage_region: str = ""
+    """Where the service's storage is; projects that are bound to regions need it named."""
+    insecure_issuers: bool = False
+    """Whether OIDC issuers on loopback may speak plain HTTP (tests, demos)."""
+    admin_services: frozenset[str] = frozenset()
+    """Services of the hub that may administrate, such as the CI that applies tenants."""
     secret: bytes = b""
     """Key of the affinity values, which group a user's tasks without naming the user."""
 

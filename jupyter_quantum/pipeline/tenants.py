@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 
 from jupyter_quantum.core.tenancy import OrganisationSpec, Principal, ProjectSpec, Role
 from jupyter_quantum.pipeline.settings import Settings
+from jupyter_quantum.store.rows import MembershipRow
 
 __all__ = ["Tenants"]
 
+_ROLES = frozenset(role.value for role in Role)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
 
 class Tenants:
-    """What is declared, as of now: every stage asks here, and nothing else reads ``Settings.projects``."""
+    """What is declared, as of now: every stage asks here, and nothing else reads ``Settings.projects``.
+
+    Projects of the service's configuration are always there; those that were applied come beside them, and never in
+    their place. Roles come from the hub's groups, as they are declared, and from timed grants of our own.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._projects = settings.projects
-        self._organisations = settings.organisations
+        self._seed = settings.projects
+        self._houses = settings.organisations
+        self._projects: Mapping[str, ProjectSpec] = settings.projects
+        self._organisations: Mapping[str, OrganisationSpec] = settings.organisations
+        self._granted: Mapping[str, tuple[MembershipRow, ...]] = {}
+        self.clock: Callable[[], datetime] = _utc_now
+
+    def declare(self, organisations: Mapping[str, OrganisationSpec], projects: Mapping[str, ProjectSpec]) -> None:
+        """What was applied is in force from now on."""
+        self._organisations = {**self._houses, **organisations}
+        self._projects = {**projects, **self._seed}
+
+    def grant(self, rows: Iterable[MembershipRow]) -> None:
+        """These timed grants are in force, each between its moments."""
+        granted: dict[str, list[MembershipRow]] = defaultdict(list)
+        for row in rows:
+            granted[row.principal].append(row)
+        self._granted = {principal: tuple(found) for principal, found in granted.items()}
 
     @property
     def projects(self) -> Mapping[str, ProjectSpec]:
@@ -31,6 +60,10 @@ class Tenants:
         """An organisation; one that nothing is declared of has neither grants nor quotas."""
         return self._organisations.get(name) or OrganisationSpec(name)
 
+    def configured(self, project: str) -> bool:
+        """Whether the service's configuration declares this project."""
+        return project in self._seed
+
     def line(self, project: ProjectSpec) -> tuple[ProjectSpec, ...]:
         """The project, and the ones that it is a part of, up to the one below the organisation."""
         found = [project]
@@ -38,7 +71,45 @@ class Tenants:
             found.append(above)
         return tuple(found)
 
+    # Who has which role
+
     def role(self, who: Principal, project: str) -> Role | None:
-        """The role of ``who`` in a project; None for a stranger, and for a project that does not exist."""
+        """The role of ``who`` in a project; None for a stranger, and for a project that does not exist.
+
+        Leads of a project lead its parts.
+        """
         spec = self._projects.get(project)
-        return None if spec is None else spec.role_of(who)
+        if spec is None or (who.project is not None and who.project != project):
+            return None
+        if any(self._own(who, above) is Role.LEAD for above in self.line(spec)):
+            return Role.LEAD
+        return self._own(who, spec)
+
+    def _own(self, who: Principal, spec: ProjectSpec) -> Role | None:
+        """The role that ``who`` has in this very project: by group, by account, or by a grant for a while."""
+        declared = spec.role_of(who)
+        if declared is Role.LEAD:
+            return declared
+        granted = {row.role for row in self.granted(who.id) if row.project == spec.name}
+        if Role.LEAD in granted:
+            return Role.LEAD
+        return Role.USER if Role.USER in granted else declared
+
+    def granted(self, principal: str) -> tuple[MembershipRow, ...]:
+        """Grants of a principal that are in force at this moment."""
+        known = self._granted.get(principal)
+        if known is None:
+            return ()
+        now = self.clock()
+        return tuple(row for row in known if row.in_force(now))
+
+    def staff(self, principal: str) -> frozenset[str]:
+        """Roles on the whole hub that a principal has for a while."""
+        return frozenset(row.role for row in self.granted(principal) if row.project is None and row.role not in _ROLES)
+
+    def granted_leads(self, who: Principal) -> bool:
+        """Whether ``who`` leads a project by a grant of ours, or one that was applied: the hub has no scope for it."""
+        if any(row.role == Role.LEAD for row in self.granted(who.id)):
+            return True
+        applied = (name for name in self._projects if name not in self._seed)
+        return any(self.role(who, name) is Role.LEAD for name in applied)

@@ -22,6 +22,7 @@ __all__ = [
     "CHECKPOINTS",
     "DEAD",
     "DECISIONS",
+    "DECLARED",
     "DEVICES",
     "ENTRIES",
     "ENVELOPES",
@@ -29,10 +30,13 @@ __all__ = [
     "EVENTS",
     "JOBS",
     "KEYS",
+    "MEMBERSHIPS",
     "PEOPLE",
     "REPORTS",
     "REQUESTS",
+    "REVISIONS",
     "WEBHOOKS",
+    "WORKLOADS",
     "Codec",
     "Statement",
     "micros",
@@ -178,6 +182,10 @@ KEYS: Final = Codec(rows.KeyRow, tables.keys, "id")
 CHECKPOINTS: Final = Codec(rows.CheckpointRow, tables.checkpoints, "size")
 PEOPLE: Final = Codec(rows.PersonRow, tables.people, "pseudonym")
 REQUESTS: Final = Codec(rows.RequestRow, tables.requests, "id", guard="state")
+REVISIONS: Final = Codec(rows.RevisionRow, tables.revisions, "name")
+DECLARED: Final = Codec(rows.DeclaredRow, tables.declared, "id")
+MEMBERSHIPS: Final = Codec(rows.MembershipRow, tables.memberships, "id")
+WORKLOADS: Final = Codec(rows.WorkloadRow, tables.workloads, "hash")
 ANSWERS: Final = Codec(rows.AnswerRow, tables.answers, "key")
 """Its key is unique for a principal only: rows are found by both."""
 WEBHOOKS: Final = Codec(rows.WebhookRow, tables.webhooks, "id")

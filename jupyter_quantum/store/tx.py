@@ -27,6 +27,7 @@ from jupyter_quantum.store.rows import (
     ReportRow,
 )
 from jupyter_quantum.store.sealing import Sealing
+from jupyter_quantum.store.tenancy import TenancyWrites
 from jupyter_quantum.wire.base import digest_of
 
 __all__ = ["Tx"]
@@ -41,6 +42,7 @@ _KEEP: Final = {
 class Tx(
     AuditWrites,
     RequestWrites,
+    TenancyWrites,
     DoorWrites,
     Sealing,
     Lifecycle,
@@ -149,9 +151,6 @@ class Tx(
         return digest
 
     # -- the lead --------------------------------------------------------------------------------------------------
-
-    def _dialect(self) -> Any:
-        return postgresql if self._conn.dialect.name == "postgresql" else sqlite
 
     def claim_leader(self, holder: str, ttl_s: float) -> int | None:
         """Lead, or go on leading, for ``ttl_s`` seconds; the fencing token, or None where another holds the lease."""

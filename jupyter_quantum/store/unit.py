@@ -133,6 +133,10 @@ class Unit(View):
         # Balances change by conditional updates, past the shelves.
         return super()._get(codec, key) if codec in (c.ACCOUNTS, c.ENVELOPES) else self._shelf(codec).get(key)
 
+    def _dialect(self) -> Any:
+        """The database's own INSERT, which knows what to do where a row is there."""
+        return postgresql if self._conn.dialect.name == "postgresql" else sqlite
+
     def _reading(self) -> Connection:
         self.flush()
         return self._conn

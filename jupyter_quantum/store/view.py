@@ -29,6 +29,7 @@ from jupyter_quantum.store.reads.door import DoorReads
 from jupyter_quantum.store.reads.policy import PolicyReads
 from jupyter_quantum.store.reads.requests import RequestReads
 from jupyter_quantum.store.reads.sealing import Opening
+from jupyter_quantum.store.reads.tenancy import TenancyReads
 from jupyter_quantum.store.rows import (
     AccountRow,
     ApprovalRow,
@@ -68,6 +69,7 @@ class View(
     AuditReads,
     PolicyReads,
     RequestReads,
+    TenancyReads,
     DoorReads,
     Opening,
 ):

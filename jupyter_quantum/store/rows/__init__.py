@@ -23,6 +23,7 @@ from jupyter_quantum.store.rows.ledger import AccountRow, AccountSpec, EntryKind
 from jupyter_quantum.store.rows.people import PersonRow
 from jupyter_quantum.store.rows.policy import DecisionRow, EnvelopeKind, EnvelopeRow, EnvelopeState, EnvelopeUseRow
 from jupyter_quantum.store.rows.requests import RequestRow, RequestState
+from jupyter_quantum.store.rows.tenancy import DeclaredRow, MembershipKind, MembershipRow, RevisionRow, WorkloadRow
 
 __all__ = [
     "AccountRow",
@@ -36,6 +37,7 @@ __all__ = [
     "CheckpointRow",
     "DeadRow",
     "DecisionRow",
+    "DeclaredRow",
     "DeviceRow",
     "DeviceState",
     "EntryKind",
@@ -48,12 +50,16 @@ __all__ = [
     "JobRow",
     "Json",
     "KeyRow",
+    "MembershipKind",
+    "MembershipRow",
     "PersonRow",
     "ReportRow",
     "RequestRow",
     "RequestState",
+    "RevisionRow",
     "Sought",
     "TreeState",
     "WebhookRow",
     "WebhookState",
+    "WorkloadRow",
 ]

@@ -15,6 +15,7 @@ from jupyter_quantum.store.tables.ledger import accounts, entries
 from jupyter_quantum.store.tables.people import people
 from jupyter_quantum.store.tables.policy import decisions, envelope_uses, envelopes
 from jupyter_quantum.store.tables.requests import requests
+from jupyter_quantum.store.tables.tenancy import declared, memberships, revisions, seen_tokens, workloads
 
 __all__ = [
     "accounts",
@@ -26,6 +27,7 @@ __all__ = [
     "checkpoints",
     "dead_letters",
     "decisions",
+    "declared",
     "devices",
     "entries",
     "envelope_uses",
@@ -34,11 +36,15 @@ __all__ = [
     "jobs",
     "keys",
     "leases",
+    "memberships",
     "metadata",
     "nodes",
     "people",
     "reports",
     "requests",
+    "revisions",
+    "seen_tokens",
     "tree",
     "webhooks",
+    "workloads",
 ]

@@ -21,6 +21,8 @@ EXAMPLES = {
     "POST api/v1/approvals/{id}/decision": {"verdict": "approve"},
     "POST api/v1/requests": {"kind": "onboarding", "project": "qcourse"},
     "POST api/v1/requests/{id}/decision": {"verdict": "approve"},
+    "PUT api/v1/tenants": {"tenants": {}, "version": 0},
+    "POST api/v1/tenants/plan": {},
     "POST api/v1/requests/decisions": {"verdict": "approve", "ids": ["req_1"]},
 }
 """A body for each route that takes one."""
