@@ -1,4 +1,4 @@
-"""Envelopes: asked for, decided, used by jobs, given back. Their balances move by conditional updates, never below."""
+"""Envelopes: put in force, used by jobs, given back, revoked. Conditional updates move their balances."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, delete, or_, select, update
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
 from jupyter_quantum.store import tables as t
-from jupyter_quantum.store.rows import DecisionRow, EnvelopeRow, EnvelopeState, EnvelopeUseRow, JobRow
+from jupyter_quantum.store.rows import DecisionRow, EnvelopeRow, EnvelopeUseRow, JobRow
 from jupyter_quantum.store.unit import Unit
 
 __all__ = ["Standing"]
@@ -32,17 +32,7 @@ _GIVE: Final = (
     .where(_E.id == bindparam("key"))
     .values(held=_E.held - bindparam("less"), used=_E.used + bindparam("spent"))
 )
-_DECIDE: Final = (
-    update(t.envelopes)
-    .where(_E.id == bindparam("key"), _E.state == bindparam("before"))
-    .values(
-        state=bindparam("after"),
-        decided_by=bindparam("by"),
-        decided=bindparam("now"),
-        note=bindparam("said"),
-        roles=bindparam("given"),
-    )
-)
+_REVOKE: Final = update(t.envelopes).where(_E.id == bindparam("key"), _E.state == "approved").values(state="revoked")
 _USED: Final = (
     update(t.envelope_uses)
     .where(t.envelope_uses.c.job == bindparam("key"), t.envelope_uses.c.cost.is_(None))
@@ -65,28 +55,19 @@ class Standing(Unit):
             context["user"] = person
         return self._shelf(c.DECISIONS).add(replace(row, person=person, context=json.dumps(context, sort_keys=True)))
 
-    def add_envelope(self, row: EnvelopeRow, *, actor: str) -> EnvelopeRow:
-        """Ask for an envelope, or make one that a decision brings, with an event (``envelope.changed``)."""
+    def add_envelope(self, row: EnvelopeRow) -> EnvelopeRow:
+        """Put an envelope in force, with an event (``envelope.changed``)."""
         c.ENVELOPES.insert.run(self._reading(), c.ENVELOPES.encode(row))
-        self._tell_envelope(row, actor)
+        self._tell_envelope(row, row.decided_by, None)
         return row
 
-    def decide_envelope(
-        self, envelope_id: str, state: EnvelopeState, *, actor: str, note: str | None = None
-    ) -> EnvelopeRow:
-        """Approve, reject, expire or withdraw what is open; revoke what is approved.
-
-        Raises Conflict ``approval.decided`` where it is not in a state for that.
-        """
+    def revoke_envelope(self, envelope_id: str, *, actor: str, note: str | None = None) -> EnvelopeRow:
+        """End an envelope; jobs that go on in it already are not disturbed. Raises Conflict ``envelope.ended``."""
         row = self.envelope(envelope_id)
-        before = "approved" if state == "revoked" else "open"
-        values = {"key": envelope_id, "before": before, "after": state, "by": actor, "now": c.micros(self.now)}
-        given = json.dumps([row.role]) if state == "approved" else row.roles
-        changed = self._reading().execute(_DECIDE, values | {"said": note, "given": given}).rowcount
-        if changed != 1:
-            raise Conflict(f"This is {self.envelope(envelope_id).state} already.", code="approval.decided")
+        if self._reading().execute(_REVOKE, {"key": envelope_id}).rowcount != 1:
+            raise Conflict(f"This is {row.state} already.", code="envelope.ended")
         after = self.envelope(envelope_id)
-        self._tell_envelope(after, actor)
+        self._tell_envelope(after, actor, note)
         return after
 
     def use_envelope(self, envelope_id: str, job_id: str, amount: int) -> bool:
@@ -120,18 +101,19 @@ class Standing(Unit):
             self._conn.execute(_FORGET, {"key": job.id})
         return self._jobs.change(job, envelope=None)
 
-    def _tell_envelope(self, row: EnvelopeRow, actor: str) -> None:
+    def _tell_envelope(self, row: EnvelopeRow, actor: str, note: str | None) -> None:
         data: dict[str, Any] = {
             "envelope": row.id,
             "kind": row.kind,
             "state": row.state,
             "device": row.device,
-            "role": row.role,
+            "roles": row.roles,
             "amount": row.amount,
             "price_cap": row.price_cap,
             "success_floor": row.success_floor,
             "until": row.until.isoformat(),
             "terms": row.terms,
-            "approval": row.approval,
+            "origin": row.origin,
+            "note": note,
         }
         self._tell("envelope.changed", actor=actor, principal=row.principal, project=row.project, data=data)

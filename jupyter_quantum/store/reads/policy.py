@@ -39,20 +39,17 @@ class PolicyReads(Reading):
         project: str | None = None,
         device: str | None = None,
         principal: str | None = None,
-        roles: Collection[str] | None = None,
-        expired_by: datetime | None = None,
+        after: datetime | None = None,
         limit: int = 200,
     ) -> list[EnvelopeRow]:
-        """Envelopes that match all that is given, oldest first."""
+        """Envelopes that match all that is given (and end after ``after``), newest first."""
         e = t.envelopes.c
         query = where(ENVELOPES.select, e, state=state, project=project, device=device, principal=principal)
         if projects is not None:
             query = query.where(e.project.in_(sorted(projects)))
-        if roles is not None:
-            query = query.where(e.role.in_(sorted(roles)))
-        if expired_by is not None:
-            query = query.where(e.expires < micros(expired_by))
-        return self._all(ENVELOPES, query.order_by(e.id).limit(limit))
+        if after is not None:
+            query = query.where(e.until > micros(after))
+        return self._all(ENVELOPES, query.order_by(e.id.desc()).limit(limit))
 
     def envelope_uses(self, envelope_id: str, *, limit: int = 200) -> list[EnvelopeUseRow]:
         """Jobs that went on in an envelope, newest first."""

@@ -11,7 +11,7 @@ from jupyter_quantum.store.rows.base import Json
 __all__ = ["DecisionRow", "EnvelopeKind", "EnvelopeRow", "EnvelopeState", "EnvelopeUseRow"]
 
 EnvelopeKind = Literal["circuit", "budget"]
-EnvelopeState = Literal["open", "approved", "rejected", "expired", "withdrawn", "revoked"]
+EnvelopeState = Literal["approved", "revoked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +41,22 @@ class DecisionRow:
 class EnvelopeRow:
     """Within which jobs go on without asking: what one approval binds, or a project's budget on a device for a while.
 
-    ``open``: asked for. ``approved``: in force until ``until``, unless it was revoked.
+    It is in force from when it was approved until ``until``, unless it is revoked.
     """
 
     id: str
     kind: EnvelopeKind
     project: str
     device: str
-    role: str
-    """Who decides."""
     principal: str
     """Who asked; jobs of a ``circuit`` are theirs, those of a ``budget`` anybody's in the project."""
     asked_by: str
+    decided_by: str
+    """``Principal.id`` of who approved it; it covers no job of theirs."""
+    origin: str
+    """Id of the job's approval or of the request that it came from."""
     created: datetime
-    expires: datetime
-    """Of the request: undecided by then, it lapses."""
     until: datetime
-    """The end of the envelope itself."""
     roles: Json = "[]"
     """Roles whose approval it stands for."""
     reason: str = ""
@@ -70,12 +69,7 @@ class EnvelopeRow:
     """The most that all jobs may cost together; None: what the budgets hold."""
     held: int = 0
     used: int = 0
-    state: EnvelopeState = "open"
-    decided_by: str | None = None
-    decided: datetime | None = None
-    note: str | None = None
-    approval: str | None = None
-    """Id of the job's approval that it came from."""
+    state: EnvelopeState = "approved"
 
     @property
     def left(self) -> int | None:

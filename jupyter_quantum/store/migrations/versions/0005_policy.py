@@ -41,10 +41,11 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("project", sa.Text(), nullable=False),
         sa.Column("device", sa.Text(), nullable=False),
-        sa.Column("role", sa.Text(), nullable=False),
         sa.Column("roles", sa.Text(), nullable=False),
         sa.Column("principal", sa.Text(), nullable=False),
         sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("terms", sa.Text(), nullable=False),
         sa.Column("price_cap", sa.BigInteger(), nullable=True),
@@ -54,18 +55,12 @@ def upgrade() -> None:
         sa.Column("used", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
-        sa.Column("expires", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("decided_by", sa.Text(), nullable=True),
-        sa.Column("decided", sa.BigInteger(), nullable=True),
-        sa.Column("note", sa.Text(), nullable=True),
-        sa.Column("approval", sa.Text(), nullable=True),
         sa.CheckConstraint("held >= 0", name=op.f("ck_envelopes_held")),
         sa.CheckConstraint("used >= 0", name=op.f("ck_envelopes_used")),
         sa.PrimaryKeyConstraint("id", name="pk_envelopes"),
     )
     op.create_index("ix_envelopes_project_device_state", "envelopes", ["project", "device", "state"], unique=False)
-    op.create_index("ix_envelopes_state_expires", "envelopes", ["state", "expires"], unique=False)
     op.create_table(
         "envelope_uses",
         sa.Column("job", sa.Text(), nullable=False),
