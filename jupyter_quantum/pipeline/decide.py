@@ -53,33 +53,43 @@ class Deciding:
         approvals: Sequence[str] = (),
     ) -> Decision:
         """What policy says to this request now."""
+        return self._context.policies.decide(self.facts(asker, project, device, prepared, cost, approvals))
+
+    def facts(
+        self,
+        asker: Asker,
+        project: ProjectSpec,
+        device: Device,
+        prepared: Prepared,
+        cost: Cost,
+        approvals: Sequence[str] = (),
+    ) -> Facts:
+        """What policy is told about this request."""
         words = device.words
-        return self._context.policies.decide(
-            Facts(
-                user=asker.name,
-                groups=asker.groups,
-                role=asker.role.value,
-                organisation=project.organisation,
-                project=project.name,
-                tier=project.tier,
-                action="submit",
-                device=device.name,
-                device_kind=words.kind,
-                vendor=words.vendor,
-                region=words.region,
-                regions=project.regions,
-                data_class=project.data_class,
-                num_qubits=prepared.num_qubits,
-                depth=prepared.depth,
-                shots=prepared.shots,
-                executions=prepared.executions,
-                price=cost.estimate,
-                price_at_most=cost.at_most,
-                validated=prepared.error is None,
-                mfa=asker.mfa,
-                approvals=frozenset(approvals),
-                now=self._context.clock().astimezone(self._context.settings.time_zone),
-            )
+        return Facts(
+            user=asker.name,
+            groups=asker.groups,
+            role=asker.role.value,
+            organisation=project.organisation,
+            project=project.name,
+            tier=project.tier,
+            action="submit",
+            device=device.name,
+            device_kind=words.kind,
+            vendor=words.vendor,
+            region=words.region,
+            regions=project.regions,
+            data_class=project.data_class,
+            num_qubits=prepared.num_qubits,
+            depth=prepared.depth,
+            shots=prepared.shots,
+            executions=prepared.executions,
+            price=cost.estimate,
+            price_at_most=cost.at_most,
+            validated=prepared.error is None,
+            mfa=asker.mfa,
+            approvals=frozenset(approvals),
+            now=self._context.clock().astimezone(self._context.settings.time_zone),
         )
 
     async def asker_now(self, row: JobRow, *, mfa: bool = False) -> Asker:

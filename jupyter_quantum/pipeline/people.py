@@ -98,6 +98,8 @@ class People:
         """Own events (``named`` is the reader's pseudonym), those of projects one leads, and devices."""
         if event.type == "device.changed":
             return self.sees_devices(who)
+        if event.type == "approval.changed" and event.data.get("role") in self.staff(who):
+            return True
         if event.type == "request.changed" and self.staff(who) & {"admin", str(event.data.get("role"))}:
             return True
         return event.principal == named or (event.project is not None and event.project in self.leads(who))

@@ -13,11 +13,14 @@ from jupyter_quantum.core.jobs import ACTIVE, FINAL, JobState
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, NotFound, QuantumError, Refused
 from jupyter_quantum.pipeline import sentences
+from jupyter_quantum.pipeline.again import DecidingAgain
 from jupyter_quantum.pipeline.approve import Approving
+from jupyter_quantum.pipeline.approvers import Approvers
 from jupyter_quantum.pipeline.board import Board
 from jupyter_quantum.pipeline.budgets import Budgets
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
+from jupyter_quantum.pipeline.envelopes import BudgetKind, Enveloping
 from jupyter_quantum.pipeline.execute import Executing
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.named import Naming
@@ -39,6 +42,7 @@ from jupyter_quantum.pipeline.validate import PUBS, Validating, bundle_of
 from jupyter_quantum.pipeline.views import error_of, job_view, provenance, summary
 from jupyter_quantum.store import Store, View
 from jupyter_quantum.store.rows import JobRow
+from jupyter_quantum.wire.approvals import ApprovalsDecided, ApprovalsDecision
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
 from jupyter_quantum.wire.jobs import (
     ApprovalDecision,
@@ -95,18 +99,27 @@ class Pipeline:
         self._scheduling = Scheduling(context, self._deciding, self._live)
         self._queues = Queues(context, self._scheduling.scheduler)
         self._reports = Reports(context, self._deciding, self._validating, self._queues)
+        approvers = Approvers(context)
+        self.envelopes = Enveloping(context, self._live, approvers)
         self._submitting = Submitting(
-            context, self._deciding, self._validating, self._scheduling, self._reports, self._live
+            context, self._deciding, self._validating, self._scheduling, self._reports, self.envelopes, self._live
         )
         self._executing = Executing(context, self._scheduling, self._live)
-        self._approving = Approving(context, self._deciding, self._scheduling, self._live)
+        self._approving = Approving(context, self._deciding, self._scheduling, self._live, approvers)
         self._live.show_approval = self._approving.view
         self.tenancy = Tenancy(context, self._live)
         self.requests = Requests(context, self._live)
         self._live.show_request = self.requests.view
+        self.requests.register(BudgetKind(context))
         self._retiring = Retiring(context, self._scheduling, self._live)
         self._reconciling = Reconciling(
-            context, self._deciding, self._validating, self._scheduling, self._submitting, self._live
+            context,
+            self._deciding,
+            self._validating,
+            self._scheduling,
+            self._submitting,
+            DecidingAgain(context, self._deciding),
+            self._live,
         )
         self._runners = Runners(context, self._scheduling, self._executing, self._reconciling, self._live)
 
@@ -336,6 +349,10 @@ class Pipeline:
     async def decide(self, who: Principal, approval_id: str, answer: ApprovalDecision) -> ApprovalView:
         """Approve or reject a request."""
         return await self._approving.decide(who, approval_id, answer)
+
+    async def decide_several(self, who: Principal, answer: ApprovalsDecision) -> ApprovalsDecided:
+        """The same answer to several requests, each decided on its own."""
+        return await self._approving.decide_several(who, answer)
 
     # Live
 

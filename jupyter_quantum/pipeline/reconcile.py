@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.exceptions import Conflict, JobFailed, NotFound, QuantumError, Refused, Unavailable
+from jupyter_quantum.pipeline.again import DecidingAgain, signed_in_with_mfa
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Asker, Deciding
@@ -49,6 +50,7 @@ class Reconciling:
         validating: Validating,
         scheduling: Scheduling,
         submitting: Submitting,
+        again: DecidingAgain,
         live: Live,
     ) -> None:
         self._context = context
@@ -56,6 +58,7 @@ class Reconciling:
         self._validating = validating
         self._scheduling = scheduling
         self._submitting = submitting
+        self._deciding_again = again
         self._live = live
 
     async def restore(self) -> None:
@@ -162,7 +165,8 @@ class Reconciling:
         device = self._context.registry.get(row.device)
         if device is None:
             raise Refused(f"{row.device} is no longer there.", code="device.gone", hint="Choose another device.")
-        asker: Asker = await self._deciding.asker_now(row)
+        mfa = await self._context.store.read(lambda view: signed_in_with_mfa(view, row))
+        asker: Asker = await self._deciding.asker_now(row, mfa=mfa)
         source = await self._context.store.artefacts.get(row.source)
         promised = None
         if row.report is not None:
@@ -209,7 +213,8 @@ class Reconciling:
                 await self._reject(row, error)
             return
         self._live.moved(row)
-        self._scheduling.queued(row)
+        if row.state is JobState.QUEUED:
+            self._scheduling.queued(row)
 
     async def _prepare_again(self, row: JobRow) -> JobRow:
         run = await self._run(row)
@@ -220,7 +225,7 @@ class Reconciling:
             self._validating.check_found(run.device, run.parcel, prepared)
         finally:
             self._validating.close(ticket)
-        return await self._submitting.decide_again(run, prepared)
+        return await self._deciding_again.decide(run, prepared)
 
     async def _reject(self, row: JobRow, error: QuantumError) -> None:
         text = error_body(error, row.id).model_dump_json()

@@ -6,6 +6,7 @@ from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.pipeline import sentences
+from jupyter_quantum.pipeline.asking import withdraw_open
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.schedule import Scheduling
@@ -42,8 +43,7 @@ class Retiring:
         row = tx.job(job_id)
         if row.state in FINAL:
             raise Conflict(f"{sentences.state_words(row)} already.", code="job.final")
-        if row.approval is not None and tx.approval(row.approval).state == "open":
-            tx.decide_approval(row.approval, "withdrawn", actor=who.id)
+        withdraw_open(tx, row, who.id)
         if row.state in (JobState.SCHEDULED, JobState.RUNNING) and row.attempts:
             self._stop_attempt(tx, row)
         return tx.move(job_id, JobState.CANCELLED, actor=who.id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jupyter_quantum.core import words
-from jupyter_quantum.core.facts import Decision
+from jupyter_quantum.core.facts import Decision, Facts
 from jupyter_quantum.core.money import Cost
 from jupyter_quantum.core.tenancy import ProjectSpec
 from jupyter_quantum.exceptions import Conflict, PolicyRefused, QuantumError
@@ -20,7 +20,7 @@ from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.jobs import Interval, ReportRow
 from jupyter_quantum.wire.runner import Prepared
 
-__all__ = ["Run", "Verdict", "ahead", "check_promise", "check_success", "envelope", "policy_error", "refusal"]
+__all__ = ["Covered", "Run", "Verdict", "ahead", "check_promise", "check_success", "policy_error", "refusal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,29 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Covered:
+    """An envelope that fits, and what policy says with the approval that it stands for."""
+
+    envelope: str
+    decision: Decision
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What was found out and decided about a run."""
 
     prepared: Prepared
     cost: Cost
     decision: Decision
+    facts: Facts
+    covered: Covered | None = None
+    """The envelope that spares it the request that the decision asks for."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether nobody need be asked."""
+        return self.decision.effect == "allow" or self.covered is not None
 
     def columns(self, run: Run) -> dict[str, Any]:
         """For the job's row."""
@@ -79,20 +96,6 @@ def policy_error(decision: Decision) -> PolicyRefused:
     """Policy's no, with what it rests on."""
     details = {"policies": list(decision.policies), "facts": decision.deciding, "version": decision.version}
     return PolicyRefused(decision.words, code=decision.code, details=details)
-
-
-def envelope(run: Run, verdict: Verdict) -> dict[str, Any]:
-    """What an approval binds."""
-    prepared = verdict.prepared
-    return {
-        "source": run.row.source,
-        "executable": prepared.digest,
-        "device": run.device.name,
-        "options": dict(run.parcel.options),
-        "price_at_most": verdict.cost.at_most,
-        "success_floor": prepared.success.low if prepared.success else None,
-        "mfa": run.asker.mfa,
-    }
 
 
 def check_promise(run: Run, prepared: Prepared, cost: Cost) -> None:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable
-from datetime import timedelta
 from typing import Any
 
 from jupyter_quantum.core import words
+from jupyter_quantum.core.facts import Decision, Facts
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.core.money import Cost
-from jupyter_quantum.core.tenancy import Principal, ProjectSpec, Role
+from jupyter_quantum.core.tenancy import Principal, ProjectSpec
 from jupyter_quantum.exceptions import (
     Conflict,
     InputError,
@@ -29,9 +29,11 @@ from jupyter_quantum.exceptions import (
     Unavailable,
 )
 from jupyter_quantum.pipeline import sentences
+from jupyter_quantum.pipeline.asking import ask_about, keep_decision
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
+from jupyter_quantum.pipeline.envelopes import Enveloping
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.registry import Device
@@ -41,16 +43,14 @@ from jupyter_quantum.pipeline.runs import (
     Verdict,
     ahead,
     check_promise,
-    check_success,
-    envelope,
     policy_error,
     refusal,
 )
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling, Start
 from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, single
-from jupyter_quantum.pipeline.views import error_body, job_view
+from jupyter_quantum.pipeline.views import decision_view, error_body, job_view
 from jupyter_quantum.store import Tx, View
-from jupyter_quantum.store.rows import ApprovalRow, JobRow
+from jupyter_quantum.store.rows import JobRow
 from jupyter_quantum.store.view import mismatch
 from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.jobs import JobRequest, JobView, ReportRow
@@ -72,6 +72,7 @@ class Submitting:
         validating: Validating,
         scheduling: Scheduling,
         reports: Reports,
+        enveloping: Enveloping,
         live: Live,
     ) -> None:
         self._context = context
@@ -79,6 +80,7 @@ class Submitting:
         self._validating = validating
         self._scheduling = scheduling
         self._reports = reports
+        self._enveloping = enveloping
         self._live = live
         self._coming: dict[tuple[str, str], tuple[str | None, asyncio.Task[JobRow]]] = {}
         """By owner and Idempotency-Key: digest of the body, and the way through the door of what is not stored yet."""
@@ -245,7 +247,7 @@ class Submitting:
             try:
                 ticket, report = await self._validating.found(ticket)
                 prepared = single(report)
-                verdict = self._judge(run, prepared)
+                verdict = await self._enveloping.cover(run, self._judge(run, prepared))
             except QuantumError as error:
                 return await self._record(run, error, stored)
             return await self._commit(run, verdict, ticket, stored)
@@ -265,8 +267,8 @@ class Submitting:
                 hint="Raise max_price, or use fewer shots.",
                 details={"price_at_most": cost.at_most, "max_price": cap},
             )
-        decision = self._deciding.ask(run.asker, run.project, run.device, prepared, cost)
-        return Verdict(prepared, cost, decision)
+        facts = self._deciding.facts(run.asker, run.project, run.device, prepared, cost)
+        return Verdict(prepared, cost, self._context.policies.decide(facts), facts)
 
     async def _commit(self, run: Run, verdict: Verdict, ticket: Ticket, stored: bool) -> JobRow:
         """One transaction: the draft where it is not stored, validated, the hold, and as far as it can go now."""
@@ -274,7 +276,7 @@ class Submitting:
         columns = verdict.columns(run)
         others = self._deciding.budgets.alternatives(run.device, verdict.prepared) if verdict.cost.at_most else []
         start: Start | None = None
-        if verdict.decision.effect == "allow":
+        if verdict.goes_on:
             start = self._scheduling.reserve(ahead(run.row, columns))
 
         def write(tx: Tx) -> JobRow:
@@ -308,8 +310,9 @@ class Submitting:
         others: list[tuple[str, Cost]],
     ) -> JobRow:
         """The moves from the draft to where the job waits, starts or ends."""
-        decision, job = verdict.decision, run.row.id
+        decision, job, who = verdict.decision, run.row.id, run.row.principal
         if decision.effect == "refuse":
+            keep_decision(tx, who, verdict.facts, decision, job=job)
             return self._reject(tx, job, policy_error(decision), **columns)
         self._context.refer(tx, verdict.prepared.executable or b"", verdict.prepared.digest or "")
         tx.move(job, JobState.VALIDATED, actor=run.row.principal, **columns)
@@ -319,42 +322,19 @@ class Submitting:
         except QuotaExceeded as error:
             return self._reject(tx, job, self._deciding.budgets.say_quota(error, others))
         if decision.effect == "needs_approval":
-            return self._ask_person(tx, run, verdict)
-        queued = tx.move(job, JobState.QUEUED, actor=run.row.principal)
+            covered = verdict.covered
+            if covered is None or not tx.use_envelope(covered.envelope, job, verdict.cost.at_most):
+                keep_decision(tx, who, verdict.facts, decision, job=job)
+                return ask_about(tx, run, verdict, self._context.settings.approval_expiry_s)
+            return self._queue(tx, run, covered.facts, covered.decision, start, envelope=covered.envelope)
+        return self._queue(tx, run, verdict.facts, decision, start)
+
+    def _queue(self, tx: Tx, run: Run, facts: Facts, decision: Decision, start: Start | None, **event: str) -> JobRow:
+        """Into the queue, or straight to the device."""
+        keep_decision(tx, run.row.principal, facts, decision, job=run.row.id)
+        text = decision_view(decision).model_dump_json()
+        queued = tx.move(run.row.id, JobState.QUEUED, actor=run.row.principal, event=event, decision=text)
         return queued if start is None else self._scheduling.write(tx, start)
-
-    async def decide_again(self, run: Run, prepared: Prepared) -> JobRow:
-        """Queue a job that was validated anew, with the hold that it has.
-
-        Raises Conflict ``promise.changed`` where it breaks the price or the success that was agreed to; policy's
-        refusal; Conflict ``job.move`` where it was cancelled meanwhile.
-        """
-        row = run.row
-        cost = self._deciding.budgets.cost(run.device, prepared)
-        if cost.at_most > row.on_hold:
-            raise Conflict(
-                f"{run.device.name} may cost {words.price(cost.at_most)} credits now; "
-                f"{words.price(row.on_hold)} are on hold. Validate again to go on.",
-                code="promise.changed",
-            )
-        promised = Prepared.model_validate_json(row.prepared or "{}").success
-        check_success(run.device.name, promised, prepared.success)
-        approval = None
-        if row.approval is not None:
-            approval = await self._context.store.read(lambda view: view.approval(row.approval or ""))
-        approved = [approval.role] if approval is not None and approval.state == "approved" else []
-        decision = self._deciding.ask(run.asker, run.project, run.device, prepared, cost, approvals=approved)
-        if decision.effect != "allow":
-            raise policy_error(decision)
-        executable = prepared.executable or b""
-        await self._context.keep(executable)
-        columns = Verdict(prepared, cost, decision).columns(run)
-
-        def write(tx: Tx) -> JobRow:
-            self._context.refer(tx, executable, prepared.digest or "")
-            return tx.move(row.id, JobState.QUEUED, actor=SERVICE, event={"code": "validated.again"}, **columns)
-
-        return await self._context.store.write(write)
 
     def _goes_on(self, run: Run, verdict: Verdict, row: JobRow, start: Start | None, ticket: Ticket) -> None:
         """After the commit: hand the run to the worker that prepared it, or let the queue have it."""
@@ -373,27 +353,6 @@ class Submitting:
         else:
             self._scheduling.unreserve(row.id)
             self._scheduling.kick(row.device)
-
-    def _ask_person(self, tx: Tx, run: Run, verdict: Verdict) -> JobRow:
-        role = verdict.decision.role or Role.LEAD.value
-        approval = ApprovalRow(
-            id=new_id("apr"),
-            job=run.row.id,
-            project=run.row.project,
-            role=role,
-            principal=run.row.principal,
-            asked_by=run.row.owner,
-            words=verdict.decision.words,
-            created=tx.now,
-            expires=tx.now + timedelta(seconds=self._context.settings.approval_expiry_s),
-            reason=run.row.reason,
-            envelope=json.dumps(envelope(run, verdict)),
-        )
-        tx.add_approval(approval, actor=run.row.principal)
-        event = {"approval": approval.id, "role": role}
-        return tx.move(
-            run.row.id, JobState.AWAITING_APPROVAL, actor=run.row.principal, event=event, approval=approval.id
-        )
 
     # Refusals
 

@@ -108,6 +108,7 @@ def job_view(row: JobRow, result: ResultView | None = None) -> JobView:
         attempts=row.attempts,
         decision=_model(DecisionView, row.decision),
         approval=row.approval,
+        envelope=row.envelope,
         wait=_model(Wait, row.wait),
         error=_data(row.error),
         created=row.created,

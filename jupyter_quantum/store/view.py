@@ -152,6 +152,7 @@ class View(
         projects: Collection[str] | None = None,
         principal: str | None = None,
         job: str | None = None,
+        roles: Collection[str] | None = None,
         expired_by: datetime | None = None,
         limit: int = 200,
     ) -> list[ApprovalRow]:
@@ -159,6 +160,8 @@ class View(
         query = where(APPROVALS.select, t.approvals.c, state=state, principal=principal, job=job)
         if projects is not None:
             query = query.where(t.approvals.c.project.in_(sorted(projects)))
+        if roles is not None:
+            query = query.where(t.approvals.c.role.in_(sorted(roles)))
         if expired_by is not None:
             query = query.where(t.approvals.c.expires < micros(expired_by))
         return self._all(APPROVALS, query.order_by(t.approvals.c.id).limit(limit))

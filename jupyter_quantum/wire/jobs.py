@@ -35,6 +35,7 @@ __all__ = [
     "ReportRow",
     "ReportView",
     "SourceView",
+    "Standing",
     "TargetView",
     "Wait",
 ]
@@ -243,6 +244,7 @@ class JobView(Answer):
     attempts: int = 0
     decision: DecisionView | None = None
     approval: str | None = None
+    envelope: str | None = Field(default=None, description="id of the envelope that it goes on in without asking")
     wait: Wait | None = None
     error: dict[str, Any] | None = Field(default=None, description="ErrorBody of a failed or rejected job")
     created: Time
@@ -327,11 +329,22 @@ class Approvals(Answer):
     approvals: list[ApprovalView]
 
 
+class Standing(Request):
+    """Later jobs of the same person with these circuits and options on this device need not ask, until then."""
+
+    until: Time
+    amount: Annotated[Credits | None, Field(gt=0, lt=2**63)] = Field(
+        default=None, description="the most that they may cost together"
+    )
+    free_parameters: bool = Field(default=False, description="the values of parameters may be others")
+
+
 class ApprovalDecision(Request):
     """A person's answer; a rejection needs a note."""
 
     verdict: Literal["approve", "reject"]
     note: Annotated[str | None, Field(max_length=1000)] = None
+    standing: Standing | None = None
 
 
 class DeviceAction(Request):
