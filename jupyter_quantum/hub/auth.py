@@ -133,12 +133,16 @@ class Gate:
         self._tokens: _Memory[Principal] = _Memory()
         self._created: _Memory[str] = _Memory()
 
+    def knows(self, token: str, interactive: bool) -> bool:
+        """Whether the hub has known this token, at any time that is remembered."""
+        return self._tokens.get(_key(token, interactive), float("inf")) is not None
+
     async def identify(self, token: str, *, interactive: bool, max_age: float) -> Identified | None:
         """Whose ``token`` is; None where the hub does not know it (any more).
 
         ``max_age`` is how old, in seconds, the hub's answer may be; 0 asks anew.
         """
-        key = f"{interactive}:{hashlib.sha256(token.encode('utf8', 'replace')).hexdigest()}"
+        key = _key(token, interactive)
         known = self._tokens.get(key, min(max_age, self._longest))
         if known is not None:
             return Identified(known[1], known[0])
@@ -183,6 +187,10 @@ class Gate:
             )
         self._created.put(key, str(user["created"]), time.monotonic())
         return str(user["created"])
+
+
+def _key(token: str, interactive: bool) -> str:
+    return f"{interactive}:{hashlib.sha256(token.encode('utf8', 'replace')).hexdigest()}"
 
 
 class HubDirectory:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_quantum.exceptions import Unavailable
-from jupyter_quantum.hub.api.limits import Bucket
 from jupyter_quantum.hub.auth import Gate
 from jupyter_quantum.hub.metrics import Metrics
 
@@ -23,7 +22,6 @@ class Context:
 
     gate: Gate
     metrics: Metrics
-    bucket: Bucket
     prefix: str
     """Path of the service with both slashes: ``/services/quantum/``."""
     hub_base: str
@@ -34,6 +32,8 @@ class Context:
     """Each part of the service: ``ready``, or why it is not."""
     metrics_token: str
     """With which Prometheus reads the metrics; nothing else can be done with it."""
+    trusted_proxies: frozenset[str] = frozenset({"127.0.0.1", "::1"})
+    """From whom ``X-Forwarded-For`` is believed."""
     started: Pipeline | None = None
     """The pipeline, once it has started."""
 

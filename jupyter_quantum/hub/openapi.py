@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from jupyter_quantum.hub.api.route import JSON, Query, Route
+from jupyter_quantum.hub.api.route import JSON, KEY, Query, Route
 from jupyter_quantum.hub.api.routes import ROUTES
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.jobs import EventView
@@ -29,7 +29,7 @@ _WORDS: Final = {
     401: "Not signed in",
     403: "Not allowed: scope, policy or quota",
     404: "Absent, or not yours",
-    409: "Not in a state that allows this",
+    409: "Not in a state that allows this, or an Idempotency-Key that came before",
     410: "Ended without a result",
     413: "Too large",
     422: "The request cannot be used; details.fields names what is wrong",
@@ -57,13 +57,15 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"\{(\w+)\}", route.path)
     ]
-    return [*path, *(one(q, "query") for q in route.query), *(one(h, "header") for h in route.headers)]
+    headers = (*route.headers, *((KEY,) if route.keyed or route.own_key else ()))
+    return [*path, *(one(q, "query") for q in route.query), *(one(h, "header") for h in headers)]
 
 
 def _statuses(route: Route) -> list[int]:
     with_body = (413, 422) if route.body else ()
     with_query = (422,) if route.query else ()
-    return sorted({*_ALWAYS, *route.errors, *with_body, *with_query})
+    with_key = (409,) if route.keyed or route.own_key else ()
+    return sorted({*_ALWAYS, *route.errors, *with_body, *with_query, *with_key})
 
 
 def _content(route: Route, refs: dict[tuple[Any, str], dict[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from tornado.httpserver import HTTPServer
 
 from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.hub import settings
-from jupyter_quantum.hub.api.limits import Bucket
 from jupyter_quantum.hub.auth import Gate, HubApi, HubDirectory
 from jupyter_quantum.hub.context import Context
 from jupyter_quantum.hub.events import Events
@@ -40,6 +39,7 @@ log = logging.getLogger("jupyter_quantum.hub")
 _AGAIN_S: Final = 10.0
 _CLOSE_S: Final = 2.0
 _STORE_S: Final = 2.0
+_HEADERS: Final = 32 * 1024
 
 
 def _oauth(service: ServiceTraits) -> Any:
@@ -80,12 +80,12 @@ class Running:
         self._context = Context(
             gate=Gate(self._hub, mfa_group=service.mfa_group, longest=service.membership_age),
             metrics=self._metrics,
-            bucket=Bucket(service.rate, service.burst),
             prefix=oauth.base_url,
             hub_base=urlsplit(oauth.hub_prefix).path.removesuffix("hub/"),
             oauth=oauth,
             ready=self._parts,
             metrics_token=token(self._data / "metrics.token"),
+            trusted_proxies=frozenset(service.trusted_proxies),
         )
 
     async def serve(self) -> None:
@@ -150,7 +150,7 @@ class Running:
         where = self._where()
         app = web_application(self._context, self._streams, secret(self._data / "cookie.key"))
         # Larger bodies are refused by the routes, in words; this is only the last resort.
-        server = HTTPServer(app, max_body_size=1 << 30, idle_connection_timeout=600)
+        server = HTTPServer(app, max_body_size=1 << 30, max_header_size=_HEADERS, idle_connection_timeout=600)
         try:
             server.listen(where.port or 80, where.hostname or "127.0.0.1")
         except OSError as error:

@@ -15,6 +15,7 @@ from jupyter_quantum.core.tenancy import ProjectSpec, Role
 from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.hub.traits import ServiceTraits
 from jupyter_quantum.pipeline.declared import project_spec
+from jupyter_quantum.pipeline.limits import KINDS, Rate
 from jupyter_quantum.pipeline.settings import Limits, Settings
 from jupyter_quantum.resources import resource
 from jupyter_quantum.wire.tenancy import Project
@@ -80,6 +81,26 @@ def _limits(given: Mapping[str, int]) -> Limits:
     return replace(Limits(), **given)
 
 
+def _rates(service: ServiceTraits) -> dict[str, Rate]:
+    _known("rates", service.rates, KINDS)
+    usual = {kind: {"rate": service.rate, "burst": service.burst} for kind in ("read", "submit")}
+    found: dict[str, Rate] = {}
+    for kind, given in {**usual, **service.rates}.items():
+        _known(f"rates[{kind!r}]", given, ("rate", "burst"))
+        one = Rate(float(given.get("rate", KINDS[kind].rate)), int(given.get("burst", KINDS[kind].burst)))
+        if one.rate <= 0 or one.burst < 1:
+            raise InputError(f"rates[{kind!r}] lets nothing pass.", code="config", hint="Give rate > 0 and burst ≥ 1.")
+        found[kind] = one
+    return found
+
+
+def _tiers(given: Mapping[str, float]) -> dict[str, float]:
+    found = {"sandbox": 1.0, "pilot": 2.0, "production": 4.0, **given}
+    if any(factor <= 0 for factor in found.values()):
+        raise InputError("tier_rates takes factors above 0.", code="config")
+    return found
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -106,5 +127,7 @@ def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settin
         storage_region=service.storage_region,
         insecure_issuers=service.insecure_issuers,
         admin_services=frozenset(service.admin_services),
+        rates=_rates(service),
+        tier_rates=_tiers(service.tier_rates),
         secret=secret,
     )

@@ -66,3 +66,16 @@ class ServiceTraits(HasTraits):
     threads = Integer(0, help="Threads of one simulation; as many as cores where 0.").tag(config=True)
     rate = Float(300.0, help="Requests a second that one user may send in the long run.").tag(config=True)
     burst = Float(600.0, help="Requests that one user may send at once.").tag(config=True)
+    rates = Dict(
+        help="Class of requests → rate (a second) and burst, for one user: read, submit (both as `rate` and `burst` "
+        "say), validate, decide, administer; by address: exchange (of tokens), stranger (nobody known), peer (what a "
+        "proxy forwards of strangers, together); of a project's members together: project.submit, project.validate."
+    ).tag(config=True)
+    tier_rates = Dict(help="Tier → how many times the usual its projects may send; 1, 2 and 4 by default.").tag(
+        config=True
+    )
+    trusted_proxies = List(
+        Unicode(),
+        default_value=["127.0.0.1", "::1"],
+        help="Addresses of the hub's proxy: X-Forwarded-For is believed from there only.",
+    ).tag(config=True)

@@ -11,6 +11,7 @@ from tornado.web import Application
 from jupyter_quantum.hub import pages
 from jupyter_quantum.hub.api.base import Absent
 from jupyter_quantum.hub.api.json import Api, by_path
+from jupyter_quantum.hub.api.limits import Bucket
 from jupyter_quantum.hub.api.route import pattern
 from jupyter_quantum.hub.api.routes import ROUTES
 from jupyter_quantum.hub.api.system import Live, Metrics, OpenApi, Ready
@@ -35,6 +36,7 @@ def web_application(context: Context, streams: set[Events], cookie_secret: bytes
         default_handler_class=Absent,
         context=context,
         streams=streams,
+        open_bucket=Bucket(50.0, 200.0),
         cookie_secret=cookie_secret,
         login_url=context.oauth.login_url,
         log_function=lambda _: None,

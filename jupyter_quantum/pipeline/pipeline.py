@@ -20,6 +20,7 @@ from jupyter_quantum.pipeline.board import Board
 from jupyter_quantum.pipeline.budgets import Budgets
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
+from jupyter_quantum.pipeline.door import Door
 from jupyter_quantum.pipeline.envelopes import BudgetKind, Enveloping
 from jupyter_quantum.pipeline.execute import Executing
 from jupyter_quantum.pipeline.live import Live
@@ -121,6 +122,8 @@ class Pipeline:
             DecidingAgain(context, self._deciding),
             self._live,
         )
+        self.door = Door(context)
+        """What every request passes: keys that act once, rate limits."""
         self._runners = Runners(context, self._scheduling, self._executing, self._reconciling, self._live)
 
     # Life
@@ -131,6 +134,7 @@ class Pipeline:
         start(self._live.run(), "number events")
         await self._live.leads.wait()
         await self.tenancy.refresh()
+        await self.door.start()
         await self._reconciling.restore()
         start(self._reconciling.stale(), "validate again")
         start(self._tick(), "tick")
@@ -157,6 +161,7 @@ class Pipeline:
         await self._runners.watch()
         await self._approving.expire()
         await self.requests.expire()
+        await self.door.turn()
         self._scheduling.kick_all()
         await self._runners.write_waits(self._queues.texts())
 
@@ -223,6 +228,7 @@ class Pipeline:
 
     async def report(self, who: Principal, request: ReportRequest) -> ReportView:
         """Validate circuits on several devices; runs nothing."""
+        await self.door.admit_to_project(who, request.project, "project.validate")
         return await self._reports.make(who, request)
 
     async def get_report(self, who: Principal, report_id: str) -> ReportView:
@@ -239,6 +245,7 @@ class Pipeline:
 
         Raises what refuses it; a refused job is recorded, and ``details["job"]`` is its id.
         """
+        await self.door.admit_to_project(who, request.project, "project.submit")
         view = await self._submitting.submit(who, request, key, wait_s)
         return self._with_wait(view)
 

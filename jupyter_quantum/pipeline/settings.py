@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.core.tenancy import OrganisationSpec, ProjectSpec
+from jupyter_quantum.pipeline.limits import Rate
 
 __all__ = ["Limits", "Settings"]
 
@@ -88,6 +89,12 @@ class Settings:
     """Whether OIDC issuers on loopback may speak plain HTTP (tests, demos)."""
     admin_services: frozenset[str] = frozenset()
     """Services of the hub that may administrate, such as the CI that applies tenants."""
+    rates: Mapping[str, Rate] = field(default_factory=dict)
+    """By class of request, where they differ from ``limits.KINDS``."""
+    tier_rates: Mapping[str, float] = field(
+        default_factory=lambda: MappingProxyType({"sandbox": 1.0, "pilot": 2.0, "production": 4.0})
+    )
+    """How many times the usual a project of this tier may send."""
     secret: bytes = b""
     """Key of the affinity values, which group a user's tasks without naming the user."""
 

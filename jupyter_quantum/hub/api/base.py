@@ -17,6 +17,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from jupyter_quantum.core.tenancy import Principal, Scope
 from jupyter_quantum.exceptions import InputError, NotFound, QuantumError, Refused, ScopeMissing, Unauthenticated
+from jupyter_quantum.hub.api.peer import address_of
 from jupyter_quantum.hub.auth import ADMINISTER, READ, Identified
 from jupyter_quantum.hub.context import Context
 from jupyter_quantum.wire.base import ErrorBody
@@ -133,19 +134,28 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
         self._token_authenticated = not interactive
         return self.identified.who
 
-    async def authenticate(self, scope: Scope, *, max_age: float = READ, cookie_only: bool = False) -> Principal:
-        """The caller, allowed to use this service and holding ``scope``.
+    @property
+    def address(self) -> str:
+        """Where the request comes from, as the hub's proxy says where it came through it."""
+        return address_of(self.request, self.context.trusted_proxies)
+
+    async def authenticate(
+        self, scope: Scope, *, max_age: float = READ, cookie_only: bool = False, limit: str = "read"
+    ) -> Principal:
+        """The caller, allowed to use this service and holding ``scope``; ``limit`` is the class of the rate limit.
 
         Raises :class:`Unauthenticated`, :class:`ScopeMissing`, :class:`Refused` (``auth.interactive``, ``auth.xsrf``)
         or :class:`TooBusy`.
         """
+        await self._admit_stranger()
         who = await self.identify(max_age)
         if who is None:
+            await self._count_stranger()
             raise Unauthenticated(
                 "You are not signed in, or your token is not valid any more.",
                 hint="Send the header 'Authorization: token <token>' with a token of the hub.",
             )
-        self.context.bucket.take(who.id)
+        await self.context.pipeline.door.limits.take(limit, who.id)
         self._check_scopes(who, scope)
         if cookie_only and not who.interactive:
             raise Refused(
@@ -156,6 +166,22 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
         if who.interactive and not self._is_visit():
             self._check_xsrf()
         return who
+
+    async def _admit_stranger(self) -> None:
+        """Where too many unknown tokens came from, further unknown ones are not looked up; known ones pass."""
+        pipeline, credentials = self.context.started, self._credentials()
+        if pipeline is None or (credentials is not None and self.context.gate.knows(*credentials)):
+            return
+        if pipeline.door.limits.refuses("stranger", self.address):
+            await pipeline.door.limits.take("stranger", self.address)
+
+    async def _count_stranger(self) -> None:
+        if self.context.started is None:
+            return
+        limits = self.context.started.door.limits
+        if self.address != self.request.remote_ip:  # what a proxy says is bounded by the proxy itself
+            await limits.take("peer", str(self.request.remote_ip))
+        await limits.take("stranger", self.address)
 
     def _check_scopes(self, who: Principal, scope: Scope) -> None:
         needed = self.context.oauth.access_scopes
@@ -240,7 +266,8 @@ class Page(Handler):
         if safe and await self.identify() is None:
             self.redirect(self.get_login_url())
             return
-        await self.authenticate(self.scope, max_age=READ if safe else ADMINISTER, cookie_only=not safe)
+        age, limit = (READ, "read") if safe else (ADMINISTER, "decide")
+        await self.authenticate(self.scope, max_age=age, cookie_only=not safe, limit=limit)
 
 
 class Absent(Handler):

@@ -31,11 +31,6 @@ _JOB = "api/v1/jobs/{id}"
 _WAIT = Query(
     "wait", {"type": "number", "minimum": 0, "maximum": 30}, "Seconds to wait for a final state before answering."
 )
-_KEY = Query(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 200},
-    "The same key with the same body gets the first answer; with another body 409 idempotency.mismatch.",
-)
 _LIST = (
     Query("state", {"type": "string"}, "Only jobs in these states, comma-separated."),
     Query("active", {"type": "string", "enum": ["0", "1"]}, "1: only jobs that are not final."),
@@ -62,14 +57,7 @@ async def submit(api: Api) -> JobView:
     wait_s = api.number("wait", 0.0, _LONGEST_WAIT_S)
     if api.pipeline.priced(request.device):
         await api.reauthenticate()
-    return await api.pipeline.submit(api.who, request, key=_idempotency_key(api), wait_s=wait_s)
-
-
-def _idempotency_key(api: Api) -> str | None:
-    key = api.request.headers.get("Idempotency-Key")
-    if key is not None and not 0 < len(key) <= 200:
-        raise InputError("The header Idempotency-Key takes 1 to 200 characters.", code="request.malformed")
-    return key
+    return await api.pipeline.submit(api.who, request, key=api.key(), wait_s=wait_s)
 
 
 async def jobs(api: Api) -> Jobs:
@@ -136,6 +124,7 @@ ROUTES: Final = (
         report,
         body=ReportRequest,
         status=201,
+        limit="validate",
     ),
     Route("GET", "api/v1/reports/{id}", R, "A report", ReportView, get_report, errors=(404,)),
     Route(
@@ -148,7 +137,7 @@ ROUTES: Final = (
         body=JobRequest,
         status=201,
         query=(_WAIT,),
-        headers=(_KEY,),
+        own_key=True,
         errors=(409,),
     ),
     Route("GET", "api/v1/jobs", R, "Jobs, newest first", Jobs, jobs, query=_LIST),

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 from tornado.web import HTTPError, stream_request_body
 
 from jupyter_quantum.exceptions import InputError, QuantumError, Unauthenticated
-from jupyter_quantum.hub.api.base import Handler
+from jupyter_quantum.hub.api.base import Handler, body_of, error_for
 from jupyter_quantum.hub.api.route import File, Route
+from jupyter_quantum.pipeline.once import Outcome, request_digest
 
 if TYPE_CHECKING:
     from jupyter_quantum.pipeline import Pipeline
@@ -25,6 +26,8 @@ log = logging.getLogger("jupyter_quantum.hub")
 Body = TypeVar("Body", bound=BaseModel)
 
 _CHUNK: Final = 1024 * 1024
+_QUERY: Final = 4096
+_PARAMETERS: Final = 32
 _UNSAFE: Final = re.compile(r"[^\w.-]")
 
 
@@ -74,11 +77,22 @@ class Api(Handler):
             raise HTTPError(405)
         self.route = route
         self.label = route.path
-        if route.scope is not None:
-            await self.authenticate(route.scope, max_age=route.max_age, cookie_only=route.cookie_only)
+        self._check_query()
+        if route.scope is None:
+            await self.context.pipeline.door.limits.take(route.rate_limit, self.address)
+        else:
+            await self.authenticate(
+                route.scope, max_age=route.max_age, cookie_only=route.cookie_only, limit=route.rate_limit
+            )
         self._check_size(self._announced() or 0)
         if self.request.connection is not None:  # a chunked body says its length by ending
             self.request.connection.set_max_body_size(route.body_limit + _CHUNK)  # type: ignore[attr-defined]
+
+    def _check_query(self) -> None:
+        if len(self.request.query) > _QUERY or len(self.request.query_arguments) > _PARAMETERS:
+            raise TooLarge(
+                f"The query has more than {_QUERY} characters or {_PARAMETERS} parameters.", details={"limit": _QUERY}
+            )
 
     def _announced(self) -> int | None:
         """Bytes that the request says it carries; None where it does not say so."""
@@ -138,17 +152,68 @@ class Api(Handler):
             raise InputError(f"The query parameter {name!r} must be a number.", code="request.malformed")
         return min(max(value, low), high)
 
+    def key(self) -> str | None:
+        """The request's idempotency key."""
+        key = self.request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= 200:
+            raise InputError("The header Idempotency-Key takes 1 to 200 characters.", code="request.malformed")
+        return key
+
     async def _serve(self, **path: str) -> None:
         self._check_size(self._received)
+        key = self.key() if self.route.keyed else None
+        if key is not None:
+            await self._serve_once(key, path)
+            return
+        answer = await self._call(path)
+        if isinstance(answer, File):
+            await self._send_file(answer)
+        elif answer is not None:
+            self._send(answer.model_dump_json())
+
+    async def _call(self, path: Mapping[str, str]) -> BaseModel | File | None:
         assert self.route.call is not None
         answer = await self.route.call(self, **path)
         if self.get_status() == 200:
             self.set_status(self.route.status)
-        if isinstance(answer, File):
-            await self._send_file(answer)
-        elif answer is not None:
-            self.set_header("Content-Type", "application/json; charset=UTF-8")
-            self.finish(answer.model_dump_json())
+        return answer
+
+    async def _serve_once(self, key: str, path: Mapping[str, str]) -> None:
+        """Serve the route, or give the answer again that the first request with this key got."""
+        failure: Exception | None = None
+        file: File | None = None
+
+        async def act() -> Outcome:
+            nonlocal failure, file
+            try:
+                answer = await self._call(path)
+            except Exception as error:
+                failure = error
+                status, said = error_for(error)
+                return Outcome(status, body_of(said).model_dump_json().encode())
+            if isinstance(answer, File):
+                file = answer
+                return Outcome(self.get_status(), None)
+            return Outcome(self.get_status(), b"" if answer is None else answer.model_dump_json().encode())
+
+        route, address = self.route, self.request.uri or ""
+        request = request_digest(route.method, address, bytes(self._body))
+        once = self.pipeline.door.once
+        outcome = await once.run(self.who.id, key, request, act, repeatable=route.repeats, secret=route.secret)
+        if failure is not None:
+            raise failure
+        if file is not None:
+            await self._send_file(file)
+            return
+        self.set_status(outcome.status)
+        if outcome.repeated:
+            self.set_header("Idempotency-Replayed", "true")
+        if outcome.body:
+            self._send(outcome.body)
+
+    def _send(self, body: str | bytes) -> None:
+        self.set_header("Content-Type", "application/json; charset=UTF-8")
+        self.finish(body)
 
     async def _send_file(self, file: File) -> None:
         """Send a file, piece by piece where it comes in pieces; one that breaks off has no end that looks like one."""

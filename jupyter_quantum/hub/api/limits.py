@@ -1,4 +1,4 @@
-"""Intake per principal: a token bucket in memory."""
+"""Intake of what is open to everybody, per address: a token bucket in memory, which needs no store."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ __all__ = ["Bucket"]
 
 
 class Bucket:
-    """Lets ``rate`` requests a second pass for each key, ``burst`` at once.
-
-    A loop of small jobs stays far below the default; a runaway script does not.
-    """
+    """Lets ``rate`` requests a second pass for each key, ``burst`` at once."""
 
     def __init__(
         self, rate: float, burst: float, *, clock: Callable[[], float] = time.monotonic, size: int = 10_000

@@ -13,7 +13,7 @@ from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.hub.auth import ADMINISTER, READ, SUBMIT
 from jupyter_quantum.wire.jobs import JobRequest, ReportRequest
 
-__all__ = ["CIRCUITS", "JSON", "SMALL", "File", "Query", "Route", "pattern"]
+__all__ = ["CIRCUITS", "JSON", "KEY", "SMALL", "File", "Query", "Route", "pattern"]
 
 SMALL: Final = 64 * 1024
 """Bytes that a body without circuits may have."""
@@ -31,6 +31,14 @@ class Query:
     name: str
     schema: dict[str, Any]
     words: str
+
+
+KEY: Final = Query(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 200},
+    "The same key with the same request gets the first answer; with another request 409 idempotency.mismatch.",
+)
+"""The header of every write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,36 @@ class Route:
     """Bytes that the body may have, where the usual limits do not fit."""
     secret: bool = False
     """The answer holds a secret that is shown once."""
+
+    limit: str | None = None
+    """Class of its rate limit, where it is not the usual one of its method and scope."""
+    own_key: bool = False
+    """The call keeps answers by ``Idempotency-Key`` itself, in the act's own transaction."""
+    repeatable: bool | None = None
+    """Doing it twice leaves things as doing it once; what PUT and DELETE do where nothing is said."""
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the door keeps its answers by ``Idempotency-Key``."""
+        return self.writes and self.scope is not None and not self.own_key
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it may run again where a crash has left it half way."""
+        return self.method in {"PUT", "DELETE"} if self.repeatable is None else self.repeatable
+
+    @property
+    def rate_limit(self) -> str:
+        """Class of its rate limit: ``limits.KINDS``."""
+        if self.limit is not None:
+            return self.limit
+        if self.scope is None:
+            return "exchange"
+        if self.scope is Scope.APPROVE:
+            return "decide" if self.writes else "read"
+        if self.scope in _HIGH:
+            return "administer"
+        return "submit" if self.writes else "read"
 
     @property
     def writes(self) -> bool:

@@ -9,6 +9,7 @@ import time
 from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.exceptions import Unauthenticated
 from jupyter_quantum.hub.api.base import Handler
+from jupyter_quantum.hub.api.limits import Bucket
 from jupyter_quantum.hub.openapi import document
 
 __all__ = ["Live", "Metrics", "OpenApi", "Ready"]
@@ -16,6 +17,11 @@ __all__ = ["Live", "Metrics", "OpenApi", "Ready"]
 
 class _Open(Handler):
     scope = None
+
+    async def prepare(self) -> None:
+        """Everybody may ask, but not without end; counted in memory, since it must answer without the store."""
+        bucket: Bucket = self.settings["open_bucket"]
+        bucket.take(self.address)
 
     def reply(self, body: dict[str, object], status: int = 200) -> None:
         """Answer with JSON."""

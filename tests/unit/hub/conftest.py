@@ -8,7 +8,6 @@ import pytest
 from jupyterhub.services.auth import HubOAuth
 from tornado.web import Application
 
-from jupyter_quantum.hub.api.limits import Bucket
 from jupyter_quantum.hub.auth import Gate, HubApi, HubDirectory
 from jupyter_quantum.hub.context import Context
 from jupyter_quantum.hub.metrics import Metrics
@@ -33,7 +32,6 @@ async def service() -> AsyncIterator[Service]:
     context = Context(
         gate=Gate(api),
         metrics=Metrics(),
-        bucket=Bucket(1000, 1000),
         prefix=PREFIX,
         hub_base="/",
         oauth=oauth,

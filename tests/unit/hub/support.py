@@ -20,6 +20,7 @@ from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import NotFound
 from jupyter_quantum.hub.auth import HubApi
 from jupyter_quantum.hub.context import Context
+from jupyter_quantum.pipeline.limits import KINDS, Rate, RateLimits
 from jupyter_quantum.wire.base import CircuitBundle, digest_of
 from jupyter_quantum.wire.jobs import CalibrationRef, Devices, EventView, Jobs, JobView, Me
 
@@ -68,6 +69,32 @@ class Part:
         return await self.pipeline.call(self.name, who, *args)
 
 
+class MemoryDraw:
+    """Buckets of the rate limits in memory."""
+
+    def __init__(self) -> None:
+        self.left: dict[str, float] = {}
+
+    async def __call__(self, name: str, rate: float, burst: int, wanted: int) -> tuple[int, float]:
+        left = self.left.get(name, float(burst))
+        drawn = min(wanted, int(left))
+        self.left[name] = left - drawn
+        return drawn, 0.0 if drawn else 1 / rate
+
+
+class MemoryDoor:
+    """Rate limits from memory; a test that sends keys puts a :class:`~jupyter_quantum.pipeline.once.Once` here."""
+
+    def __init__(self) -> None:
+        self.rates: dict[str, Rate] = {}
+        self.limit(**{kind: Rate(1000.0, 1000) for kind in KINDS})
+        self.once: Any = None
+
+    def limit(self, **rates: Rate) -> None:
+        self.rates |= rates
+        self.limits = RateLimits(MemoryDraw(), self.rates, spread=lambda low, _: low)
+
+
 @dataclass
 class MemoryPipeline:
     """Remembers who called what; answers with one job."""
@@ -75,6 +102,7 @@ class MemoryPipeline:
     calls: list[tuple[str, Principal]] = field(default_factory=list)
     raises: BaseException | None = None
     live: asyncio.Queue[EventView] = field(default_factory=asyncio.Queue)
+    door: MemoryDoor = field(default_factory=MemoryDoor)
 
     def priced(self, device: str) -> bool:
         return device != "aer"

@@ -32,7 +32,7 @@ from jupyter_quantum.wire.jobs import (
     ReportView,
     Wait,
 )
-from tests.unit.hub.support import ALL, READ, Service, cookies, job_view, signed_in
+from tests.unit.hub.support import ALL, READ, MemoryDoor, Service, cookies, job_view, signed_in
 
 DIGEST = digest_of(b"")
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -65,6 +65,7 @@ class Pages:
     roles: tuple[str, ...] = ()
     name: str = "bell"
     done: list[Any] = field(default_factory=list)
+    door: MemoryDoor = field(default_factory=MemoryDoor)
 
     async def me(self, who: Principal) -> Me:
         projects = {"qcourse": self.role} if self.role else {}

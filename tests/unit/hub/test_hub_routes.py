@@ -12,6 +12,7 @@ from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.exceptions import JobFailed, QuotaExceeded
 from jupyter_quantum.hub.api.route import CIRCUITS, SMALL, Route
 from jupyter_quantum.hub.api.routes import ROUTES
+from jupyter_quantum.pipeline.limits import Rate
 from tests.unit.hub.support import ALL, JOB, PREFIX, READ, SUBMIT, Service, cookies, parts, signed_in
 
 EXAMPLES = {
@@ -203,7 +204,7 @@ async def test_a_target_is_sent_once_per_calibration(service: Service) -> None:
 
 async def test_too_many_requests_wait(service: Service) -> None:
     """Beyond the burst a principal gets 429 with Retry-After; another one is not held up."""
-    service.context.bucket._rate, service.context.bucket._burst = 0.5, 3
+    service.pipeline.door.limit(read=Rate(0.5, 3))
     ada, ben = service.hub.add("a", [READ]), service.hub.add("b", [READ], name="ben")
     codes = [(await service.fetch("api/v1/me", token=ada)).code for _ in range(4)]
     assert codes == [200, 200, 200, 429]
