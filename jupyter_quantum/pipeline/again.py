@@ -101,7 +101,7 @@ class DecidingAgain:
             columns = self._again(tx, run, verdict)
             return tx.move(run.row.id, JobState.QUEUED, actor=SERVICE, event={"code": "validated.again"}, **columns)
 
-        return await self._write(verdict, write)
+        return await self._write(run.row.project, verdict, write)
 
     async def _ask(self, run: Run, verdict: Verdict, bound: Agreed | None, broken: str | None) -> JobRow:
         """A fresh request: of a new round where what was approved does not hold, else beside what was approved."""
@@ -129,7 +129,7 @@ class DecidingAgain:
             event = {"approval": first, "roles": list(roles), "code": "approval.again"}
             return tx.move(row.id, JobState.AWAITING_APPROVAL, actor=SERVICE, event=event, **columns)
 
-        return await self._write(verdict, write)
+        return await self._write(run.row.project, verdict, write)
 
     def _all_roles(self, run: Run, verdict: Verdict) -> tuple[str, ...]:
         """Whoever policy asks for where nothing is approved."""
@@ -139,7 +139,7 @@ class DecidingAgain:
     def _again(self, tx: Tx, run: Run, verdict: Verdict) -> dict[str, Any]:
         """What both ways share: artefact, decision, hold. Returns the new columns."""
         row, project = run.row, run.project
-        self._context.refer(tx, verdict.prepared.executable or b"", verdict.prepared.digest or "")
+        self._context.refer(tx, row.project, verdict.prepared.executable or b"", verdict.prepared.digest or "")
         keep_decision(tx, row.principal, verdict.facts, verdict.decision, job=row.id)
         if verdict.cost.at_most > row.on_hold:
             accounts = self._deciding.budgets.accounts(row.principal, row.owner, project)
@@ -150,7 +150,7 @@ class DecidingAgain:
                 raise self._deciding.budgets.say_quota(error, others) from error
         return verdict.columns(run)
 
-    async def _write(self, verdict: Verdict, write: Any) -> JobRow:
-        await self._context.keep(verdict.prepared.executable or b"")
+    async def _write(self, tenant: str, verdict: Verdict, write: Any) -> JobRow:
+        await self._context.keep(tenant, verdict.prepared.executable or b"")
         row: JobRow = await self._context.store.write(write)
         return row

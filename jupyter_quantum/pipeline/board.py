@@ -51,6 +51,8 @@ class Ticket:
     timeout_s: float
     memory_mb: int
     job: str | None = None
+    tenant: str = ""
+    """The job's project: whose key seals the result."""
     attempt: int = 0
     id: str = field(default_factory=lambda: new_id("tsk"))
     fence: int = 0

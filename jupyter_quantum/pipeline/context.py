@@ -85,12 +85,14 @@ class Context:
         """Opaque value that is the same for all tasks of one user; the runner learns no name."""
         return hmac.digest(self.settings.secret or b"unset", principal_id.encode(), "sha256").hex()[:32]
 
-    async def keep(self, raw: bytes) -> None:
+    async def keep(self, tenant: str, raw: bytes) -> None:
         """Store a large artefact ahead of the transaction that refers to it; small ones go with the transaction."""
         if len(raw) >= INLINE:
-            await self.store.artefacts.put(raw)
+            await self.store.artefacts.put(tenant, raw)
+        else:
+            await self.store.ready(tenant)
 
     @staticmethod
-    def refer(tx: Tx, raw: bytes, digest: str) -> str:
+    def refer(tx: Tx, tenant: str, raw: bytes, digest: str) -> str:
         """Digest of an artefact, written with this transaction where it is small (see :meth:`keep`)."""
-        return digest if len(raw) >= INLINE else tx.put_blob(raw)
+        return digest if len(raw) >= INLINE else tx.put_blob(tenant, raw)

@@ -67,12 +67,13 @@ class Executing:
             await self._failed(ticket, report, wrong)
             return
         raw = result.model_dump_json().encode()
-        await self._context.keep(raw)
+        tenant = ticket.tenant
+        await self._context.keep(tenant, raw)
         actor = f"runner:{report.runner}"
 
         def write(tx: Tx) -> JobRow:
             row = self._confirm(tx, ticket, actor)
-            digest = self._context.refer(tx, raw, digest_of(raw))
+            digest = self._context.refer(tx, tenant, raw, digest_of(raw))
             amount = self._amount(row, report.usage_s)
             tx.settle(job, ticket.attempt, amount)
             tx.finish_attempt(tag, AttemptState.COMPLETED, fence=ticket.fence, usage=report.usage_s, charged=amount > 0)

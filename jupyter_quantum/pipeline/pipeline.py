@@ -42,6 +42,7 @@ from jupyter_quantum.pipeline.tenants import Tenants
 from jupyter_quantum.pipeline.validate import PUBS, Validating, bundle_of
 from jupyter_quantum.pipeline.views import error_of, job_view, provenance, summary
 from jupyter_quantum.store import Store, View
+from jupyter_quantum.store.crypt import SERVICE
 from jupyter_quantum.store.rows import JobRow
 from jupyter_quantum.wire.approvals import ApprovalsDecided, ApprovalsDecision
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
@@ -200,7 +201,7 @@ class Pipeline:
         device = self._device(who, name)
         target = device.words.target
         if not target and device.row.target is not None:  # not announced again since a restart
-            target = json.loads(await self._context.store.artefacts.get(device.row.target))
+            target = json.loads(await self._context.store.artefacts.get(SERVICE, device.row.target))
         return device.words.calibration, target
 
     async def act_on_device(self, who: Principal, name: str, act: DeviceAction) -> DeviceView:
@@ -294,20 +295,20 @@ class Pipeline:
             raise Conflict(f"{sentences.state_words(row)}; there is no result yet.", code="job.unfinished")
         if row.result is None:
             raise _ended(row)
-        return await self._context.store.artefacts.get(row.result)
+        return await self._context.store.artefacts.get(row.project, row.result)
 
     async def executable(self, who: Principal, job_id: str) -> bytes:
         """The transpiled circuits, QPY."""
         row = await self._row(who, job_id)
         if row.executable is None or row.state is JobState.REJECTED:
             raise Conflict("This job has no executable.", code="job.unprepared")
-        return await self._context.store.artefacts.get(row.executable)
+        return await self._context.store.artefacts.get(row.project, row.executable)
 
     async def source(self, who: Principal, job_id: str) -> tuple[CircuitBundle, list[Pub]]:
         """The circuits and PUBs as they were sent. Raises Conflict ``job.source`` where they were not kept."""
         row = await self._row(who, job_id)
         try:
-            raw = await self._context.store.artefacts.get(row.source)
+            raw = await self._context.store.artefacts.get(row.project, row.source)
         except NotFound:
             raise Conflict("The circuits of this job were not kept.", code="job.source") from None
         return bundle_of(row.source_format, raw), PUBS.validate_json(row.pubs)

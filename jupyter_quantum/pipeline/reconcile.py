@@ -167,7 +167,7 @@ class Reconciling:
             raise Refused(f"{row.device} is no longer there.", code="device.gone", hint="Choose another device.")
         mfa = await self._context.store.read(lambda view: signed_in_with_mfa(view, row))
         asker: Asker = await self._deciding.asker_now(row, mfa=mfa)
-        source = await self._context.store.artefacts.get(row.source)
+        source = await self._context.store.artefacts.get(row.project, row.source)
         promised = None
         if row.report is not None:
             report = row.report

@@ -71,7 +71,7 @@ class Reports:
         row = await self._stored(who, request.report or "")
         if row.principal != who.id or row.project != project.name:
             raise absent("report")
-        source = await self._context.store.artefacts.get(row.source)
+        source = await self._context.store.artefacts.get(row.project, row.source)
         parcel = parcel_of(row, source)
         _check_same(request, parcel)
         return parcel, promise(row, request.device)
@@ -217,7 +217,7 @@ class Reports:
         )
 
     async def _keep(self, who: Principal, request: ReportRequest, parcel: Parcel, view: ReportView) -> None:
-        await self._context.keep(parcel.circuits.data)
+        await self._context.keep(view.project, parcel.circuits.data)
         row = StoredReport(
             id=view.id,
             principal=who.id,
@@ -237,7 +237,7 @@ class Reports:
         )
 
         def write(tx: Tx) -> None:
-            self._context.refer(tx, parcel.circuits.data, parcel.source)
+            self._context.refer(tx, view.project, parcel.circuits.data, parcel.source)
             tx.add_report(row, actor=who.id)
 
         await self._context.store.write(write)

@@ -18,6 +18,7 @@ from jupyter_quantum.pipeline.reconcile import Reconciling
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
 from jupyter_quantum.store import Tx
+from jupyter_quantum.store.crypt import SERVICE as NOBODY
 from jupyter_quantum.store.rows import DeviceRow, DeviceState
 from jupyter_quantum.wire.jobs import DeviceAction
 from jupyter_quantum.wire.runner import (
@@ -66,7 +67,7 @@ class Runners:
         self._context.board.announce(words, [device.name for device in admitted])
         targets = {device.name: json.dumps(device.target, sort_keys=True).encode() for device in words.devices}
         for raw in targets.values():
-            await self._context.keep(raw)
+            await self._context.keep(NOBODY, raw)
         now = self._context.clock()
 
         def write(tx: Tx) -> list[DeviceRow]:
@@ -81,7 +82,7 @@ class Runners:
         return Welcome(protocol=PROTOCOL, lease_s=self._context.settings.lease_s, admitted=[d.name for d in admitted])
 
     def _put(self, tx: Tx, runner: str, device: DeviceAnnouncement, target: bytes, now: datetime) -> DeviceRow:
-        digest = tx.put_blob(target)
+        digest = tx.put_blob(NOBODY, target)
         text = device.model_copy(update={"target": {}}).model_dump_json()
         row = DeviceRow(device.name, text, runner, now, self._context.registry.admits(device), target=digest)
         return tx.put_device(row, actor=f"runner:{runner}")

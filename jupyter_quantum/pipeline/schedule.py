@@ -161,7 +161,8 @@ class Scheduling:
             calibration=prepared.calibration.digest if prepared.calibration else "",
         )
         seconds = settings.seconds_at_most(row.device)
-        ticket = Ticket(do, self._context.affinity(row.principal), seconds, settings.memory_mb, row.id, start.number)
+        ticket = Ticket(do, self._context.affinity(row.principal), seconds, settings.memory_mb, row.id, row.project)
+        ticket.attempt = start.number
         ticket.runner, ticket.fence = start.runner, start.fence
         return ticket
 
@@ -217,7 +218,7 @@ class Scheduling:
             return
         start = self._start(row, runner)
         try:
-            executable = await self._context.store.artefacts.get(row.executable or "")
+            executable = await self._context.store.artefacts.get(row.project, row.executable or "")
         except QuantumError as damaged:  # gone, or not what its digest says: it would block the queue for ever
             await self._take_back(row, damaged)
             return

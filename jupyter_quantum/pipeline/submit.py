@@ -199,7 +199,7 @@ class Submitting:
             self._context.intake.leave(run.row)
 
     async def _enter(self, run: Run) -> JobRow:
-        await self._context.keep(run.parcel.circuits.data)
+        await self._context.keep(run.row.project, run.parcel.circuits.data)
         ticket = self._validating.offer(run.parcel, run.device, run.row.principal, run.row.id)
         return await self.drive(run, ticket, stored=False)
 
@@ -232,7 +232,7 @@ class Submitting:
             if first is not None:
                 return first
         if keep:
-            self._context.refer(tx, run.parcel.circuits.data, row.source)
+            self._context.refer(tx, row.project, run.parcel.circuits.data, row.source)
         tx.add_job(row, actor=row.principal)
         return row.id
 
@@ -272,7 +272,7 @@ class Submitting:
 
     async def _commit(self, run: Run, verdict: Verdict, ticket: Ticket, stored: bool) -> JobRow:
         """One transaction: the draft where it is not stored, validated, the hold, and as far as it can go now."""
-        await self._context.keep(verdict.prepared.executable or b"")
+        await self._context.keep(run.row.project, verdict.prepared.executable or b"")
         columns = verdict.columns(run)
         others = self._deciding.budgets.alternatives(run.device, verdict.prepared) if verdict.cost.at_most else []
         start: Start | None = None
@@ -314,7 +314,7 @@ class Submitting:
         if decision.effect == "refuse":
             keep_decision(tx, who, verdict.facts, decision, job=job)
             return self._reject(tx, job, policy_error(decision), **columns)
-        self._context.refer(tx, verdict.prepared.executable or b"", verdict.prepared.digest or "")
+        self._context.refer(tx, run.row.project, verdict.prepared.executable or b"", verdict.prepared.digest or "")
         tx.move(job, JobState.VALIDATED, actor=run.row.principal, **columns)
         accounts = self._deciding.budgets.accounts(run.row.principal, run.row.owner, run.project)
         try:

@@ -14,10 +14,12 @@ from jupyter_quantum.store import claims
 from jupyter_quantum.store.artefacts import INLINE, Files
 from jupyter_quantum.store.crypt import FileMaster, Keyring, MasterKey
 from jupyter_quantum.store.names import Names
+from jupyter_quantum.store.reads.artefacts import TABLE
 from jupyter_quantum.store.safe import Safe
 from jupyter_quantum.store.tx import Tx
 from jupyter_quantum.store.view import View
 from jupyter_quantum.store.writer import Writer
+from jupyter_quantum.wire.base import digest_of
 
 __all__ = ["Artefacts", "Store"]
 
@@ -44,9 +46,9 @@ class Store:
         self, url: str, *, artefacts: str, master: MasterKey | None = None, algorithm: str = "A256GCM"
     ) -> None:
         self._url = make_url(url)
-        self._files = Files(artefacts)
-        self.keyring = Keyring(master or FileMaster(self._files.beside("master-keys.json")), algorithm=algorithm)
-        self._safe = Safe(self._files, self.keyring)
+        files = Files(artefacts)
+        self.keyring = Keyring(master or FileMaster(files.beside("master-keys.json")), algorithm=algorithm)
+        self._safe = Safe(files, self.keyring)
         self.names = Names()
         self.engine = self._engine(writes=True)
         self._reading = self._engine(writes=False)
@@ -54,7 +56,7 @@ class Store:
         self._writer: Writer | None = None
         self._current: dict[str, str] = {}
         """Tenant → id of the key that sealed when it was last looked up; a hint for :meth:`ready`, no more."""
-        self.artefacts = Artefacts(self, self._files, self._threads)
+        self.artefacts = Artefacts(self, self._safe, self._threads)
 
     @property
     def path(self) -> Path:
@@ -78,12 +80,13 @@ class Store:
         """
         claim = claims.current()
         if claim is None:
-            return await self._submit(work)
-        answer = await self._submit(claim.marking(work))
+            return await self.apart(work)
+        answer = await self.apart(claim.marking(work))
         claim.acted = True
         return answer
 
-    async def _submit(self, work: Callable[[Tx], T]) -> T:
+    async def apart(self, work: Callable[[Tx], T]) -> T:
+        """Write what is no act of a request with an idempotency key, but comes before it: keys, artefacts."""
         if self._writer is None:
             self._writer = Writer(self.engine, self._safe, self.names)
         answer: T = await self._writer.submit(work)
@@ -106,8 +109,7 @@ class Store:
         known = self._current.get(tenant)
         if known is None or not self.keyring.has(known):
             found = await self.read(lambda view: view.warm(tenant))
-            # Not the act of a request with an idempotency key: that one is still to come.
-            self._current[tenant] = await self._submit(lambda tx: tx.add_key(tenant).id) if found is None else found
+            self._current[tenant] = await self.apart(lambda tx: tx.add_key(tenant).id) if found is None else found
 
     def close(self) -> None:
         """Finish what waits and close every connection."""
@@ -163,19 +165,29 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 class Artefacts:
-    """Bytes by their digest: small ones in the database, larger ones in files."""
+    """Bytes by tenant and digest, sealed: small ones in the database, larger ones in files."""
 
-    def __init__(self, store: Store, files: Files, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, store: Store, safe: Safe, threads: ThreadPoolExecutor) -> None:
         self._store = store
-        self._files = files
+        self._safe = safe
         self._threads = threads
 
-    async def put(self, raw: bytes) -> str:
-        """Keep bytes and return their digest; they are on disk when this returns."""
+    async def put(self, tenant: str, raw: bytes) -> str:
+        """Keep bytes for a tenant and return their digest; they are on disk when this returns."""
+        await self._store.ready(tenant)
         if len(raw) < INLINE:
-            return await self._store.write(lambda tx: tx.put_blob(raw))
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._files.put, raw)
+            return await self._store.apart(lambda tx: tx.put_blob(tenant, raw))
+        digest = digest_of(raw)
+        # The row comes first, so that there is no file without one.
+        file, key = await self._store.apart(lambda tx: tx.place_blob(tenant, digest, len(raw)))
+        if file is not None and not await self._in_thread(lambda: self._safe.files.has(file)):
+            sealed = await self._store.read(lambda view: view.seal_with(key, tenant, TABLE, digest, raw))
+            await self._in_thread(lambda: self._safe.files.put(file, sealed))
+        return digest
 
-    async def get(self, digest: str) -> bytes:
-        """The bytes. Raises NotFound."""
-        return await self._store.read(lambda view: view.blob(digest))
+    async def get(self, tenant: str, digest: str) -> bytes:
+        """The bytes. Raises NotFound, Conflict ``data.shredded``."""
+        return await self._store.read(lambda view: view.blob(tenant, digest))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

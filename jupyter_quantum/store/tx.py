@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import case
-from sqlalchemy.dialects import postgresql, sqlite
 
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
 from jupyter_quantum.store import tables as t
-from jupyter_quantum.store.artefacts import INLINE
 from jupyter_quantum.store.audit import LEAD, AuditWrites
+from jupyter_quantum.store.blobs import BlobWrites
 from jupyter_quantum.store.door import DoorWrites
 from jupyter_quantum.store.lifecycle import Lifecycle
 from jupyter_quantum.store.requests import RequestWrites
@@ -26,17 +25,11 @@ from jupyter_quantum.store.rows import (
     EventRow,
     ReportRow,
 )
-from jupyter_quantum.store.sealing import Sealing
 from jupyter_quantum.store.tenancy import TenancyWrites
-from jupyter_quantum.wire.base import digest_of
 
 __all__ = ["Tx"]
 
 _NOTHING: Final[Mapping[str, Any]] = {}
-_KEEP: Final = {
-    dialect.dialect.name: c.Statement(dialect.insert(t.blobs).on_conflict_do_nothing(), ["digest", "raw"])
-    for dialect in (sqlite, postgresql)
-}
 
 
 class Tx(
@@ -44,7 +37,7 @@ class Tx(
     RequestWrites,
     TenancyWrites,
     DoorWrites,
-    Sealing,
+    BlobWrites,
     Lifecycle,
 ):
     """One request's writes: all of them or none."""
@@ -121,7 +114,7 @@ class Tx(
         data = {"device": device.name, "state": device.state, "reason": device.reason, "runner": device.runner}
         self._tell("device.changed", actor=actor, data=data | {"admitted": device.admitted})
 
-    # -- events and blobs ------------------------------------------------------------------------------------------
+    # -- events ----------------------------------------------------------------------------------------------------
 
     def add_event(
         self,
@@ -135,20 +128,6 @@ class Tx(
     ) -> EventRow:
         """One event that no other method writes: a refusal, a changed quota."""
         return self._tell(type, actor=actor, principal=principal, project=project, job=job, data=data)
-
-    def put_blob(self, raw: bytes) -> str:
-        """Keep bytes and return their digest.
-
-        Small ones are written with this transaction. Call ``store.artefacts.put`` before for larger ones, so that the
-        writer does not wait for the file.
-        """
-        if len(raw) >= INLINE:
-            return self._safe.files.put(raw)
-        digest = digest_of(raw)
-        if digest not in self._blobs:
-            self._blobs.add(digest)
-            _KEEP[self._conn.dialect.name].run(self._conn, {"digest": digest, "raw": raw})
-        return digest
 
     # -- the lead --------------------------------------------------------------------------------------------------
 

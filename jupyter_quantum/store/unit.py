@@ -121,8 +121,8 @@ class Unit(View):
         """Principals whose pseudonym this request has deleted."""
         self._sealing: dict[str, DataKey] = {}
         """The keys that this request seals with, by tenant."""
-        self._blobs: set[str] = set()
-        """Digests of what this request has kept already."""
+        self._blobs: set[tuple[str, str]] = set()
+        """Tenant and digest of what this request has kept already."""
 
     def _shelf(self, codec: Codec[R]) -> Shelf[R]:
         if codec not in self._shelves:

@@ -24,11 +24,11 @@ from jupyter_quantum.store.codec import (
     micros,
 )
 from jupyter_quantum.store.reading import absent, where
+from jupyter_quantum.store.reads.artefacts import ArtefactReads
 from jupyter_quantum.store.reads.audit import AuditReads
 from jupyter_quantum.store.reads.door import DoorReads
 from jupyter_quantum.store.reads.policy import PolicyReads
 from jupyter_quantum.store.reads.requests import RequestReads
-from jupyter_quantum.store.reads.sealing import Opening
 from jupyter_quantum.store.reads.tenancy import TenancyReads
 from jupyter_quantum.store.rows import (
     AccountRow,
@@ -71,7 +71,7 @@ class View(
     RequestReads,
     TenancyReads,
     DoorReads,
-    Opening,
+    ArtefactReads,
 ):
     """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
 
@@ -108,11 +108,6 @@ class View(
     def account(self, account_id: str) -> AccountRow | None:
         """The account; None where nothing was ever put on hold there."""
         return self._get(ACCOUNTS, account_id)
-
-    def blob(self, digest: str) -> bytes:
-        """The bytes with this digest, from the database or from the files."""
-        found = self._reading().execute(select(t.blobs.c.raw).where(t.blobs.c.digest == digest)).scalar()
-        return self._safe.files.get(digest) if found is None else bytes(found)
 
     # -- several rows ----------------------------------------------------------------------------------------------
 

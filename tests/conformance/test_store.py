@@ -14,7 +14,6 @@ from jupyter_quantum.core.jobs import ACTIVE, JobState
 from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.exceptions import Conflict, NotFound, QuotaExceeded
 from jupyter_quantum.store import Store, Tx, verify
-from jupyter_quantum.store.artefacts import INLINE
 from jupyter_quantum.store.rows import ApprovalRow, AttemptState, DeviceRow, JobRow, ReportRow
 from jupyter_quantum.testing.rows import ADA, a_job, an_attempt, budgets, queue, run
 
@@ -472,23 +471,3 @@ async def test_payloads_are_canonical(store: Store) -> None:
     )
     assert "ö" in event.payload
     assert event.data == {"a": [1.5, None], "b": 1}
-
-
-# -- artefacts ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [0, INLINE - 1, INLINE, 3 * INLINE])
-async def test_bytes_come_back_by_their_digest(store: Store, size: int) -> None:
-    """Small and large, twice, alone and with a transaction."""
-    raw = bytes(size)
-    digest = await store.artefacts.put(raw)
-    assert await store.artefacts.put(raw) == digest
-    assert await store.write(lambda tx: tx.put_blob(raw)) == digest
-    assert await store.artefacts.get(digest) == raw
-
-
-@pytest.mark.parametrize("digest", ["sha256:" + 64 * "0", "../../etc/passwd", "sha256:../x"])
-async def test_absent_bytes_are_absent(store: Store, digest: str) -> None:
-    """Whatever is asked for."""
-    with pytest.raises(NotFound):
-        await store.artefacts.get(digest)

@@ -50,7 +50,7 @@ async def test_what_acted_and_lost_its_answer_is_not_run_again(store: Store) -> 
     second = await claim(store, wanted(lease_s=-1))
     assert isinstance(second, Claim)
     with claims.holding(second):
-        await store.write(lambda tx: tx.put_blob(b"the act"))
+        await store.write(lambda tx: tx.put_blob("lab", b"the act"))
     with pytest.raises(Conflict) as caught:
         await claim(store, wanted())
     assert caught.value.code == "idempotency.unfinished"
@@ -63,10 +63,10 @@ async def test_an_attempt_that_was_taken_over_commits_nothing(store: Store) -> N
     assert isinstance(slow, Claim)
     assert isinstance(await claim(store, wanted()), Claim)
     with claims.holding(slow), pytest.raises(TooBusy):
-        await store.write(lambda tx: tx.put_blob(b"too late"))
+        await store.write(lambda tx: tx.put_blob("lab", b"too late"))
     assert not slow.acted
     with pytest.raises(NotFound):
-        await store.artefacts.get(digest_of(b"too late"))
+        await store.artefacts.get("lab", digest_of(b"too late"))
 
 
 async def test_a_refusal_frees_the_key_but_an_act_does_not(store: Store) -> None:
@@ -78,9 +78,9 @@ async def test_a_refusal_frees_the_key_but_an_act_does_not(store: Store) -> None
     assert isinstance(second, Claim)
     with claims.holding(second):
         with claims.apart():
-            await store.write(lambda tx: tx.put_blob(b"counted"))
+            await store.write(lambda tx: tx.put_blob("lab", b"counted"))
         assert not second.acted
-        await store.write(lambda tx: tx.put_blob(b"act"))
+        await store.write(lambda tx: tx.put_blob("lab", b"act"))
         assert second.acted
     await store.write(lambda tx: tx.give_up(second))
     assert await claim(store, wanted("b")) is None
@@ -99,11 +99,11 @@ async def test_what_is_left_running_acts_for_itself(store: Store) -> None:
 
     async def later() -> None:
         await gate.wait()
-        await store.write(lambda tx: tx.put_blob(b"later"))
+        await store.write(lambda tx: tx.put_blob("lab", b"later"))
 
     with claims.holding(first):
         task = asyncio.create_task(later())
-        await store.write(lambda tx: tx.put_blob(b"now"))
+        await store.write(lambda tx: tx.put_blob("lab", b"now"))
     await store.write(lambda tx: tx.keep_answer(first, 200, b""))
     gate.set()
     await task

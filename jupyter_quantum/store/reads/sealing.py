@@ -9,7 +9,7 @@ from sqlalchemy import bindparam
 from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.codec import KEYS, Statement
 from jupyter_quantum.store.crypt import DataKey, header_of
-from jupyter_quantum.store.crypt.envelope import damaged, open_sealed
+from jupyter_quantum.store.crypt.envelope import damaged, open_sealed, seal
 from jupyter_quantum.store.reading import Reading
 from jupyter_quantum.store.rows import KeyRow
 
@@ -39,6 +39,10 @@ class Opening(Reading):
         """Unwrap the key that seals for this tenant; its id, or None where there is none yet."""
         row = self.sealing_key(tenant)
         return None if row is None else self._safe.keyring.unwrapped(row).id
+
+    def seal_with(self, key_id: str, tenant: str, table: str, row: str, raw: bytes) -> bytes:
+        """Seal with a key that is there already."""
+        return seal(self._opening_key(tenant, key_id), table, row, raw)
 
     def open(self, tenant: str, table: str, row: str, sealed: bytes) -> bytes:
         """What was sealed for this place.

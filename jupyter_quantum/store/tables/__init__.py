@@ -10,7 +10,7 @@ from jupyter_quantum.store.tables.data import keys
 from jupyter_quantum.store.tables.door import answers, buckets, dead_letters, webhooks
 from jupyter_quantum.store.tables.events import events
 from jupyter_quantum.store.tables.jobs import approvals, attempts, devices, jobs, reports
-from jupyter_quantum.store.tables.keep import blobs, leases
+from jupyter_quantum.store.tables.keep import artefacts, leases, trash
 from jupyter_quantum.store.tables.ledger import accounts, entries
 from jupyter_quantum.store.tables.people import people
 from jupyter_quantum.store.tables.policy import decisions, envelope_uses, envelopes
@@ -21,8 +21,8 @@ __all__ = [
     "accounts",
     "answers",
     "approvals",
+    "artefacts",
     "attempts",
-    "blobs",
     "buckets",
     "checkpoints",
     "dead_letters",
@@ -44,6 +44,7 @@ __all__ = [
     "requests",
     "revisions",
     "seen_tokens",
+    "trash",
     "tree",
     "webhooks",
     "workloads",

@@ -18,7 +18,7 @@ BUNDLE = CircuitBundle(format="qpy", data=b"n=2")
 def ticket(device: str = "aer", user: str = "a", attempt: int = 0) -> Ticket:
     """A validation for this device; with ``attempt``, it counts as a run."""
     work = Work(kind=JobKind.RUN, circuits=BUNDLE, pubs=[], options={}, transpile="auto", limits={})
-    return Ticket(PrepareTask(work=work, device=device), user, 1.0, 100, "job_1", attempt)
+    return Ticket(PrepareTask(work=work, device=device), user, 1.0, 100, "job_1", attempt=attempt)
 
 
 def board(*runners: str, lease_s: float = 10.0, devices: tuple[str, ...] = ("aer",)) -> Board:

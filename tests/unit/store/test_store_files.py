@@ -12,7 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from jupyter_quantum.exceptions import NotFound, Unavailable
+from jupyter_quantum.exceptions import NotFound
 from jupyter_quantum.store import Store, verify
 from jupyter_quantum.store.artefacts import Files
 from jupyter_quantum.store.tables import metadata
@@ -44,25 +44,28 @@ def test_sqlite_is_durable_and_strict(store: Store) -> None:
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
 
 
-def test_files_are_named_by_what_is_in_them(tmp_path: Path) -> None:
-    """The same bytes are one file; no draft stays behind; damage is noticed."""
+def test_files_are_written_whole_and_removed_for_good(tmp_path: Path) -> None:
+    """No draft stays behind; what is removed is absent, and removing it again is nothing."""
     files = Files(f"file://{tmp_path}")
-    digest = files.put(b"counts")
-    assert files.put(b"counts") == digest
-    (path,) = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert files.get(digest) == b"counts"
-    path.write_bytes(b"other")
-    with pytest.raises(Unavailable):
-        files.get(digest)
-    path.unlink()
+    name = files.fresh()
+    files.put(name, b"counts")
+    assert [path for path, _ in files.names()] == [name]
+    assert files.get(name) == b"counts"
+    files.remove(name)
+    files.remove(name)
+    assert list(files.names()) == []
     with pytest.raises(NotFound):
-        files.get(digest)
+        files.get(name)
 
 
 def test_other_file_systems_work() -> None:
     """Anything that fsspec knows, an object store for example; here its memory."""
     files = Files("memory://artefacts")
-    assert files.get(files.put(b"elsewhere")) == b"elsewhere"
+    files.put("a/b", b"elsewhere")
+    assert files.get("a/b") == b"elsewhere"
+    assert [name for name, _ in files.names()] == ["a/b"]
+    files.remove("a/b")
+    assert not files.has("a/b")
 
 
 WRITER = """
@@ -73,7 +76,8 @@ store = Store(sys.argv[1], artefacts=sys.argv[2])
 
 async def one():
     while True:
-        job = await store.write(lambda tx: (queue(tx, 1000), tx.put_blob(b"small"), tx.put_blob(bytes(70_000)))[0])
+        kept = lambda tx: (queue(tx, 1000), tx.put_blob("lab", b"small"), tx.put_blob("lab", bytes(70_000)))
+        job = (await store.write(kept))[0]
         print(job.id, flush=True)
 
 async def main():
