@@ -13,6 +13,7 @@ from jupyter_quantum.core.facts import Decision, ExportFacts, Facts
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import Cost
+from jupyter_quantum.core.tenancy import name_of
 from jupyter_quantum.pipeline.policy import context_of
 from jupyter_quantum.pipeline.runs import Run, Verdict
 from jupyter_quantum.pipeline.validate import PUBS, Parcel
@@ -24,6 +25,7 @@ from jupyter_quantum.wire.runner import Prepared
 __all__ = [
     "Agreed",
     "agreed",
+    "approvers_of",
     "ask_about",
     "ask_people",
     "envelope",
@@ -105,6 +107,14 @@ def agreed(view: View, job: JobRow) -> Agreed | None:
     bound = json.loads(rows[0].envelope)
     roles = tuple(sorted({row.role for row in rows}))
     return Agreed(roles, bound["price_at_most"], bound["success_floor"], rows[0].round, bool(bound.get("mfa")))
+
+
+def approvers_of(view: View, job: JobRow) -> str | None:
+    """Names of those whose approval the job runs under: in its round, or of its envelope; None where nobody was."""
+    if job.envelope is not None:
+        return name_of(view.envelope(job.envelope).decided_by)
+    names = [name_of(row.decided_by) for row in round_of(view, job) if row.state == "approved" and row.decided_by]
+    return ", ".join(names) or None
 
 
 def ask_people(

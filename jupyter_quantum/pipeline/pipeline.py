@@ -15,7 +15,8 @@ from jupyter_quantum.exceptions import Conflict, NotFound, QuantumError, Refused
 from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.again import DecidingAgain
 from jupyter_quantum.pipeline.approve import Approving
-from jupyter_quantum.pipeline.approvers import Approvers
+from jupyter_quantum.pipeline.approvers import Approvers, deciders
+from jupyter_quantum.pipeline.asking import approvers_of
 from jupyter_quantum.pipeline.board import Board
 from jupyter_quantum.pipeline.budgets import Budgets
 from jupyter_quantum.pipeline.context import Context
@@ -320,11 +321,15 @@ class Pipeline:
 
         def read(view: View) -> Provenance:
             now = view.job(job_id)
-            approval = view.approval(now.approval) if now.approval is not None else None
             events = view.job_events(job_id)
             attempts = view.attempts(job_id)
             return provenance(
-                now, attempts=attempts, events=events, approval=approval, naming=Naming(view), found=found
+                now,
+                attempts=attempts,
+                events=events,
+                approver=approvers_of(view, now),
+                naming=Naming(view),
+                found=found,
             )
 
         return await self._context.store.read(read)
@@ -342,7 +347,9 @@ class Pipeline:
         if view.state is JobState.AWAITING_APPROVAL and view.submitted is not None:
             settings, now = self._context.settings, self._context.clock()
             expires = view.submitted + timedelta(seconds=settings.approval_expiry_s)
-            said = sentences.asked(view.project, expires, settings.time_zone, now)
+            roles = (view.decision.roles if view.decision else []) or ["lead"]
+            whom = " and ".join(deciders(role, view.project) for role in roles)
+            said = sentences.asked(whom[0].lower() + whom[1:], expires, settings.time_zone, now)
             return view.model_copy(update={"wait": Wait(reason="wait.approval", words=said)})
         if view.state is not JobState.QUEUED:
             return view

@@ -49,10 +49,10 @@ def waiting_for_runner(device: str) -> str:
     return f"Waiting because {device} does not answer at the moment; this goes on by itself when it does."
 
 
-def asked(project: str, expires: datetime, zone: tzinfo, now: datetime) -> str:
-    """Sent to the leads."""
+def asked(whom: str, expires: datetime, zone: tzinfo, now: datetime) -> str:
+    """Sent to ``the leads of qcourse``."""
     when = words.moment(expires.astimezone(zone), now.astimezone(zone))
-    return f"Sent to the leads of {project}. It runs by itself once approved; the request expires {when}."
+    return f"Sent to {whom}. It runs by itself once approved; the request expires {when}."
 
 
 def state_words(row: JobRow) -> str:

@@ -208,13 +208,12 @@ def provenance(
     *,
     attempts: Sequence[AttemptRow],
     events: Sequence[EventRow],
-    approval: ApprovalRow | None,
+    approver: str | None,
     naming: Naming,
     found: dict[str, Any],
 ) -> Provenance:
     """The record of one run (R1); ``found`` is the result's summary, empty where there is none."""
     prepared = _data(row.prepared) or {}
-    approver = approval.decided_by if approval is not None and approval.state == "approved" else None
     return Provenance(
         id=row.id,
         job=job_view(row),
@@ -226,7 +225,7 @@ def provenance(
         versions=_data(row.versions) or {},
         calibration=_model(CalibrationRef, row.calibration),
         policy=_model(DecisionView, row.decision),
-        approver=approver and name_of(approver),
+        approver=approver,
         attempts=[_attempt(attempt) for attempt in attempts],
         times=_times(row),
         summary=found,
