@@ -62,6 +62,7 @@ class Api(Handler):
         self._routes = routes or {}
         self._body = bytearray()
         self._received = 0
+        self._admitted = False
         self._began = time.monotonic()
 
     @property
@@ -87,6 +88,7 @@ class Api(Handler):
         self._check_size(self._announced() or 0)
         if self.request.connection is not None:  # a chunked body says its length by ending
             self.request.connection.set_max_body_size(route.body_limit + _CHUNK)  # type: ignore[attr-defined]
+        self._admitted = True
 
     def _check_query(self) -> None:
         if len(self.request.query) > _QUERY or len(self.request.query_arguments) > _PARAMETERS:
@@ -114,11 +116,12 @@ class Api(Handler):
             self._body += chunk
 
     def write_failure(self, error: QuantumError) -> None:
-        """Write the body of an error, and say so where the connection ends because nobody read what was sent.
+        """Write the body of an error, and say so where the connection ends with it.
 
-        Tornado closes it in silence: a proxy that keeps connections would send its next request into the closed one.
+        Tornado closes it in silence when it is answered before the body is read, even where there is none: a proxy
+        that keeps connections would send its next request into the closed one.
         """
-        if self._received != self._announced():
+        if not self._admitted or self._received != self._announced():
             self.set_header("Connection", "close")
         super().write_failure(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 
@@ -136,22 +137,31 @@ async def test_a_large_body_is_refused_before_it_is_read(service: Service) -> No
     assert [name for name, _ in service.pipeline.calls] == []
 
 
-@pytest.mark.parametrize(("scopes", "status"), [([READ], 403), ([READ, SUBMIT], 201)])
-async def test_a_connection_that_ends_says_so(service: Service, scopes: list[str], status: int) -> None:
-    """Where a request is refused before its body is read the answer says `Connection: close`; others are kept.
+@pytest.mark.parametrize(
+    ("method", "scopes", "status"),
+    [("POST", [READ], 403), ("POST", [READ, SUBMIT], 201), ("GET", [SUBMIT], 403), ("GET", [READ], 200)],
+)
+async def test_a_connection_that_ends_says_so(service: Service, method: str, scopes: list[str], status: int) -> None:
+    """Where a request is refused before its body is read, or would be, the answer says `Connection: close`.
 
     A proxy that keeps connections would otherwise send its next request into one that is closed.
     """
-    token, body = service.hub.add("t", scopes), json.dumps(JOB).encode()
+    token, body = service.hub.add("t", scopes), json.dumps(JOB).encode() if method == "POST" else b""
     reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
-    head = f"POST {PREFIX}api/v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: token {token}\r\n"
+    head = f"{method} {PREFIX}api/v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: token {token}\r\n"
     writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
     await asyncio.sleep(0.2)  # a refusal is on its way before the body is
     writer.write(body)
     answer = (await reader.readuntil(b"\r\n\r\n")).decode()
-    writer.close()
+    refused = status == 403
     assert answer.startswith(f"HTTP/1.1 {status} ")
-    assert ("connection: close" in answer.lower()) == (status == 403)
+    assert ("connection: close" in answer.lower()) == refused
+    length = int(answer.lower().partition("content-length: ")[2].split()[0])
+    await reader.readexactly(length)
+    with contextlib.suppress(TimeoutError):
+        assert await asyncio.wait_for(reader.read(1), 0.3) == b""
+    assert reader.at_eof() == refused
+    writer.close()
 
 
 async def test_only_our_errors_reach_the_user(service: Service, caplog: pytest.LogCaptureFixture) -> None:
