@@ -12,14 +12,14 @@ import json
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
-from jupyter_quantum.core.tenancy import Principal
+from jupyter_quantum.core.tenancy import SERVICE, WORKLOAD, Principal
 from jupyter_quantum.exceptions import Unavailable
 
 __all__ = ["ADMINISTER", "READ", "SUBMIT", "Gate", "HubApi", "HubDirectory", "Identified"]
@@ -77,6 +77,11 @@ class HubApi:
         """The hub's model of a user, or None where there is none of this name."""
         return await self.get(f"users/{quote(name, safe='')}")
 
+    async def refreshed(self, name: str) -> dict[str, Any] | None:
+        """The model of a user after the identity provider was asked; None where they are gone."""
+        found = await self.get(f"quantum/refresh/{quote(name, safe='')}")
+        return found if found is not None else await self.user(name)
+
     def close(self) -> None:
         """Close open connections."""
         self._client.close()
@@ -117,6 +122,10 @@ class Identified:
     at: float
 
 
+def _as_is(who: Principal) -> Principal:
+    return who
+
+
 class Gate:
     """Turns tokens into principals.
 
@@ -132,6 +141,8 @@ class Gate:
         self._longest = longest
         self._tokens: _Memory[Principal] = _Memory()
         self._created: _Memory[str] = _Memory()
+        self.signed_in: Callable[[Principal], Principal] = _as_is
+        """What roles of the service's own bring a person who is signed in; set when the pipeline is there."""
 
     def knows(self, token: str, interactive: bool) -> bool:
         """Whether the hub has known this token, at any time that is remembered."""
@@ -145,7 +156,7 @@ class Gate:
         key = _key(token, interactive)
         known = self._tokens.get(key, min(max_age, self._longest))
         if known is not None:
-            return Identified(known[1], known[0])
+            return Identified(self.signed_in(known[1]), known[0])
         asked = time.monotonic()
         model = await self._hub.get("user", token=token)
         if model is None:
@@ -153,7 +164,7 @@ class Gate:
             return None
         who = await self._principal(model, interactive=interactive)
         self._tokens.put(key, who, asked)
-        return Identified(who, asked)
+        return Identified(self.signed_in(who), asked)
 
     async def _principal(self, model: Mapping[str, Any], *, interactive: bool) -> Principal:
         groups = frozenset(model.get("groups") or ())
@@ -170,7 +181,7 @@ class Gate:
 
     async def _when_created(self, model: Mapping[str, Any]) -> str:
         if model.get("kind") == "service":
-            return "service"
+            return SERVICE
         if model.get("created"):
             return str(model["created"])
         # A token dies with its user, so what is known for the token stays true.
@@ -204,15 +215,41 @@ class HubDirectory:
     async def groups_of(self, principal_id: str) -> frozenset[str] | None:
         """Groups of ``name@created``; None where the user is gone or the name is now another's."""
         name, _, created = principal_id.rpartition("@")
-        if created == "service":
+        if created == SERVICE or created.startswith(WORKLOAD):
             return frozenset()
         known = self._known.get(name, self._max_age)
         user = known[1] if known is not None else await self._ask(name)
         return user[1] if user is not None and user[0] == created else None
 
+    async def refreshed(self, principal_id: str) -> frozenset[str] | None:
+        """As :meth:`groups_of`, after the hub has asked the identity provider anew, also for somebody who is absent.
+
+        A hub whose configuration did not come through ``configure(c)`` cannot do that, and says what it knows.
+        """
+        name, _, created = principal_id.rpartition("@")
+        if created == SERVICE or created.startswith(WORKLOAD):
+            return frozenset()
+        asked = time.monotonic()
+        model = await self._hub.refreshed(name)
+        user = _known(model)
+        self._known.put(name, user, asked)
+        return user[1] if user is not None and user[0] == created else None
+
+    async def find(self, name: str) -> str | None:
+        """``name@created`` of the user of this name now; None where there is none."""
+        user = await self._ask(name)
+        return None if user is None else f"{name}@{user[0]}"
+
     async def _ask(self, name: str) -> tuple[str, frozenset[str]] | None:
         asked = time.monotonic()
         model = await self._hub.user(name)
-        user = None if model is None else (str(model.get("created")), frozenset(model.get("groups") or ()))
+        user = _known(model)
         self._known.put(name, user, asked)
         return user
+
+
+def _known(model: Mapping[str, Any] | None) -> tuple[str, frozenset[str]] | None:
+    """When a user was created, and their groups."""
+    if model is None or model.get("refused"):
+        return None
+    return str(model.get("created")), frozenset(model.get("groups") or ())

@@ -126,6 +126,7 @@ class Running:
         except BaseException:
             await pipeline.stop()
             raise
+        self._context.gate.signed_in = pipeline.signed_in
         self._context.started = pipeline
 
     async def _drain(self, server: HTTPServer) -> None:

@@ -49,6 +49,15 @@ class ServiceTraits(HasTraits):
     ).tag(config=True)
     time_zone = Unicode("UTC", help="The lab's time zone: policy's hours and the months of quotas.").tag(config=True)
     approval_expiry = Float(7 * 24 * 3600.0, help="Seconds until an open request for approval lapses.").tag(config=True)
+    sweep_every = Float(60.0, help="Seconds between two looks at who, of those with waiting jobs, has left.").tag(
+        config=True
+    )
+    elevation_hours = Float(8.0, help="The longest that somebody may have a role for a while, hours.").tag(config=True)
+    breakglass_groups = List(
+        Unicode(),
+        help="Hub groups whose members may take a role at once, to be reviewed after; nobody where empty.",
+    ).tag(config=True)
+    breakglass_hours = Float(1.0, help="The longest that a role taken so lasts, hours.").tag(config=True)
     storage_region = Unicode(
         "", help="Where the service's storage is; projects that are bound to regions must have it among theirs."
     ).tag(config=True)

@@ -100,8 +100,7 @@ class Deciding:
         groups = await self._context.directory.groups_of(row.principal)
         if groups is None:
             raise Refused(f"The account of {row.owner} is gone, so the run was taken back.", code="owner.gone")
-        name, _, created = row.principal.rpartition("@")
-        role = self._context.tenants.role(Principal(name, created, groups), row.project)
+        role = self._context.tenants.role(Principal.known(row.principal, groups), row.project)
         if role is None:
             message = f"{row.owner} is no longer in the project {row.project}, so the run was taken back."
             raise Refused(message, code="owner.left")

@@ -47,6 +47,8 @@ class Live:
         """The same for other requests."""
         self.leads = asyncio.Event()
         """Set once this process leads."""
+        self.leading = False
+        """Whether it leads now."""
 
     def moved(self, row: JobRow, result: ResultView | None = None) -> None:
         """A job's move was committed: wake who waits for it, and have its event numbered."""
@@ -70,6 +72,7 @@ class Live:
             if fence is None or clock() - claimed > _LEASE_S / 3:
                 fence = await self._context.store.write(lambda tx: tx.claim_leader(self._holder, _LEASE_S))
                 claimed = clock()
+            self.leading = fence is not None
             if fence is None:
                 await asyncio.sleep(_LEASE_S / 10)
                 continue

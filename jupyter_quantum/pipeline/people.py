@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import replace
+from typing import Final, Protocol
 
-from jupyter_quantum.core.tenancy import Principal, ProjectSpec, Role
+from jupyter_quantum.core.tenancy import Principal, ProjectSpec, Role, Scope
 from jupyter_quantum.exceptions import InputError, NotFound, Refused
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.pipeline.tenants import Tenants
 from jupyter_quantum.store.rows import EventRow, JobRow
-from jupyter_quantum.wire.jobs import Me
+from jupyter_quantum.wire.jobs import Me, Membership
 
 __all__ = ["Directory", "People", "absent"]
+
+
+_SCOPES: Final[Mapping[str, frozenset[Scope]]] = {
+    "operator": frozenset({Scope.OPERATE, Scope.APPROVE}),
+    "auditor": frozenset({Scope.AUDIT}),
+    "admin": frozenset(Scope),
+}
 
 
 class Directory(Protocol):
@@ -20,6 +28,12 @@ class Directory(Protocol):
 
     async def groups_of(self, principal_id: str) -> frozenset[str] | None:
         """Groups of this principal now; None where the user is gone, or another one has the name."""
+
+    async def refreshed(self, principal_id: str) -> frozenset[str] | None:
+        """The same, after the identity provider was asked anew where the hub can do that for somebody who is absent."""
+
+    async def find(self, name: str) -> str | None:
+        """``Principal.id`` of the user of this name; None where there is none."""
 
 
 def absent(what: str = "job") -> NotFound:
@@ -77,12 +91,29 @@ class People:
 
     def staff(self, who: Principal) -> frozenset[str]:
         """Roles that hold on the whole hub (operator, auditor, admin): by group, or for a while by a grant of ours."""
+        held = self._by_group(who)
+        return held | self._tenants.staff(who, staff=bool(held))
+
+    def _by_group(self, who: Principal) -> frozenset[str]:
         named = {"operator": self._settings.operators, "auditor": self._settings.auditors}
         held = {role for role, group in named.items() if group in who.groups}
         is_admin = who.admin or self._settings.admins in who.groups
         if is_admin or (who.kind == "service" and who.name in self._settings.admin_services):
             held.add("admin")
-        return frozenset(held) | self._tenants.staff(who.id)
+        return frozenset(held)
+
+    def signed_in(self, who: Principal) -> Principal:
+        """A person with the scopes that their roles bring on the hub's page, for as long as they have them.
+
+        The hub's scopes follow from its groups, and it knows nothing of a role for a while, nor of the groups of
+        tenants that were applied after it started. Tokens get nothing of this: kernel code can read them.
+        """
+        if not who.interactive:
+            return who
+        by_role = {scope for role in self.staff(who) - self._by_group(who) for scope in _SCOPES[role]}
+        if self._tenants.granted_leads(who):
+            by_role.add(Scope.APPROVE)
+        return replace(who, scopes=who.scopes | by_role) if by_role else who
 
     def sees_devices(self, who: Principal) -> bool:
         """Members of a project and operators see devices."""
@@ -102,6 +133,8 @@ class People:
             return True
         if event.type == "request.changed" and self.staff(who) & {"admin", str(event.data.get("role"))}:
             return True
+        if event.type == "membership.changed" and event.data.get("kind") == "breakglass":
+            return event.principal == named or bool(self.staff(who)) or event.project in self.leads(who)
         return event.principal == named or (event.project is not None and event.project in self.leads(who))
 
     def me(self, who: Principal) -> Me:
@@ -115,4 +148,8 @@ class People:
             scopes=sorted(scope for scope in who.scopes if scope.startswith("custom:quantum:")),
             projects={name: role.value for name, role in roles.items()},
             tiers={name: self.projects[name].tier for name in roles},
+            memberships=[
+                Membership(id=row.id, project=row.project, role=row.role, kind=row.kind, start=row.start, end=row.end)
+                for row in self._tenants.granted(who.id)
+            ],
         )

@@ -22,10 +22,13 @@ from jupyter_quantum.pipeline.budgets import Budgets
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.door import Door
+from jupyter_quantum.pipeline.elevation import BreakingGlass, Elevation
 from jupyter_quantum.pipeline.envelopes import BudgetKind, Enveloping
 from jupyter_quantum.pipeline.execute import Executing
 from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.members import Members
 from jupyter_quantum.pipeline.named import Naming
+from jupyter_quantum.pipeline.onboarding import Onboarding
 from jupyter_quantum.pipeline.people import Directory, People, absent
 from jupyter_quantum.pipeline.policy import Policies
 from jupyter_quantum.pipeline.queues import Queues
@@ -38,6 +41,7 @@ from jupyter_quantum.pipeline.runners import Runners
 from jupyter_quantum.pipeline.schedule import Scheduling
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.pipeline.submit import Submitting
+from jupyter_quantum.pipeline.sweep import Sweeping
 from jupyter_quantum.pipeline.tenancy import Tenancy
 from jupyter_quantum.pipeline.tenants import Tenants
 from jupyter_quantum.pipeline.validate import PUBS, Validating, bundle_of
@@ -115,6 +119,11 @@ class Pipeline:
         self._live.show_request = self.requests.view
         self.requests.register(BudgetKind(context))
         self._retiring = Retiring(context, self._scheduling, self._live)
+        self.members = Members(context, self.tenancy, self._deciding.budgets, self._live)
+        self.breakglass = BreakingGlass(context, self.tenancy, self._live)
+        self.requests.register(Onboarding(context, self.tenancy))
+        self.requests.register(Elevation(context, self.tenancy))
+        self._sweeping = Sweeping(context, self.tenancy, self._retiring, self.requests, self.breakglass, self._live)
         self._reconciling = Reconciling(
             context,
             self._deciding,
@@ -140,6 +149,7 @@ class Pipeline:
         await self._reconciling.restore()
         start(self._reconciling.stale(), "validate again")
         start(self._tick(), "tick")
+        start(self._sweeping.run(), "sweep")
 
     async def stop(self) -> None:
         """End every task of this pipeline. Jobs go on after the next :meth:`start`."""
@@ -173,6 +183,10 @@ class Pipeline:
         """Whether a run on this device may cost something; an unknown device counts as priced."""
         found = self._context.registry.get(device)
         return found is None or not found.prices.free
+
+    def signed_in(self, who: Principal) -> Principal:
+        """A person with the scopes that their roles bring on the hub's page."""
+        return self._context.people.signed_in(who)
 
     async def me(self, who: Principal) -> Me:
         """Who the service takes the caller for."""

@@ -64,6 +64,9 @@ class Kind:
     def check(self, view: View, row: RequestRow) -> None:
         """Raise where it cannot be granted as things are; asked before it is stored, and again when it is approved."""
 
+    async def before(self, row: RequestRow) -> None:
+        """Raise where it cannot be granted for a reason that the store does not know: asked before it is approved."""
+
     def approve(self, tx: Tx, row: RequestRow, by: Principal) -> Mapping[str, Any]:
         """Do what was asked for, in the transaction that approves; ids of what was made (no names of people)."""
         raise NotImplementedError
@@ -167,6 +170,8 @@ class Requests:
         if answer.verdict == "reject" and not (answer.note and answer.note.strip()):
             raise InputError("A rejection needs a reason.", code="request.note", hint="Say why, in a sentence.")
         kind = self._kind(row.kind)
+        if answer.verdict == "approve" and row.state == "open":
+            await kind.before(row)
 
         def write(tx: Tx) -> RequestRow:
             now = tx.request(request_id)

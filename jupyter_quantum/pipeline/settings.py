@@ -83,6 +83,16 @@ class Settings:
     """For so long a draft waits for its validation, to be written in one transaction with what is decided."""
     numbering_s: float = 0.05
     """The longest that a committed event waits for its number."""
+    sweep_s: float = 60.0
+    """Between two looks at whether people with waiting jobs are still there."""
+    elevation_s: float = 8 * 3600.0
+    """The longest that somebody may have a role for a while."""
+    breakglass_groups: frozenset[str] = frozenset()
+    """Hub groups whose members may take a role at once; none: nobody."""
+    breakglass_s: float = 3600.0
+    """The longest that a role taken so lasts."""
+    review_reminder_s: float = 86_400.0
+    """Until those who should look at a broken glass are told again."""
     storage_region: str = ""
     """Where the service's storage is; projects that are bound to regions need it named."""
     insecure_issuers: bool = False

@@ -12,8 +12,6 @@ from jupyter_quantum.store.rows import MembershipRow
 
 __all__ = ["Tenants"]
 
-_ROLES = frozenset(role.value for role in Role)
-
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -29,6 +27,7 @@ class Tenants:
     def __init__(self, settings: Settings) -> None:
         self._seed = settings.projects
         self._houses = settings.organisations
+        self._breakglass = settings.breakglass_groups
         self._projects: Mapping[str, ProjectSpec] = settings.projects
         self._organisations: Mapping[str, OrganisationSpec] = settings.organisations
         self._granted: Mapping[str, tuple[MembershipRow, ...]] = {}
@@ -87,13 +86,30 @@ class Tenants:
 
     def _own(self, who: Principal, spec: ProjectSpec) -> Role | None:
         """The role that ``who`` has in this very project: by group, by account, or by a grant for a while."""
+        base = self._base(who, spec)
+        if base is Role.LEAD:
+            return base
+        rows = [row for row in self.granted(who.id) if row.project == spec.name]
+        counts = {row.role for row in rows if self._may(who, row, base is not None)}
+        if Role.LEAD in counts:
+            return Role.LEAD
+        return Role.USER if Role.USER in counts else base
+
+    def _base(self, who: Principal, spec: ProjectSpec) -> Role | None:
+        """The role without what was taken for a while on top of it."""
         declared = spec.role_of(who)
         if declared is Role.LEAD:
             return declared
-        granted = {row.role for row in self.granted(who.id) if row.project == spec.name}
-        if Role.LEAD in granted:
+        joined = {row.role for row in self.granted(who.id) if row.project == spec.name and row.kind == "member"}
+        if Role.LEAD in joined:
             return Role.LEAD
-        return Role.USER if Role.USER in granted else declared
+        return Role.USER if Role.USER in joined else declared
+
+    def _may(self, who: Principal, row: MembershipRow, member: bool) -> bool:
+        """Whether a grant counts: an elevation for those who are members still, a broken glass for those who may."""
+        if row.kind == "breakglass":
+            return bool(who.groups & self._breakglass)
+        return member
 
     def granted(self, principal: str) -> tuple[MembershipRow, ...]:
         """Grants of a principal that are in force at this moment."""
@@ -103,13 +119,16 @@ class Tenants:
         now = self.clock()
         return tuple(row for row in known if row.in_force(now))
 
-    def staff(self, principal: str) -> frozenset[str]:
-        """Roles on the whole hub that a principal has for a while."""
-        return frozenset(row.role for row in self.granted(principal) if row.project is None and row.role not in _ROLES)
+    def staff(self, who: Principal, *, staff: bool = False) -> frozenset[str]:
+        """Roles on the whole hub that ``who`` has for a while; ``staff``: whether they have one by group."""
+        rows = [row for row in self.granted(who.id) if row.project is None]
+        if not rows:
+            return frozenset()
+        member = staff or any(self._base(who, spec) is not None for spec in self._projects.values())
+        return frozenset(row.role for row in rows if self._may(who, row, member))
 
     def granted_leads(self, who: Principal) -> bool:
         """Whether ``who`` leads a project by a grant of ours, or one that was applied: the hub has no scope for it."""
-        if any(row.role == Role.LEAD for row in self.granted(who.id)):
-            return True
-        applied = (name for name in self._projects if name not in self._seed)
-        return any(self.role(who, name) is Role.LEAD for name in applied)
+        granted = {row.project for row in self.granted(who.id)}
+        names = (name for name in self._projects if name in granted or name not in self._seed)
+        return any(self.role(who, name) is Role.LEAD for name in names)

@@ -25,6 +25,7 @@ __all__ = [
     "JobView",
     "Jobs",
     "Me",
+    "Membership",
     "Meter",
     "Paulis",
     "PriceView",
@@ -367,6 +368,17 @@ class EventView(Answer):
     data: dict[str, Any] = Field(default_factory=dict)
 
 
+class Membership(Answer):
+    """A role that the service itself gave, beside the hub's groups."""
+
+    id: str
+    project: str | None = Field(description="None: on the whole hub")
+    role: str
+    kind: Literal["member", "elevation", "breakglass"]
+    start: Time
+    end: Time | None = Field(description="None: until somebody ends it")
+
+
 class Me(Answer):
     """Who the service takes the caller for."""
 
@@ -375,6 +387,7 @@ class Me(Answer):
     scopes: list[str]
     projects: dict[str, str] = Field(description="project → role in it (user, lead)")
     tiers: dict[str, str]
+    memberships: list[Membership] = Field(default_factory=list, description="roles for a while, with their ends")
 
 
 class Provenance(Answer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from jupyter_quantum.hub.api import approvals, devices, jobs, people, requests, tenancy
+from jupyter_quantum.hub.api import approvals, devices, jobs, members, people, requests, tenancy
 from jupyter_quantum.hub.api.route import Route
 
 __all__ = ["ROUTES"]
@@ -16,5 +16,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *approvals.ROUTES,
     *requests.ROUTES,
     *tenancy.ROUTES,
+    *members.ROUTES,
 )
 """Every route. Those without a body refuse none that is empty."""

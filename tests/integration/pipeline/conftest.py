@@ -14,6 +14,7 @@ import pytest
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.money import CREDIT, PriceList, credits_to_micro
 from jupyter_quantum.core.tenancy import Principal, ProjectSpec
+from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.pipeline import Pipeline, Settings
 from jupyter_quantum.store import Store
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
@@ -66,10 +67,21 @@ class Groups:
     now: dict[str, frozenset[str]] = field(
         default_factory=lambda: {who.id: who.groups for who in (ADA, BEN, GRACE, HEDY, OTTO, LISE, EVE)}
     )
+    silent: bool = False
 
     async def groups_of(self, principal_id: str) -> frozenset[str] | None:
         """As the hub would say."""
+        if self.silent:
+            raise Unavailable("The hub does not answer.", code="hub.unavailable")
         return self.now.get(principal_id)
+
+    async def refreshed(self, principal_id: str) -> frozenset[str] | None:
+        """The same."""
+        return await self.groups_of(principal_id)
+
+    async def find(self, name: str) -> str | None:
+        """By name."""
+        return next((key for key in self.now if key.partition("@")[0] == name), None)
 
 
 @dataclass
