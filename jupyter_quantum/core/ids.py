@@ -17,7 +17,8 @@ def new_id(prefix: str) -> str:
     Prefixes in use: ``job``, ``rep`` (report), ``apr`` (approval), ``evt`` (event), ``ent`` (ledger entry),
     ``tsk`` (task of a runner), ``run`` (runner), ``ppl`` (pseudonym of a person),
     ``whk`` (webhook), ``dlv`` (message that was given up),
-    ``req`` (request), ``mem`` (membership), ``wlt`` (token of a workload).
+    ``req`` (request), ``mem`` (membership), ``wlt`` (token of a workload),
+    ``lon`` (loan), ``rse`` (raise of a quota), ``prl`` (price list).
     """
     millis = time.time_ns() // 1_000_000
     tail = bytearray(os.urandom(10))

@@ -16,6 +16,7 @@ from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import Cost
 from jupyter_quantum.exceptions import Conflict, QuotaExceeded, Refused
 from jupyter_quantum.pipeline.asking import Agreed, agreed, ask_people, envelope, keep_decision, round_of
+from jupyter_quantum.pipeline.budgets import bound_prices
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.runs import Run, Verdict, check_success, policy_error
@@ -47,7 +48,7 @@ class DecidingAgain:
         owner relies on; Refused ``price.cap``; policy's refusal; QuotaExceeded; Conflict ``job.move`` where it was
         cancelled meanwhile.
         """
-        cost = self._deciding.budgets.cost(run.device, prepared)
+        cost = self._deciding.budgets.cost(run.device, prepared, bound_prices(run.row))
         self._check_owner(run, cost)
         bound = await self._context.store.read(lambda view: agreed(view, run.row))
         broken = None if bound is None else bound.broken_by(run.device.name, prepared, cost)
@@ -142,9 +143,10 @@ class DecidingAgain:
         self._context.refer(tx, row.project, verdict.prepared.executable or b"", verdict.prepared.digest or "")
         keep_decision(tx, row.principal, verdict.facts, verdict.decision, job=row.id)
         if verdict.cost.at_most > row.on_hold:
-            accounts = self._deciding.budgets.accounts(row.principal, row.owner, project)
+            budgets = self._deciding.budgets
+            asked = (row.principal, project, run.device, verdict.prepared, verdict.cost)
             try:
-                tx.raise_hold(row.id, accounts, (row.held or 0) - row.on_hold + verdict.cost.at_most)
+                tx.raise_hold(row.id, budgets.claims(tx, *asked, at=row.not_before))
             except QuotaExceeded as error:
                 others = self._deciding.budgets.alternatives(run.device, verdict.prepared)
                 raise self._deciding.budgets.say_quota(error, others) from error

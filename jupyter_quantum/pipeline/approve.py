@@ -15,6 +15,7 @@ from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, InputError, JobRejected, QuantumError, Refused, Unavailable
 from jupyter_quantum.pipeline.approvers import Approvers
 from jupyter_quantum.pipeline.asking import ask_people, keep_decision, round_of, withdraw_open
+from jupyter_quantum.pipeline.budgets import bound_prices
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.envelopes import standing_of
@@ -67,9 +68,8 @@ class Approving:
 
     def view(self, view: View, who: Principal, row: ApprovalRow) -> ApprovalView:
         """One request as ``who`` sees it."""
-        account = view.account(f"project:{row.project}")
         spec = self._context.tenants.projects.get(row.project)
-        left = account.available if account is not None else (spec.grant if spec is not None else 0)
+        left = 0 if spec is None else self._deciding.budgets.left_to(view, spec)
         job = view.job(row.job)
         may = row.state == "open" and self._approvers.obstacle(who, row, round_of(view, job)) is None
         return approval_view(row, job, project_left=left, may_decide=may)
@@ -183,7 +183,7 @@ class Approving:
         asker = await self._deciding.asker_now(job, mfa=mfa)
         prepared = Prepared.model_validate_json(job.prepared or "{}")
         project = self._context.tenants.projects[job.project]
-        cost = self._deciding.budgets.cost(device, prepared)
+        cost = self._deciding.budgets.cost(device, prepared, bound_prices(job))
         facts = self._deciding.facts(asker, project, device, prepared, cost, sorted(roles))
         decision = self._context.policies.decide(facts)
         if decision.effect == "refuse":

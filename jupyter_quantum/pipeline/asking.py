@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from jupyter_quantum.core import words
@@ -149,13 +149,14 @@ def ask_people(
     return first
 
 
-def ask_about(tx: Tx, run: Run, verdict: Verdict, expiry_s: float) -> JobRow:
-    """The job waits for the people whom policy asks for."""
+def ask_about(tx: Tx, run: Run, verdict: Verdict, expiry_s: float, not_before: datetime | None = None) -> JobRow:
+    """The job waits for the people whom policy asks for, and then for ``not_before``."""
     decision = verdict.decision
     bound = envelope(run, verdict.prepared, verdict.cost)
     first = ask_people(tx, run.row, decision.roles, words=decision.words, bound=bound, expiry_s=expiry_s, round=1)
     event = {"approval": first, "roles": list(decision.roles)}
-    return tx.move(run.row.id, JobState.AWAITING_APPROVAL, actor=run.row.principal, event=event, approval=first)
+    columns: dict[str, Any] = {"approval": first, "not_before": not_before}
+    return tx.move(run.row.id, JobState.AWAITING_APPROVAL, actor=run.row.principal, event=event, **columns)
 
 
 def withdraw_open(tx: Tx, job: JobRow, actor: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime
 from typing import Any
 
 from jupyter_quantum.core.jobs import JobKind, JobState
 from jupyter_quantum.exceptions import Conflict, JobFailed, QuantumError
 from jupyter_quantum.pipeline.board import Ticket
+from jupyter_quantum.pipeline.budgets import Budgets, usage
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.schedule import Scheduling
@@ -17,7 +19,7 @@ from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import AttemptState, JobRow
 from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.results import ResultView
-from jupyter_quantum.wire.runner import ExecuteTask, Prepared, TaskReport
+from jupyter_quantum.wire.runner import ExecuteTask, TaskReport
 
 __all__ = ["Executing"]
 
@@ -25,8 +27,9 @@ __all__ = ["Executing"]
 class Executing:
     """Follows a run from the device's confirmation to its end."""
 
-    def __init__(self, context: Context, scheduling: Scheduling, live: Live) -> None:
+    def __init__(self, context: Context, budgets: Budgets, scheduling: Scheduling, live: Live) -> None:
         self._context = context
+        self._budgets = budgets
         self._scheduling = scheduling
         self._live = live
 
@@ -74,8 +77,8 @@ class Executing:
         def write(tx: Tx) -> JobRow:
             row = self._confirm(tx, ticket, actor)
             digest = self._context.refer(tx, tenant, raw, digest_of(raw))
-            amount = self._amount(row, report.usage_s)
-            tx.settle(job, ticket.attempt, amount)
+            amount = self._amount(row, report.usage_s, tx.now)
+            tx.settle(job, ticket.attempt, amount, usage(row, report.usage_s))
             tx.finish_attempt(tag, AttemptState.COMPLETED, fence=ticket.fence, usage=report.usage_s, charged=amount > 0)
             return tx.move(
                 job,
@@ -99,7 +102,8 @@ class Executing:
             row = tx.job(job)
             if row.state not in (JobState.SCHEDULED, JobState.RUNNING):
                 raise Conflict("The job has ended.", code="job.move")
-            tx.settle(job, ticket.attempt, self._amount(row, report.usage_s) if report.charged else 0)
+            amount = self._amount(row, report.usage_s, tx.now) if report.charged else 0
+            tx.settle(job, ticket.attempt, amount, usage(row, report.usage_s) if report.charged else {})
             tx.finish_attempt(
                 tag,
                 AttemptState.FAILED,
@@ -140,14 +144,9 @@ class Executing:
             row = tx.move(job, JobState.RUNNING, actor=actor, event={"tag": tag})
         return row
 
-    def _amount(self, row: JobRow, seconds: float) -> int:
+    def _amount(self, row: JobRow, seconds: float, now: datetime) -> int:
         """What it cost; the store charges at most what is on hold."""
-        device = self._context.registry.get(row.device)
-        if device is None or row.prepared is None or device.prices.free:
-            return 0
-        prepared = Prepared.model_validate_json(row.prepared)
-        tasks = prepared.tasks or prepared.num_circuits
-        return device.prices.amount(tasks=tasks, executions=prepared.executions, seconds=max(0.0, seconds))
+        return self._budgets.charged(row, self._context.registry.get(row.device), seconds, now)
 
 
 def _run_of(ticket: Ticket) -> tuple[str, str]:

@@ -100,25 +100,28 @@ class Pipeline:
         people = People(settings, tenants)
         context = Context(settings, store, directory, Policies(settings.policies), board, registry, people, tenants)
         self._context = context
-        self._deciding = Deciding(context, Budgets(context))
+        registry.book.clock = lambda: context.clock()
+        budgets = Budgets(context)
+        self._deciding = Deciding(context, budgets)
         self._live = Live(context, self._deciding)
         self._validating = Validating(context)
         self._scheduling = Scheduling(context, self._deciding, self._live)
-        self._queues = Queues(context, self._scheduling.scheduler)
+        self._queues = Queues(context, self._scheduling.scheduler, self._scheduling.later)
+        budgets.expected_wait = self._queues.expected
         self._reports = Reports(context, self._deciding, self._validating, self._queues)
         approvers = Approvers(context)
         self.envelopes = Enveloping(context, self._live, approvers)
         self._submitting = Submitting(
             context, self._deciding, self._validating, self._scheduling, self._reports, self.envelopes, self._live
         )
-        self._executing = Executing(context, self._scheduling, self._live)
+        self._executing = Executing(context, budgets, self._scheduling, self._live)
         self._approving = Approving(context, self._deciding, self._scheduling, self._live, approvers)
         self._live.show_approval = self._approving.view
         self.tenancy = Tenancy(context, self._live)
         self.requests = Requests(context, self._live)
         self._live.show_request = self.requests.view
         self.requests.register(BudgetKind(context))
-        self._retiring = Retiring(context, self._scheduling, self._live)
+        self._retiring = Retiring(context, budgets, self._scheduling, self._live)
         self.members = Members(context, self.tenancy, self._deciding.budgets, self._live)
         self.breakglass = BreakingGlass(context, self.tenancy, self._live)
         self.requests.register(Onboarding(context, self.tenancy))

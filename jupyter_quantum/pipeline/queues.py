@@ -10,6 +10,7 @@ from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.core.tenancy import ProjectSpec
 from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.later import Later
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.store.rows import Json
 from jupyter_quantum.wire.jobs import Wait
@@ -23,9 +24,10 @@ _WHOSE: Final = {"organisation": "your organisation", "project": "your project",
 class Queues:
     """Answers about waiting, from the scheduler's own state."""
 
-    def __init__(self, context: Context, scheduler: Scheduler) -> None:
+    def __init__(self, context: Context, scheduler: Scheduler, later: Later) -> None:
         self._context = context
         self._scheduler = scheduler
+        self._later = later
 
     def waits(self, device: Device) -> dict[str, Wait]:
         """Every waiting job of a device: place, estimate, reason."""
@@ -35,12 +37,18 @@ class Queues:
     def texts(self) -> dict[str, Json]:
         """The same for all devices, as it is stored."""
         found = {job: wait for device in self._context.registry for job, wait in self.waits(device).items()}
-        return {job: wait.model_dump_json() for job, wait in found.items()}
+        return self._later.texts() | {job: wait.model_dump_json() for job, wait in found.items()}
 
     def wait(self, device: str, job_id: str) -> Wait | None:
         """The same for one job; None where it does not wait."""
+        if (later := self._later.wait(job_id)) is not None:
+            return later
         found = self._context.registry.get(device)
         return None if found is None else self.waits(found).get(job_id)
+
+    def expected(self, device: Device, prepared: Prepared) -> float | None:
+        """Seconds that a run would probably wait for its device, whoever submits it."""
+        return self.outlook(device, None, "", prepared).p50
 
     def outlook(self, device: Device, project: ProjectSpec | None, principal: str, prepared: Prepared | None) -> Wait:
         """When a job would start if it were submitted now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -14,8 +14,9 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.core.money import PriceList
-from jupyter_quantum.exceptions import InputError, OptionRejected
+from jupyter_quantum.exceptions import InputError, OptionRejected, Refused
 from jupyter_quantum.pipeline.board import Board
+from jupyter_quantum.pipeline.prices import PriceBook
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.pipeline.views import price_view
 from jupyter_quantum.store.rows import DeviceRow
@@ -37,7 +38,8 @@ class Device:
 
     words: DeviceAnnouncement
     row: DeviceRow
-    prices: PriceList
+    priced: Callable[[], PriceList | None]
+    """The price list in force; None before the first of dated ones."""
     label: str
     max_seconds: float
     _checks: dict[JobKind, Any] = field(default_factory=dict)
@@ -48,6 +50,14 @@ class Device:
     def name(self) -> str:
         """What users pick."""
         return self.words.name
+
+    @property
+    def prices(self) -> PriceList:
+        """The price list in force now."""
+        found = self.priced()
+        if found is None:
+            raise Refused(f"{self.name} has no price list now.", code="device.unpriced", hint="Choose another device.")
+        return found
 
     @property
     def max_shots(self) -> int:
@@ -122,6 +132,8 @@ class Registry:
         self._settings = settings
         self._board = board
         self._devices: dict[str, Device] = {}
+        self.book = PriceBook(settings)
+        """Which price list is in force."""
 
     def __iter__(self) -> Any:
         return iter(sorted(self._devices.values(), key=_order))
@@ -137,8 +149,8 @@ class Registry:
 
     def prices(self, device: str, kind: DeviceKind) -> PriceList | None:
         """The price list; a simulator without one is free, anything else is not admitted."""
-        free = PriceList() if kind is DeviceKind.SIMULATOR else None
-        return self._settings.prices.get(device, free)
+        found = self.book.at(device)
+        return PriceList() if found is None and kind is DeviceKind.SIMULATOR else found
 
     def admits(self, words: DeviceAnnouncement) -> bool:
         """Whether the operator has said what the device costs."""
@@ -157,7 +169,7 @@ class Registry:
             return
         label = self._settings.device_labels.get(words.name, words.label)
         seconds = self._settings.seconds_at_most(words.name)
-        self._devices[words.name] = Device(words, row, prices, label, seconds)
+        self._devices[words.name] = Device(words, row, lambda: self.prices(words.name, words.kind), label, seconds)
 
     def set_row(self, row: DeviceRow) -> None:
         """The operator changed it."""

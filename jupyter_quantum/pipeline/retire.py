@@ -10,13 +10,13 @@ from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, QuantumError
 from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.asking import withdraw_open
+from jupyter_quantum.pipeline.budgets import Budgets, usage
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
 from jupyter_quantum.pipeline.views import error_body
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import AttemptState, JobRow
-from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["Retiring"]
 
@@ -26,8 +26,9 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 class Retiring:
     """Takes jobs back."""
 
-    def __init__(self, context: Context, scheduling: Scheduling, live: Live) -> None:
+    def __init__(self, context: Context, budgets: Budgets, scheduling: Scheduling, live: Live) -> None:
         self._context = context
+        self._budgets = budgets
         self._scheduling = scheduling
         self._live = live
 
@@ -76,11 +77,11 @@ class Retiring:
         attempt = tx.attempt(f"{row.id}-{row.attempts}")
         device = self._context.registry.get(row.device)
         amount, seconds = 0, 0.0
+        used: dict[str, int] = {}
         if attempt.started is not None:
             seconds = (tx.now - attempt.started).total_seconds()
             if device is not None and device.words.recovery != "repeatable":
-                prepared = Prepared.model_validate_json(row.prepared or "{}")
-                tasks = prepared.tasks or prepared.num_circuits
-                amount = device.prices.amount(tasks=tasks, executions=prepared.executions, seconds=seconds)
-        tx.settle(row.id, row.attempts, amount)
+                amount = self._budgets.charged(row, device, seconds, tx.now)
+                used = usage(row, seconds)
+        tx.settle(row.id, row.attempts, amount, used)
         tx.finish_attempt(attempt.tag, AttemptState.CANCELLED, fence=None, usage=seconds, charged=amount > 0)

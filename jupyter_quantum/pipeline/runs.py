@@ -11,6 +11,7 @@ from jupyter_quantum.core.facts import Decision, Facts
 from jupyter_quantum.core.money import Cost
 from jupyter_quantum.core.tenancy import ProjectSpec
 from jupyter_quantum.exceptions import Conflict, PolicyRefused, QuantumError
+from jupyter_quantum.pipeline.budgets import prices_json
 from jupyter_quantum.pipeline.decide import Asker
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.validate import Parcel
@@ -76,6 +77,7 @@ class Verdict:
             "options": json.dumps(options),
             "price": self.cost.estimate,
             "price_at_most": self.cost.at_most,
+            "prices": prices_json(self.cost.prices),
             "decision": decision_view(self.decision).model_dump_json(),
         }
 

@@ -28,6 +28,7 @@ from jupyter_quantum.exceptions import Conflict, QuantumError, Refused
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
+from jupyter_quantum.pipeline.later import Later
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.views import error_body
@@ -67,6 +68,8 @@ class Scheduling:
         self.stale: list[str] = []
         """Jobs taken from the queue because their calibration or policy is not the one they were decided under."""
         self.on_stale: asyncio.Event = asyncio.Event()
+        self.later = Later(lambda: context.clock(), context.settings.time_zone)
+        """Jobs that wait for the next window of their budget."""
         self._busy: set[str] = set()
         self._again: set[str] = set()
 
@@ -78,12 +81,15 @@ class Scheduling:
         self.scheduler.apply(DeviceSet(device.name, device.words.slots, state))
 
     def queued(self, row: JobRow) -> None:
-        """A job waits for its device."""
+        """A job waits for its device, or for the time when its budget pays for it."""
+        if self.later.keep(row):
+            return
         self.scheduler.apply(Submitted(_demand(row), self._now()))
         self.kick(row.device)
 
     def withdrawn(self, row: JobRow) -> None:
         """A job waits no longer."""
+        self.later.drop(row.id)
         self.scheduler.apply(Withdrawn(row.id))
 
     def free(self, job_id: str, device: str, seconds: float) -> None:
@@ -177,7 +183,9 @@ class Scheduling:
             self._context.background.start(self._cycle(device), f"schedule {device}")
 
     def kick_all(self) -> None:
-        """The same for every device."""
+        """The same for every device, with the jobs whose time has come."""
+        for row in self.later.due():
+            self.queued(row)
         for device in self._context.registry:
             self.kick(device.name)
 

@@ -6,9 +6,19 @@ from datetime import datetime, tzinfo
 
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import JobState
-from jupyter_quantum.store.rows import DeviceRow, JobRow
+from jupyter_quantum.store.rows import AccountRow, DeviceRow, JobRow
 
-__all__ = ["asked", "day", "drained", "over_quota", "paused", "state_words", "waiting_for_runner"]
+__all__ = [
+    "asked",
+    "day",
+    "drained",
+    "next_window",
+    "over_quota",
+    "paused",
+    "soft_limit",
+    "state_words",
+    "waiting_for_runner",
+]
 
 
 def day(when: datetime, zone: tzinfo) -> str:
@@ -17,15 +27,62 @@ def day(when: datetime, zone: tzinfo) -> str:
     return f"{local.day} {local:%B}"
 
 
-def over_quota(needed: int, left: int, resets: datetime | None, zone: tzinfo, cheaper: tuple[str, int] | None) -> str:
-    """The run may cost more than is left."""
+def over_quota(
+    needed: int,
+    left: int,
+    resets: datetime | None,
+    zone: tzinfo,
+    cheaper: tuple[str, int] | None,
+    unit: str = "credits",
+    whose: str | None = None,
+) -> str:
+    """The run may take more than is left: what binds, until when, the ways out. ``whose``: a project's budget."""
     until = "" if resets is None else f" until {day(resets, zone)}"
     instead = "" if cheaper is None else f", choose {cheaper[0]} ({words.price(cheaper[1])})"
     several = "," if instead else ""
-    return (
-        f"This run may cost {words.price(needed)} credits; {words.left(left)} are left{until}. "
-        f"Use fewer shots{instead}{several} or ask for more."
-    )
+    to = "" if whose is None else f" to {whose}"
+    match unit:
+        case "credits":
+            needs = f"This run may cost {words.price(needed)} credits; {words.left(left)} are left{to}{until}."
+        case "shots":
+            needs = f"This run takes {words.shots(needed)}; {words.number(left)} are left{to}{until}."
+        case "jobs":
+            whole = "No more jobs" if whose is None else f"No more jobs of {whose}"
+            return f"{whole} may be under way at once. Wait until one has ended, cancel one, or ask for more."
+        case _:
+            where = "on hardware" if unit == "qpu_seconds" else "on a simulator"
+            takes = f"This run may take {words.seconds(needed / 1000)} {where}"
+            needs = f"{takes}; {words.seconds(left / 1000)} are left{to}{until}."
+    return f"{needs} Use fewer shots{instead}{several} or ask for more."
+
+
+def soft_limit(budget: AccountRow, whose: str) -> str | None:
+    """What to say of a budget whose soft limit is reached; None where it is not. ``whose``: ``this month's``, say."""
+    filled = budget.used + budget.held
+    if budget.soft is None or budget.limit <= 0 or filled < budget.soft:
+        return None
+    share = min(100, 100 * filled // budget.limit)
+    name, left = _counted(budget.unit, budget.available)
+    of = f"{whose} {name}" if whose.endswith("'s") else whose
+    return f"{share} % of {of} are used; {left} are left."
+
+
+def _counted(unit: str, left: int) -> tuple[str, str]:
+    match unit:
+        case "credits":
+            return "credits", words.left(left)
+        case "qpu_seconds" | "simulator_seconds":
+            return "time on hardware" if unit == "qpu_seconds" else "time on simulators", words.seconds(left / 1000)
+        case "jobs":
+            return "jobs under way", words.number(left)
+        case _:
+            return unit, words.number(left)
+
+
+def next_window(not_before: datetime, zone: tzinfo, now: datetime) -> str:
+    """A job that the next window's budgets pay for."""
+    when = words.moment(not_before.astimezone(zone), now.astimezone(zone))
+    return f"Waiting because the budget is used up until {when}; it goes on by itself then."
 
 
 def _until(row: DeviceRow, zone: tzinfo, now: datetime) -> str:

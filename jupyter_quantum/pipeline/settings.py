@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
@@ -57,6 +57,8 @@ class Settings:
     """Those that something is declared of, by name."""
     prices: Mapping[str, PriceList] = field(default_factory=dict)
     """By device; a device without a price list is free only where it is a simulator, otherwise it takes no jobs."""
+    dated_prices: Mapping[str, Sequence[tuple[datetime, PriceList]]] = field(default_factory=dict)
+    """By device: lists that hold from a moment on, until the next one does."""
     device_labels: Mapping[str, str] = field(default_factory=dict)
     """Words for people, instead of the runner's."""
     max_seconds: Mapping[str, float] = field(default_factory=lambda: {"aer": 300.0})

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import Any
 
 from jupyter_quantum.core import words
@@ -146,6 +147,7 @@ class Submitting:
             pubs=PUBS.dump_json(list(parcel.pubs)).decode(),
             options=json.dumps(dict(parcel.options)),
             reason=request.reason,
+            token=who.token or None,
             max_price=request.max_price,
             report=request.report,
             idempotency=key,
@@ -316,25 +318,52 @@ class Submitting:
             return self._reject(tx, job, policy_error(decision), **columns)
         self._context.refer(tx, run.row.project, verdict.prepared.executable or b"", verdict.prepared.digest or "")
         tx.move(job, JobState.VALIDATED, actor=run.row.principal, **columns)
-        accounts = self._deciding.budgets.accounts(run.row.principal, run.row.owner, run.project)
         try:
-            tx.hold(job, accounts, verdict.cost.at_most)
+            later = self._hold(tx, run, verdict)
         except QuotaExceeded as error:
             return self._reject(tx, job, self._deciding.budgets.say_quota(error, others))
         if decision.effect == "needs_approval":
             covered = verdict.covered
             if covered is None or not tx.use_envelope(covered.envelope, job, verdict.cost.at_most):
                 keep_decision(tx, who, verdict.facts, decision, job=job)
-                return ask_about(tx, run, verdict, self._context.settings.approval_expiry_s)
-            return self._queue(tx, run, covered.facts, covered.decision, start, envelope=covered.envelope)
-        return self._queue(tx, run, verdict.facts, decision, start)
+                return ask_about(tx, run, verdict, self._context.settings.approval_expiry_s, later)
+            return self._queue(tx, run, covered.facts, covered.decision, start, later, envelope=covered.envelope)
+        return self._queue(tx, run, verdict.facts, decision, start, later)
 
-    def _queue(self, tx: Tx, run: Run, facts: Facts, decision: Decision, start: Start | None, **event: str) -> JobRow:
+    def _queue(
+        self,
+        tx: Tx,
+        run: Run,
+        facts: Facts,
+        decision: Decision,
+        start: Start | None,
+        later: datetime | None,
+        **event: str,
+    ) -> JobRow:
         """Into the queue, or straight to the device."""
         keep_decision(tx, run.row.principal, facts, decision, job=run.row.id)
         text = decision_view(decision).model_dump_json()
-        queued = tx.move(run.row.id, JobState.QUEUED, actor=run.row.principal, event=event, decision=text)
-        return queued if start is None else self._scheduling.write(tx, start)
+        columns: dict[str, Any] = {"decision": text, "not_before": later}
+        queued = tx.move(run.row.id, JobState.QUEUED, actor=run.row.principal, event=event, **columns)
+        return queued if start is None or later is not None else self._scheduling.write(tx, start)
+
+    def _hold(self, tx: Tx, run: Run, verdict: Verdict) -> datetime | None:
+        """The hold. Where this window's budgets are used up and policy lets it wait, in those of the next one.
+
+        Returns when that begins; None where the job need not wait for it. Raises QuotaExceeded.
+        """
+        budgets, row = self._deciding.budgets, run.row
+        asked = (row.principal, run.project, run.device, verdict.prepared, verdict.cost)
+        try:
+            tx.hold(row.id, budgets.claims(tx, *asked))
+        except QuotaExceeded as error:
+            until = error.details.get("until")
+            if until is None or not self._deciding.may_wait(run.asker, run.project, run.device, *asked[3:]):
+                raise
+            later = datetime.fromisoformat(until)
+            tx.hold(row.id, budgets.claims(tx, *asked, at=later))
+            return later
+        return None
 
     def _goes_on(self, run: Run, verdict: Verdict, row: JobRow, start: Start | None, ticket: Ticket) -> None:
         """After the commit: hand the run to the worker that prepared it, or let the queue have it."""
@@ -349,6 +378,8 @@ class Submitting:
             else:
                 self._context.board.put(following)
         elif row.state is JobState.QUEUED:
+            if start is not None:  # its budget begins later, so the slot is for others
+                self._scheduling.unreserve(row.id)
             self._scheduling.queued(row)
         else:
             self._scheduling.unreserve(row.id)

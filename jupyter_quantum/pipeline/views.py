@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from jupyter_quantum.core.facts import Decision
+from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.core.tenancy import name_of
 from jupyter_quantum.exceptions import QuantumError, error_from
@@ -122,8 +124,8 @@ def job_view(row: JobRow, result: ResultView | None = None) -> JobView:
     )
 
 
-def meter(account: AccountRow, window: str) -> Meter:
-    """One budget."""
+def meter(account: AccountRow, window: str, near: str | None = None) -> Meter:
+    """One budget; ``near``: what to say where its soft limit is reached."""
     return Meter(
         scope=account.scope,
         name=account.name,
@@ -134,12 +136,17 @@ def meter(account: AccountRow, window: str) -> Meter:
         held=account.held,
         available=account.available,
         resets=account.resets,
+        unit=account.unit,
+        device_kind=None if account.device_kind is None else DeviceKind(account.device_kind),
+        soft=account.soft,
+        near=near is not None,
+        words=near,
     )
 
 
 def price_view(prices: PriceList) -> PriceView:
     """A device's price list."""
-    return PriceView(per_task=prices.per_task, per_shot=prices.per_shot, per_second=prices.per_second)
+    return PriceView(**asdict(prices))
 
 
 def approval_view(row: ApprovalRow, job: JobRow, *, project_left: int, may_decide: bool) -> ApprovalView:

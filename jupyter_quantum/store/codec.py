@@ -30,8 +30,11 @@ __all__ = [
     "EVENTS",
     "JOBS",
     "KEYS",
+    "LOANS",
     "MEMBERSHIPS",
     "PEOPLE",
+    "PRICES",
+    "RAISES",
     "REPORTS",
     "REQUESTS",
     "REVISIONS",
@@ -193,3 +196,6 @@ DEAD: Final = Codec(rows.DeadRow, tables.dead_letters, "id")
 DECISIONS: Final = Codec(rows.DecisionRow, tables.decisions, "id")
 ENVELOPES: Final = Codec(rows.EnvelopeRow, tables.envelopes, "id")
 ENVELOPE_USES: Final = Codec(rows.EnvelopeUseRow, tables.envelope_uses, "job")
+LOANS: Final = Codec(rows.LoanRow, tables.loans, "id", guard="recalled")
+RAISES: Final = Codec(rows.RaiseRow, tables.raises, "id")
+PRICES: Final = Codec(rows.PriceRow, tables.prices, "id")

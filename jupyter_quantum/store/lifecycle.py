@@ -11,7 +11,7 @@ from jupyter_quantum.core.jobs import FINAL, HOLDING, JobState, check_move
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
 from jupyter_quantum.store import tables as t
-from jupyter_quantum.store.ledger import Ledger
+from jupyter_quantum.store.lending import Lending
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow, Json
 from jupyter_quantum.store.standing import Standing
 
@@ -21,7 +21,7 @@ _ENDED: Final = frozenset({AttemptState.COMPLETED, AttemptState.FAILED, AttemptS
 
 _FIXED: Final = frozenset(
     {"id", "principal", "owner", "organisation", "project", "kind", "created", "source", "state", "version", "changed"}
-    | {"envelope", "held", "on_hold", "accounts", "cost", "attempts", "idempotency", "body"}
+    | {"envelope", "held", "on_hold", "accounts", "cost", "attempts", "idempotency", "body", "token"}
 )
 """Columns that a caller never changes: who and what, and what the store itself keeps."""
 
@@ -33,7 +33,7 @@ _WAIT: Final = (
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
-class Lifecycle(Standing, Ledger):
+class Lifecycle(Standing, Lending):
     """The lifecycle's part of a writing request."""
 
     def add_job(self, job: JobRow, *, actor: str, event: Mapping[str, Any] = _NOTHING) -> JobRow:
@@ -104,6 +104,8 @@ class Lifecycle(Standing, Ledger):
         filled: dict[str, Any] = {}
         if to in HOLDING and before.submitted is None:
             filled["submitted"] = self.now
+        if to is JobState.QUEUED:
+            filled["queued"] = self.now
         if to is JobState.RUNNING:
             filled["started"] = self.now
         if to in FINAL and to is not JobState.ARCHIVED:

@@ -13,76 +13,24 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from jupyter_quantum.core.jobs import FINAL, HOLDING, MOVES, JobState
+from jupyter_quantum.core.jobs import MOVES, JobState
 from jupyter_quantum.core.merkle import Frontier, Node, leaf_hash
 from jupyter_quantum.store import tables as t
+from jupyter_quantum.store.books import BOOKS
 from jupyter_quantum.store.codec import micros
 from jupyter_quantum.store.reads.audit import LOWEST
 from jupyter_quantum.store.view import View
 
-__all__ = ["CHECKS", "balances", "charges", "holds", "moves", "record", "verify"]
+__all__ = ["CHECKS", "moves", "record", "verify"]
+
 _LEGAL: Final = {(str(before), str(after)) for before, afters in MOVES.items() for after in afters}
 
 
 def verify(view: View) -> list[str]:
     """Every violation that any check finds."""
     return [f"{name}: {found}" for name, check in CHECKS.items() for found in check(view)]
-
-
-def balances(view: View) -> Iterator[str]:
-    """Each account's limit, used and held are the sums of its entries, and none is below zero."""
-    e = t.entries.c
-    sums = {
-        row[0]: tuple(int(value) for value in row[1:])
-        for row in view.query(
-            select(e.account, func.sum(e.granted), func.sum(e.used), func.sum(e.held)).group_by(e.account)
-        )
-    }
-    a = t.accounts.c
-    for account, *kept in view.query(select(a.id, a.limit, a.used, a.held)):
-        if tuple(kept) != sums.pop(account, (0, 0, 0)):
-            yield f"{account} keeps (limit, used, held) {tuple(kept)}, its entries say otherwise"
-        if kept[1] < 0 or kept[2] < 0:
-            yield f"{account} is below zero"
-    yield from (f"{account} has entries and does not exist" for account in sums)
-
-
-def holds(view: View) -> Iterator[str]:
-    """Each job's hold is what its entries leave in each of its accounts; a final job has none, an open one had one."""
-    e, j = t.entries.c, t.jobs.c
-    left: dict[str, dict[str, int]] = {}
-    for job, account, held in view.query(
-        select(e.job, e.account, func.sum(e.held)).where(e.job.is_not(None)).group_by(e.job, e.account)
-    ):
-        left.setdefault(job, {})[account] = int(held)
-    for job, state, held, on_hold, accounts in view.query(select(j.id, j.state, j.held, j.on_hold, j.accounts)):
-        if left.pop(job, {}) != dict.fromkeys(json.loads(accounts), on_hold):
-            yield f"{job} has {on_hold} on hold, its entries say otherwise"
-        if state in FINAL and on_hold:
-            yield f"{job} is {state} and has {on_hold} on hold"
-        if state in HOLDING and held is None:
-            yield f"{job} is {state} without a hold"
-    yield from (f"{job} has entries and does not exist" for job in left)
-
-
-def charges(view: View) -> Iterator[str]:
-    """No job is charged twice or more than was on hold for it, and none for an attempt that it did not make."""
-    e, j, a = t.entries.c, t.jobs.c, t.attempts.c
-    paid = select(e.job, e.account, func.count(), func.sum(e.used)).where(e.kind == "settle", e.used > 0)
-    costs = {job: (held or 0, cost or 0) for job, held, cost in view.query(select(j.id, j.held, j.cost))}
-    for job, account, times, amount in view.query(paid.group_by(e.job, e.account)):
-        held, cost = costs[job]
-        if times > 1:
-            yield f"{job} is charged {times} times in {account}"
-        if amount != cost or amount > held:
-            yield f"{job} is charged {amount} in {account}; it says {cost}, and {held} were on hold"
-    tags = select(e.job, e.attempt).where(e.kind == "settle").distinct()
-    made = {(job, number) for job, number in view.query(select(a.job, a.number))}
-    for job, number in view.query(tags):
-        if (job, number) not in made:
-            yield f"{job} is charged for attempt {number}, which is not there"
 
 
 def moves(view: View) -> Iterator[str]:
@@ -171,9 +119,7 @@ def _root_of(note: str) -> bytes | None:
 
 
 CHECKS: Final[dict[str, Callable[[View], Iterable[str]]]] = {
-    "balances": balances,
-    "holds": holds,
-    "charges": charges,
+    **BOOKS,
     "moves": moves,
     "record": record,
 }

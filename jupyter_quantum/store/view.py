@@ -11,11 +11,9 @@ from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.codec import (
-    ACCOUNTS,
     APPROVALS,
     ATTEMPTS,
     DEVICES,
-    ENTRIES,
     EVENTS,
     JOBS,
     PEOPLE,
@@ -27,17 +25,16 @@ from jupyter_quantum.store.reading import absent, where
 from jupyter_quantum.store.reads.artefacts import ArtefactReads
 from jupyter_quantum.store.reads.audit import AuditReads
 from jupyter_quantum.store.reads.door import DoorReads
+from jupyter_quantum.store.reads.ledger import LedgerReads
 from jupyter_quantum.store.reads.policy import PolicyReads
 from jupyter_quantum.store.reads.requests import RequestReads
 from jupyter_quantum.store.reads.tenancy import TenancyReads
 from jupyter_quantum.store.rows import (
-    AccountRow,
     ApprovalRow,
     ApprovalState,
     AttemptRow,
     AttemptState,
     DeviceRow,
-    EntryRow,
     EventRow,
     JobRow,
     ReportRow,
@@ -67,6 +64,7 @@ def mismatch() -> Conflict:
 
 class View(
     AuditReads,
+    LedgerReads,
     PolicyReads,
     RequestReads,
     TenancyReads,
@@ -104,10 +102,6 @@ class View(
     def device(self, name: str) -> DeviceRow:
         """The device."""
         return self._need(DEVICES, name, "device")
-
-    def account(self, account_id: str) -> AccountRow | None:
-        """The account; None where nothing was ever put on hold there."""
-        return self._get(ACCOUNTS, account_id)
 
     # -- several rows ----------------------------------------------------------------------------------------------
 
@@ -164,14 +158,6 @@ class View(
     def devices(self) -> list[DeviceRow]:
         """Every device that a runner ever announced, by name."""
         return self._all(DEVICES, DEVICES.select.order_by(t.devices.c.name))
-
-    def accounts(self, *, project: str | None = None) -> list[AccountRow]:
-        """Accounts (of a project), by id."""
-        return self._all(ACCOUNTS, where(ACCOUNTS.select, t.accounts.c, project=project).order_by(t.accounts.c.id))
-
-    def entries(self, *, account: str | None = None, job: str | None = None) -> list[EntryRow]:
-        """Entries of the ledger that match all that is given, in the order in which they were made."""
-        return self._all(ENTRIES, where(ENTRIES.select, t.entries.c, account=account, job=job).order_by(t.entries.c.id))
 
     # -- events ----------------------------------------------------------------------------------------------------
 

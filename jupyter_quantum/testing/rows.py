@@ -11,11 +11,16 @@ from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.core.jobs import DeviceKind, JobKind, JobState
 from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.store import Tx
-from jupyter_quantum.store.rows import AccountSpec, AttemptRow, AttemptState, JobRow
+from jupyter_quantum.store.rows import AccountSpec, AttemptRow, AttemptState, Claim, JobRow
 
-__all__ = ["ADA", "a_job", "an_attempt", "budgets", "queue", "run"]
+__all__ = ["ADA", "ADA_NAME", "FUNDS", "MONTH", "a_job", "an_attempt", "budgets", "claims", "queue", "run"]
 
 ADA: Final = "ada@2026-05-12T09:00:00Z"
+ADA_NAME: Final = "ppl_" + 32 * "0"
+"""What the ledger calls her in tests that bring their own accounts."""
+MONTH: Final = f"credits/user/{ADA_NAME}/project:qcourse/any/month/2026-05"
+FUNDS: Final = "credits/funds/project:qcourse/always"
+_RESETS: Final = datetime(2026, 6, 1, tzinfo=UTC)
 _WHEN: Final = datetime(2026, 5, 12, 9, tzinfo=UTC)
 
 
@@ -41,11 +46,15 @@ def a_job(**changes: Any) -> JobRow:
 
 def budgets(user: int = 50 * CREDIT, project: int = 100 * CREDIT) -> list[AccountSpec]:
     """Ada's month and the project's grant, with these limits."""
-    resets = datetime(2026, 6, 1, tzinfo=UTC)
     return [
-        AccountSpec(f"user:{ADA}:qcourse:2026-05", "user", "ada", "qcourse", user, "2026-05", resets),
-        AccountSpec("project:qcourse", "project", "qcourse", "qcourse", project),
+        AccountSpec(MONTH, "user", ADA_NAME, "qcourse", user, "2026-05", _RESETS),
+        AccountSpec(FUNDS, "project", "qcourse", "qcourse", project, purpose="funds"),
     ]
+
+
+def claims(amount: int, accounts: Sequence[AccountSpec] | None = None) -> list[Claim]:
+    """The same amount in each account."""
+    return [Claim(amount, (spec,)) for spec in (budgets() if accounts is None else accounts)]
 
 
 def an_attempt(job: JobRow, **changes: Any) -> AttemptRow:
@@ -68,7 +77,7 @@ def queue(tx: Tx, amount: int, accounts: Sequence[AccountSpec] | None = None, **
     """A new job with a hold, in the queue."""
     job = tx.add_job(a_job(**changes), actor=ADA)
     tx.move(job.id, JobState.VALIDATED, actor="service", price=amount, price_at_most=amount)
-    tx.hold(job.id, budgets() if accounts is None else accounts, amount)
+    tx.hold(job.id, claims(amount, accounts))
     return tx.move(job.id, JobState.QUEUED, actor=ADA)
 
 

@@ -105,6 +105,8 @@ class PriceView(Answer):
     per_task: Credits = 0
     per_shot: Credits = 0
     per_second: Credits = 0
+    per_queue_minute: Credits = 0
+    queue_minutes: int = Field(default=60, description="so many minutes in the queue are charged at most")
 
 
 class Interval(Answer):
@@ -282,23 +284,31 @@ class TargetView(Answer):
 class Meter(Answer):
     """One budget: what a user or a project may spend in a window."""
 
-    scope: Literal["user", "project"]
+    scope: Literal["user", "project", "organisation"]
     name: str
     project: str
-    window: str = Field(description="words: November, or the project's grant")
+    window: str = Field(description="words: November, today, or the project's grant")
     limit: Credits
     used: Credits
     held: Credits
     available: Credits
     resets: Time | None = None
+    unit: Literal["credits", "shots", "qpu_seconds", "simulator_seconds", "jobs"] = Field(
+        default="credits", description="of the amounts: micro-credits, shots, milliseconds, jobs under way"
+    )
+    device_kind: DeviceKind | None = Field(default=None, description="only such devices count; all where None")
+    soft: int | None = Field(default=None, description="from so much used and on hold on, people are warned")
+    near: bool = Field(default=False, description="whether the soft limit is reached")
+    words: str | None = Field(default=None, description="what to say about it, where the soft limit is reached")
 
 
 class QuotaView(Answer):
     """All budgets that bind the caller in a project; ``binding`` is the index of the one with the least left."""
 
     project: str
-    meters: list[Meter]
+    meters: list[Meter] = Field(description="of credits")
     binding: int
+    others: list[Meter] = Field(default_factory=list, description="of shots, seconds, jobs under way")
 
     @property
     def left(self) -> int:

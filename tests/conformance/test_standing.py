@@ -15,7 +15,7 @@ from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.exceptions import Conflict, QuotaExceeded
 from jupyter_quantum.store import Store, Tx
 from jupyter_quantum.store.rows import DecisionRow, EnvelopeRow, JobRow
-from jupyter_quantum.testing.rows import ADA, a_job, budgets, queue, run
+from jupyter_quantum.testing.rows import ADA, a_job, budgets, claims, queue, run
 
 GRACE = "grace@2026-01-01T00:00:00Z"
 NOW = datetime.now(UTC)
@@ -136,11 +136,11 @@ async def test_parallel_jobs_never_overdraw_an_envelope(store: Store) -> None:
 async def test_a_hold_can_be_raised(store: Store) -> None:
     """A dearer run takes the difference in each account, or nothing; releasing gives all of it back."""
     job = await store.write(lambda tx: queue(tx, 4, budgets(10, 10)))
-    raised = await store.write(lambda tx: tx.raise_hold(job.id, budgets(10, 10), 9))
+    raised = await store.write(lambda tx: tx.raise_hold(job.id, claims(9, budgets(10, 10))))
     assert (raised.held, raised.on_hold) == (9, 9)
     with pytest.raises(QuotaExceeded):
-        await store.write(lambda tx: tx.raise_hold(job.id, budgets(10, 10), 11))
-    assert (await store.write(lambda tx: tx.raise_hold(job.id, budgets(10, 10), 5))).on_hold == 9
+        await store.write(lambda tx: tx.raise_hold(job.id, claims(11, budgets(10, 10))))
+    assert (await store.write(lambda tx: tx.raise_hold(job.id, claims(5, budgets(10, 10))))).on_hold == 9
     await store.write(lambda tx: tx.move(job.id, JobState.CANCELLED, actor=ADA))
     accounts = await store.read(lambda view: view.accounts(project="qcourse"))
     assert [(account.held, account.used) for account in accounts] == [(0, 0), (0, 0)]

@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 
 from jupyter_quantum.core.jobs import ACTIVE, JobState
+from jupyter_quantum.core.ledger import Kind
 from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.exceptions import Conflict, NotFound, QuotaExceeded
 from jupyter_quantum.store import Store, Tx, verify
 from jupyter_quantum.store.rows import ApprovalRow, AttemptState, DeviceRow, JobRow, ReportRow
-from jupyter_quantum.testing.rows import ADA, a_job, an_attempt, budgets, queue, run
+from jupyter_quantum.testing.rows import ADA, ADA_NAME, FUNDS, MONTH, a_job, an_attempt, budgets, claims, queue, run
 
 S = JobState
 NOON = datetime(2026, 5, 12, 12, tzinfo=UTC)
 
 
 async def balances(store: Store) -> list[tuple[int, int]]:
-    """Used and held of the user's and the project's account."""
+    """Used and held of the project's and the user's account."""
     return [(row.used, row.held) for row in await store.read(lambda view: view.accounts())]
 
 
@@ -172,10 +173,10 @@ async def test_hold_settle_release(store: Store) -> None:
     assert (ended.cost, ended.on_hold, ended.held) == (2 * CREDIT, 0, 5 * CREDIT)
     assert await balances(store) == [(2 * CREDIT, 0)] * 2
     entries = await store.read(lambda view: view.entries(job=job.id))
-    assert [(entry.kind, entry.used, entry.held) for entry in entries if entry.account == "project:qcourse"] == [
-        ("hold", 0, 5 * CREDIT),
-        ("settle", 2 * CREDIT, -2 * CREDIT),
-        ("release", 0, -3 * CREDIT),
+    assert [(e.kind, e.part, e.to_part, e.amount) for e in entries if e.account == e.to_account == FUNDS] == [
+        ("hold", "available", "held", 5 * CREDIT),
+        ("settle", "held", "used", 2 * CREDIT),
+        ("release", "held", "available", 3 * CREDIT),
     ]
     assert await store.read(verify) == []
 
@@ -202,7 +203,7 @@ async def test_quota_refuses_with_what_is_left(store: Store) -> None:
     def work(tx: Tx) -> tuple[QuotaExceeded, JobRow]:
         job = tx.add_job(a_job(), actor=ADA)
         with pytest.raises(QuotaExceeded) as caught:
-            tx.hold(job.id, budgets(), 6 * CREDIT + 600_000)
+            tx.hold(job.id, claims(6 * CREDIT + 600_000))
         return caught.value, tx.move(job.id, S.REJECTED, actor="service", error="{}")
 
     error, job = await store.write(work)
@@ -210,8 +211,12 @@ async def test_quota_refuses_with_what_is_left(store: Store) -> None:
     assert error.details == {
         "left": 5 * CREDIT,
         "needed": 6_600_000,
-        "account": budgets()[0].id,
+        "account": MONTH,
+        "unit": "credits",
+        "scope": "user",
+        "name": ADA_NAME,
         "resets": "2026-06-01T00:00:00+00:00",
+        "until": "2026-06-01T00:00:00+00:00",
     }
     assert error.message == "This run may cost 6.60 credits; 5.00 are left until 1 June."
     assert job.state is S.REJECTED
@@ -226,7 +231,7 @@ async def test_a_second_account_that_refuses_frees_the_first(store: Store) -> No
     def work(tx: Tx) -> None:
         job = tx.add_job(a_job(), actor=ADA)
         with pytest.raises(QuotaExceeded):
-            tx.hold(job.id, budgets(user=CREDIT), 2 * CREDIT)
+            tx.hold(job.id, claims(2 * CREDIT, budgets(user=CREDIT)))
 
     await store.write(work)
     assert await balances(store) == [(0, 0)] * 2
@@ -238,7 +243,7 @@ async def test_hold_and_settle_happen_once(store: Store) -> None:
     job = await store.write(lambda tx: run(tx, queue(tx, CREDIT).id))
     await store.write(lambda tx: tx.settle(job.id, 1, 10))
     for again in (
-        lambda tx: tx.hold(job.id, budgets(), 1),
+        lambda tx: tx.hold(job.id, claims(1)),
         lambda tx: tx.settle(job.id, 1, 10),
         lambda tx: tx.settle(job.id, 2, 10),
     ):
@@ -271,11 +276,18 @@ async def test_a_new_limit_is_an_entry(store: Store) -> None:
     """The operator's new limit counts at once and can be traced."""
     await store.write(lambda tx: queue(tx, CREDIT))
     await store.write(lambda tx: queue(tx, CREDIT, budgets(project=200 * CREDIT)))
-    entries = await store.read(lambda view: view.entries(account="project:qcourse"))
-    assert [entry.granted for entry in entries if entry.kind == "grant"] == [100 * CREDIT, 100 * CREDIT]
-    row = await store.read(lambda view: view.account("project:qcourse"))
+    await store.write(lambda tx: queue(tx, CREDIT, budgets(project=150 * CREDIT)))
+    await store.write(lambda tx: queue(tx, CREDIT, budgets(project=200 * CREDIT)))
+    entries = await store.read(lambda view: view.entries(account=FUNDS, kind=Kind.GRANT))
+    assert [(entry.part, entry.amount) for entry in entries] == [
+        ("source", 100 * CREDIT),
+        ("source", 100 * CREDIT),
+        ("available", 50 * CREDIT),
+        ("source", 50 * CREDIT),
+    ]
+    row = await store.read(lambda view: view.account(FUNDS))
     assert row is not None
-    assert (row.limit, row.available) == (200 * CREDIT, 198 * CREDIT)
+    assert (row.limit, row.available) == (200 * CREDIT, 196 * CREDIT)
     assert await store.read(verify) == []
 
 
@@ -291,7 +303,7 @@ async def test_fifty_at_once_against_a_quota_for_ten(store: Store) -> None:
 
     passed = await asyncio.gather(*(submit() for _ in range(50)))
     assert sum(passed) == 10
-    assert (await balances(store))[1] == (0, 50 * CREDIT)
+    assert await balances(store) == [(0, 50 * CREDIT)] * 2
     assert await store.read(verify) == []
 
 

@@ -17,7 +17,7 @@ from jupyter_quantum.core.jobs import FINAL, HOLDING, MOVES, JobState
 from jupyter_quantum.exceptions import Conflict, QuotaExceeded
 from jupyter_quantum.store import Store, Tx, verify
 from jupyter_quantum.store.rows import AttemptState, JobRow
-from jupyter_quantum.testing.rows import ADA, a_job, an_attempt, budgets
+from jupyter_quantum.testing.rows import ADA, a_job, an_attempt, budgets, claims
 
 AMOUNTS = st.integers(0, 40)
 STATES = st.sampled_from(sorted(JobState))
@@ -81,7 +81,7 @@ class Machine(RuleBasedStateMachine):
 
         def work(tx: Tx) -> str:
             job = tx.add_job(a_job(), actor=ADA)
-            tx.hold(job.id, budgets(*self.limits), amount)
+            tx.hold(job.id, claims(amount, budgets(*self.limits)))
             tx.add_attempt(an_attempt(job))
             for state in (JobState.VALIDATED, JobState.QUEUED, JobState.SCHEDULED, JobState.RUNNING):
                 tx.move(job.id, state, actor=ADA)
@@ -102,7 +102,7 @@ class Machine(RuleBasedStateMachine):
     def hold(self, job_id: str, amount: int) -> None:
         """A hold: once, and only while there is enough."""
         before = self.job(job_id)
-        after = self.write(lambda tx: tx.hold(job_id, budgets(*self.limits), amount))
+        after = self.write(lambda tx: tx.hold(job_id, claims(amount, budgets(*self.limits))))
         if after is not None:
             assert before.held is None
             assert after.on_hold == amount
@@ -138,7 +138,7 @@ class Machine(RuleBasedStateMachine):
 
         def work(tx: Tx) -> None:
             job = tx.add_job(a_job(), actor=ADA)
-            tx.hold(job.id, budgets(*self.limits), amount)
+            tx.hold(job.id, claims(amount, budgets(*self.limits)))
             tx.move(job_id, JobState.CANCELLED, actor=ADA)
             tx.flush()
             raise Abandoned

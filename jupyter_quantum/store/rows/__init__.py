@@ -19,7 +19,16 @@ from jupyter_quantum.store.rows.jobs import (
     JobRow,
     ReportRow,
 )
-from jupyter_quantum.store.rows.ledger import AccountRow, AccountSpec, EntryKind, EntryRow
+from jupyter_quantum.store.rows.ledger import (
+    AccountRow,
+    AccountScope,
+    AccountSpec,
+    Claim,
+    EntryRow,
+    LoanRow,
+    PriceRow,
+    RaiseRow,
+)
 from jupyter_quantum.store.rows.people import PersonRow
 from jupyter_quantum.store.rows.policy import DecisionRow, EnvelopeKind, EnvelopeRow, EnvelopeState, EnvelopeUseRow
 from jupyter_quantum.store.rows.requests import RequestRow, RequestState
@@ -27,6 +36,7 @@ from jupyter_quantum.store.rows.tenancy import DeclaredRow, MembershipKind, Memb
 
 __all__ = [
     "AccountRow",
+    "AccountScope",
     "AccountSpec",
     "AnswerRow",
     "AnswerState",
@@ -35,12 +45,12 @@ __all__ = [
     "AttemptRow",
     "AttemptState",
     "CheckpointRow",
+    "Claim",
     "DeadRow",
     "DecisionRow",
     "DeclaredRow",
     "DeviceRow",
     "DeviceState",
-    "EntryKind",
     "EntryRow",
     "EnvelopeKind",
     "EnvelopeRow",
@@ -50,9 +60,12 @@ __all__ = [
     "JobRow",
     "Json",
     "KeyRow",
+    "LoanRow",
     "MembershipKind",
     "MembershipRow",
     "PersonRow",
+    "PriceRow",
+    "RaiseRow",
     "ReportRow",
     "RequestRow",
     "RequestState",

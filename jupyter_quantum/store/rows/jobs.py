@@ -92,10 +92,10 @@ class JobRow:
     price_at_most: int | None = None
     held: int | None = None
     """What was put on hold for it; None before. A free device's jobs hold 0."""
-    accounts: Json = "[]"
-    """Ids of the accounts that it is on hold in."""
+    accounts: Json = "{}"
+    """Id of each account that it was put on hold in → what is still on hold there, in the account's unit."""
     on_hold: int = 0
-    """What is still on hold for it, in each of these accounts."""
+    """Micro-credits that are still on hold for it."""
     cost: int | None = None
     """What was settled, all attempts together; None before the first."""
     attempts: int = 0
@@ -117,6 +117,14 @@ class JobRow:
     """The key that its owner sent; unique for one principal."""
     body: str | None = None
     """Digest of the request's body, compared when the key comes again."""
+    queued: datetime | None = None
+    """When it joined its device's queue, the last time."""
+    not_before: datetime | None = None
+    """It waits for this moment: the budgets of its time pay for it."""
+    prices: Json | None = None
+    """``core.money.PriceList`` that it was submitted under."""
+    token: str | None = None
+    """The hub's id of the token or session that it was submitted with."""
 
 
 @dataclass(frozen=True, slots=True)

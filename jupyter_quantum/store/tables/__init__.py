@@ -11,7 +11,7 @@ from jupyter_quantum.store.tables.door import answers, buckets, dead_letters, we
 from jupyter_quantum.store.tables.events import events
 from jupyter_quantum.store.tables.jobs import approvals, attempts, devices, jobs, reports
 from jupyter_quantum.store.tables.keep import artefacts, leases, trash
-from jupyter_quantum.store.tables.ledger import accounts, entries
+from jupyter_quantum.store.tables.ledger import accounts, entries, loans, prices, raises
 from jupyter_quantum.store.tables.people import people
 from jupyter_quantum.store.tables.policy import decisions, envelope_uses, envelopes
 from jupyter_quantum.store.tables.requests import requests
@@ -36,10 +36,13 @@ __all__ = [
     "jobs",
     "keys",
     "leases",
+    "loans",
     "memberships",
     "metadata",
     "nodes",
     "people",
+    "prices",
+    "raises",
     "reports",
     "requests",
     "revisions",

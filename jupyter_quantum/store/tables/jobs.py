@@ -61,6 +61,10 @@ jobs = Table(
     text("versions", null=True),
     text("idempotency", null=True),
     text("body", null=True),
+    integer("queued", null=True),
+    integer("not_before", null=True),
+    text("prices", null=True),
+    text("token", null=True),
     UniqueConstraint("principal", "idempotency"),
     CheckConstraint("on_hold >= 0", name="hold"),
     # Ids sort by time, so these also answer "newest first".

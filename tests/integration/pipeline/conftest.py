@@ -17,6 +17,7 @@ from jupyter_quantum.core.tenancy import Principal, ProjectSpec
 from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.pipeline import Pipeline, Settings
 from jupyter_quantum.store import Store
+from jupyter_quantum.store.books import BOOKS
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.base import CircuitBundle
 from jupyter_quantum.wire.jobs import JobRequest
@@ -115,11 +116,8 @@ class House:
 
         def check(view: Any) -> None:
             for account in view.accounts():
-                entries = view.entries(account=account.id)
-                assert account.limit == sum(entry.granted for entry in entries)
-                assert account.used == sum(entry.used for entry in entries)
-                assert account.held == sum(entry.held for entry in entries)
                 assert account.used + account.held <= account.limit
+            assert [found for name, check in BOOKS.items() for found in check(view)] == []
 
         await self.store.read(check)
 

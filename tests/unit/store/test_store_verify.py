@@ -9,19 +9,26 @@ import pytest
 from jupyter_quantum.store import Store, verify
 
 TAMPERS = {
-    "a balance": ("balances", "UPDATE accounts SET used = used - 1 WHERE id LIKE 'project:%'"),
-    "an account below zero": ("balances", "UPDATE entries SET used = -5000 WHERE kind = 'settle'"),
-    "a lost account": ("balances", "DELETE FROM accounts WHERE id LIKE 'project:%'"),
-    "a lost entry": ("holds", "DELETE FROM entries WHERE kind = 'release' AND account LIKE 'project:%'"),
+    "a balance": ("balances", "UPDATE accounts SET used = used - 1 WHERE id LIKE 'credits/funds/%'"),
+    "an entry that moves less": ("balances", "UPDATE entries SET amount = 1 WHERE kind = 'settle'"),
+    "an entry that goes elsewhere": ("postings", "UPDATE entries SET to_part = 'available' WHERE kind = 'settle'"),
+    "an entry into another account": (
+        "postings",
+        "UPDATE entries SET to_account = 'credits/funds/project:qcourse/always' WHERE account LIKE 'credits/user/%'",
+    ),
+    "money from nowhere": ("trial", 'UPDATE accounts SET "limit" = "limit" + 1 WHERE id LIKE \'credits/user/%\''),
+    "a lost account": ("balances", "DELETE FROM accounts WHERE id LIKE 'credits/funds/%'"),
+    "a lost entry": ("holds", "DELETE FROM entries WHERE kind = 'release' AND account LIKE 'credits/funds/%'"),
     "a hold of a final job": ("holds", "UPDATE jobs SET on_hold = 1 WHERE state = 'completed'"),
     "a queue without a hold": ("holds", "UPDATE jobs SET held = NULL WHERE state = 'queued'"),
     "a lost job": ("holds", "DELETE FROM jobs WHERE state = 'cancelled'"),
     "a second charge": (
         "charges",
-        "INSERT INTO entries (account, kind, time, job, attempt, granted, used, held, actor)"
-        " SELECT account, kind, time, job, 2, 0, used, held, actor FROM entries WHERE kind = 'settle'",
+        "INSERT INTO entries (kind, time, amount, account, part, to_account, to_part, job, attempt, actor)"
+        " SELECT kind, time, amount, account, part, to_account, to_part, job, 2, actor FROM entries"
+        " WHERE kind = 'settle'",
     ),
-    "a charge beyond the hold": ("charges", "UPDATE entries SET used = 1001 WHERE kind = 'settle'"),
+    "a charge beyond the hold": ("charges", "UPDATE entries SET amount = 1001 WHERE kind = 'settle'"),
     "a charge without an attempt": ("charges", "DELETE FROM attempts"),
     "a state without a move": ("moves", "UPDATE jobs SET state = 'failed' WHERE state = 'completed'"),
     "a lost event": ("moves", 'DELETE FROM events WHERE payload LIKE \'%"to":"scheduled"%\''),

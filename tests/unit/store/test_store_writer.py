@@ -192,4 +192,4 @@ async def test_entries_without_a_move_are_told(store: Store) -> None:
     await store.write(lambda tx: tx.release(job.id))
     last = (await store.read(lambda view: view.job_events(job.id)))[-1]
     assert last.type == "ledger.changed"
-    assert {entry["held"] for entry in last.data["entries"]} == {-7}
+    assert {(entry["kind"], entry["amount"]) for entry in last.data["entries"]} == {("release", 7)}
