@@ -24,7 +24,8 @@ _ANNOTATIONS: Final = frozenset({"id", "words", "approval", "doc"})
 _PERSONAL: Final = frozenset({"user", "groups"})
 """Words are kept for ever, so they name no person."""
 _TYPE: Final = re.compile(r"^type (\w+) = \{(.*?)\};", re.MULTILINE | re.DOTALL)
-_FACT: Final = re.compile(r'"?(\w+)"?(\?)?\s*:\s*(Set<String>|String|Long|Bool)\b')
+_FACT: Final = re.compile(r'^\s*"?(\w+)"?(\?)?:\s*(.+?),?$', re.MULTILINE)
+_KINDS: Final = frozenset({"String", "Long", "Bool", "Set<String>"})
 _ACTION: Final = re.compile(r"^action ([^{]*?) appliesTo \{.*?context: (\w+)\s*\}", re.MULTILINE | re.DOTALL)
 
 Files = Sequence[tuple[str, bytes]]
@@ -120,6 +121,9 @@ def _facts_of(schema: str) -> Mapping[str, Mapping[str, str]]:
         optional = [fact for fact, mark, _ in found if mark]
         if optional:
             raise PolicyBroken(f"schema: {', '.join(optional)} must not be optional: every fact is always there")
+        strange = [fact for fact, _, kind in found if kind not in _KINDS]
+        if strange:
+            raise PolicyBroken(f"schema: {', '.join(strange)} must be String, Long, Bool or Set<String>")
         types[name] = {fact: kind for fact, _, kind in found}
     actions = {
         action: MappingProxyType(types[context])
