@@ -30,6 +30,7 @@ from jupyter_quantum.pipeline.members import Members
 from jupyter_quantum.pipeline.named import Naming
 from jupyter_quantum.pipeline.onboarding import Onboarding
 from jupyter_quantum.pipeline.people import Directory, People, absent
+from jupyter_quantum.pipeline.policing import Policing
 from jupyter_quantum.pipeline.policy import Policies
 from jupyter_quantum.pipeline.queues import Queues
 from jupyter_quantum.pipeline.reconcile import Reconciling
@@ -110,6 +111,7 @@ class Pipeline:
         budgets.expected_wait = self._queues.expected
         self._reports = Reports(context, self._deciding, self._validating, self._queues)
         approvers = Approvers(context)
+        self.policy = Policing(context)
         self.envelopes = Enveloping(context, self._live, approvers)
         self._submitting = Submitting(
             context, self._deciding, self._validating, self._scheduling, self._reports, self.envelopes, self._live

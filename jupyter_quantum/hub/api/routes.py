@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from jupyter_quantum.hub.api import approvals, devices, jobs, members, people, requests, tenancy
+from jupyter_quantum.hub.api import approvals, devices, jobs, members, people, policy, requests, tenancy
 from jupyter_quantum.hub.api.route import Route
 
 __all__ = ["ROUTES"]
@@ -14,6 +14,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *devices.ROUTES,
     *jobs.ROUTES,
     *approvals.ROUTES,
+    *policy.ROUTES,
     *requests.ROUTES,
     *tenancy.ROUTES,
     *members.ROUTES,

@@ -20,7 +20,7 @@ import cedarpy
 from jupyter_quantum.core.facts import Decision, ExportFacts, Facts, NearMiss
 from jupyter_quantum.pipeline.policy.conditions import SCOPE, Part, facts_in, holding
 from jupyter_quantum.pipeline.policy.facts import context_of, request_of
-from jupyter_quantum.pipeline.policy.files import Files, Loaded, Policy, PolicyBroken, load, read, stamp
+from jupyter_quantum.pipeline.policy.files import Loaded, Policy, PolicyBroken, load, read, stamp
 from jupyter_quantum.pipeline.policy.phrases import because, said, wanted
 
 __all__ = ["Policies", "evaluate", "undecided"]
@@ -72,10 +72,6 @@ class Policies:
     def loaded(self) -> Loaded:
         """The set in force."""
         return self._loaded
-
-    def files(self) -> Files:
-        """The files as they lie in the directory now."""
-        return read(self._directory)
 
     def refresh(self) -> bool:
         """Load the files again if they changed; whether another version is in force now. Never raises."""

@@ -42,14 +42,9 @@ def _rule(loaded: Loaded, policy: Policy, action: str, context: Mapping[str, Any
     if SCOPE not in holds:
         return Rule(policy.id, policy.effect, policy.approval, False, "It speaks of somebody or something else.", "")
     if applies and policy.effect == "forbid":
-        return Rule(policy.id, "forbid", policy.approval, True, because(policy, context, holds), _out(policy, holds))
+        return Rule(
+            policy.id, "forbid", policy.approval, True, because(policy, context, holds), wanted(parts, holds, False)
+        )
     words = said(parts if applies else missing, parts, context, holds) or "always"
     change = wanted(missing, holds, True) if policy.effect == "permit" and missing else ""
     return Rule(policy.id, policy.effect, policy.approval, applies, words, change)
-
-
-def _out(policy: Policy, holds: frozenset[int]) -> str:
-    """What would lift a forbid."""
-    lifted = wanted(policy.condition.parts, holds, False)
-    gate = f"approval by {policy.approval}" if policy.approval else ""
-    return " or ".join(filter(None, [lifted, gate]))

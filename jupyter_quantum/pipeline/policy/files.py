@@ -59,6 +59,8 @@ class Loaded:
     policies: Mapping[str, Policy]
     facts: Mapping[str, Mapping[str, str]]
     """Action → fact → its type: ``String``, ``Long``, ``Bool``, ``Set<String>``."""
+    texts: Mapping[str, str]
+    """The files themselves, by name."""
 
 
 def stamp(directory: Path) -> tuple[tuple[str, int, int], ...]:
@@ -95,6 +97,7 @@ def load(files: Files) -> Loaded:
         texts = [raw.decode() for _, raw in files]
     except UnicodeDecodeError as error:
         raise PolicyBroken(f"the files are not UTF-8 text: {error}") from error
+    named = MappingProxyType(dict(zip((name for name, _ in files), texts, strict=True)))
     schema = _parsed("schema", cedarpy.Schema.from_str, texts[0])
     text = "\n".join(texts[1:])
     handle = _parsed("policies", cedarpy.PolicySet.from_str, text)
@@ -103,7 +106,7 @@ def load(files: Files) -> Loaded:
         raise PolicyBroken("; ".join(str(error) for error in checked.errors))
     facts = _facts_of(str(schema))
     policies = _index(json.loads(cedarpy.policies_to_json_str(text)), facts)
-    return Loaded(handle, schema, "sha256:" + digest.hexdigest(), MappingProxyType(policies), facts)
+    return Loaded(handle, schema, "sha256:" + digest.hexdigest(), MappingProxyType(policies), facts, named)
 
 
 def _parsed(what: str, parse: Any, text: str) -> Any:
