@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from jupyter_quantum.client import tenancy_commands
+from jupyter_quantum.client import tenancy_commands, webhooks_commands
 
 __all__ = ["app"]
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 
 app.command()(tenancy_commands.apply)
 app.command()(tenancy_commands.tenants)
+app.add_typer(webhooks_commands.app, name="webhooks")
 
 
 @app.callback()

@@ -36,6 +36,7 @@ from jupyter_quantum.wire.jobs import (
 if TYPE_CHECKING:
     from jupyter_quantum.client.requests import Requests
     from jupyter_quantum.client.tenancy import Tenancy
+    from jupyter_quantum.client.webhooks import WebhookTools
 
 __all__ = ["Hub", "JobList"]
 
@@ -237,6 +238,13 @@ class Hub:
         from jupyter_quantum.client.requests import Requests
 
         return Requests(self._connection)
+
+    @cached_property
+    def webhooks(self) -> WebhookTools:
+        """Addresses that are told of events."""
+        from jupyter_quantum.client.webhooks import WebhookTools
+
+        return WebhookTools(self._connection)
 
     @cached_property
     def tenancy(self) -> Tenancy:

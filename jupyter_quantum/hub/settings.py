@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
+from jupyter_quantum.core.egress import Egress
 from jupyter_quantum.core.money import PriceList, credits_to_micro
 from jupyter_quantum.core.tenancy import ProjectSpec, Role
 from jupyter_quantum.exceptions import InputError
@@ -94,6 +95,15 @@ def _rates(service: ServiceTraits) -> dict[str, Rate]:
     return found
 
 
+def _egress(service: ServiceTraits) -> Egress:
+    try:
+        return Egress(service.webhook_allow, ports=service.webhook_ports, plain=service.webhook_http)
+    except ValueError as error:
+        raise InputError(
+            f"webhook_allow: {error}.", code="config", hint="Give names of hosts, addresses, or networks."
+        ) from error
+
+
 def _tiers(given: Mapping[str, float]) -> dict[str, float]:
     found = {"sandbox": 1.0, "pilot": 2.0, "production": 4.0, **given}
     if any(factor <= 0 for factor in found.values()):
@@ -131,6 +141,8 @@ def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settin
         storage_region=service.storage_region,
         insecure_issuers=service.insecure_issuers,
         admin_services=frozenset(service.admin_services),
+        egress=_egress(service),
+        authorities=Path(service.webhook_ca) if service.webhook_ca else None,
         rates=_rates(service),
         tier_rates=_tiers(service.tier_rates),
         secret=secret,

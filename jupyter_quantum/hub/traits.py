@@ -83,6 +83,14 @@ class ServiceTraits(HasTraits):
     tier_rates = Dict(help="Tier → how many times the usual its projects may send; 1, 2 and 4 by default.").tag(
         config=True
     )
+    webhook_allow = List(
+        Unicode(),
+        help="Hosts and networks inside that webhooks may be sent to: hooks.lab.example, 10.1.2.0/24. Public addresses "
+        "need no entry.",
+    ).tag(config=True)
+    webhook_ports = List(Integer(), default_value=[443], help="Ports that webhooks may be sent to.").tag(config=True)
+    webhook_http = Bool(False, help="Allow http, without encryption, to what webhook_allow lists.").tag(config=True)
+    webhook_ca = Unicode("", help="File of certificates that webhooks trust instead of the system's.").tag(config=True)
     trusted_proxies = List(
         Unicode(),
         default_value=["127.0.0.1", "::1"],

@@ -123,6 +123,14 @@ class Live:
             for event in await self._views(who, rows, seen):
                 yield event
 
+    async def numbered_after(self, after: int) -> Sequence[EventRow]:
+        """Events with higher numbers, in order: some, where there are many."""
+        return await self._rows(after)
+
+    async def shown(self, who: Principal, rows: Sequence[EventRow]) -> list[EventView]:
+        """Events as this reader sees them; whether they may is the caller's to decide."""
+        return await self._context.store.read(lambda view: [self._event(view, who, row) for row in rows])
+
     async def _rows(self, after: int) -> Sequence[EventRow]:
         if self._recent and (self._recent[0].seq or 0) <= after + 1:
             return [row for row in self._recent if (row.seq or 0) > after]

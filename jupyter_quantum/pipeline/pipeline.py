@@ -21,6 +21,7 @@ from jupyter_quantum.pipeline.board import Board
 from jupyter_quantum.pipeline.budgets import Budgets
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
+from jupyter_quantum.pipeline.deliver import Delivering
 from jupyter_quantum.pipeline.door import Door
 from jupyter_quantum.pipeline.elevation import BreakingGlass, Elevation
 from jupyter_quantum.pipeline.envelopes import BudgetKind, Enveloping
@@ -40,6 +41,7 @@ from jupyter_quantum.pipeline.requests import Requests
 from jupyter_quantum.pipeline.retire import Retiring
 from jupyter_quantum.pipeline.runners import Runners
 from jupyter_quantum.pipeline.schedule import Scheduling
+from jupyter_quantum.pipeline.sending import Sender
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.pipeline.submit import Submitting
 from jupyter_quantum.pipeline.sweep import Sweeping
@@ -47,6 +49,7 @@ from jupyter_quantum.pipeline.tenancy import Tenancy
 from jupyter_quantum.pipeline.tenants import Tenants
 from jupyter_quantum.pipeline.validate import PUBS, Validating, bundle_of
 from jupyter_quantum.pipeline.views import error_of, job_view, provenance, summary
+from jupyter_quantum.pipeline.webhooks import Webhooks
 from jupyter_quantum.store import Store, View
 from jupyter_quantum.store.crypt import SERVICE
 from jupyter_quantum.store.rows import JobRow
@@ -140,6 +143,8 @@ class Pipeline:
         )
         self.door = Door(context)
         """What every request passes: keys that act once, rate limits."""
+        self._delivering = Delivering(context, self._live, Sender(settings.egress, settings.authorities))
+        self.webhooks = Webhooks(context, self._delivering)
         self._runners = Runners(context, self._scheduling, self._executing, self._reconciling, self._live)
 
     # Life
@@ -159,6 +164,7 @@ class Pipeline:
     async def stop(self) -> None:
         """End every task of this pipeline. Jobs go on after the next :meth:`start`."""
         await self._context.background.stop()
+        self._delivering.close()
         await self._live.resign()
 
     async def _tick(self) -> None:
@@ -179,6 +185,7 @@ class Pipeline:
         await self._approving.expire()
         await self.requests.expire()
         await self.door.turn()
+        await self._delivering.turn()
         self._scheduling.kick_all()
         await self._runners.write_waits(self._queues.texts())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
+from jupyter_quantum.core.egress import Egress
 from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.core.tenancy import OrganisationSpec, ProjectSpec
 from jupyter_quantum.pipeline.limits import Rate
@@ -101,6 +102,10 @@ class Settings:
     """Whether OIDC issuers on loopback may speak plain HTTP (tests, demos)."""
     admin_services: frozenset[str] = frozenset()
     """Services of the hub that may administrate, such as the CI that applies tenants."""
+    egress: Egress = field(default_factory=Egress)
+    """Where users may have messages sent to."""
+    authorities: Path | None = None
+    """Certificates that are trusted there, instead of the system's."""
     rates: Mapping[str, Rate] = field(default_factory=dict)
     """By class of request, where they differ from ``limits.KINDS``."""
     tier_rates: Mapping[str, float] = field(

@@ -11,14 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
-
-if TYPE_CHECKING:
-    from jupyter_quantum.store.tx import Tx
+from typing import Final, Protocol, TypeVar
 
 __all__ = ["Claim", "apart", "current", "holding"]
 
 T = TypeVar("T")
+
+
+class _Marks(Protocol):
+    def mark_acted(self, claim: Claim) -> None: ...
+
+
+M = TypeVar("M", bound=_Marks)
 
 
 @dataclass(slots=True)
@@ -34,10 +38,10 @@ class Claim:
     open: bool = True
     """False once the request has been answered: what it left running acts for itself."""
 
-    def marking(self, work: Callable[[Tx], T]) -> Callable[[Tx], T]:
+    def marking(self, work: Callable[[M], T]) -> Callable[[M], T]:
         """``work``, with the mark in its transaction."""
 
-        def run(tx: Tx) -> T:
+        def run(tx: M) -> T:
             tx.mark_acted(self)
             return work(tx)
 

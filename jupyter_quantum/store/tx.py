@@ -26,6 +26,7 @@ from jupyter_quantum.store.rows import (
     ReportRow,
 )
 from jupyter_quantum.store.tenancy import TenancyWrites
+from jupyter_quantum.store.webhooks import WebhookWrites
 
 __all__ = ["Tx"]
 
@@ -38,6 +39,7 @@ class Tx(
     TenancyWrites,
     DoorWrites,
     BlobWrites,
+    WebhookWrites,
     Lifecycle,
 ):
     """One request's writes: all of them or none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from jupyter_quantum.hub.api import approvals, devices, jobs, members, people, policy, requests, tenancy
+from jupyter_quantum.hub.api import approvals, devices, jobs, members, people, policy, requests, tenancy, webhooks
 from jupyter_quantum.hub.api.route import Route
 
 __all__ = ["ROUTES"]
@@ -18,5 +18,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *requests.ROUTES,
     *tenancy.ROUTES,
     *members.ROUTES,
+    *webhooks.ROUTES,
 )
 """Every route. Those without a body refuse none that is empty."""
