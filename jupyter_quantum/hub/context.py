@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.hub.auth import Gate
 from jupyter_quantum.hub.metrics import Metrics
+from jupyter_quantum.pipeline.refusals import Refusal
 
 if TYPE_CHECKING:
     from jupyter_quantum.pipeline import Pipeline
 
 __all__ = ["Context"]
+
+
+def _forgotten(_: Refusal) -> None:
+    """Before the pipeline has started, there is no record to write to."""
 
 
 @dataclass(slots=True)
@@ -34,6 +39,8 @@ class Context:
     """With which Prometheus reads the metrics; nothing else can be done with it."""
     trusted_proxies: frozenset[str] = frozenset({"127.0.0.1", "::1"})
     """From whom ``X-Forwarded-For`` is believed."""
+    refused: Callable[[Refusal], None] = _forgotten
+    """Takes a refusal into the record; once the pipeline has started."""
     started: Pipeline | None = None
     """The pipeline, once it has started."""
 

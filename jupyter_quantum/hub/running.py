@@ -17,7 +17,7 @@ from jupyterhub.services.auth import HubOAuth
 from jupyterhub.utils import make_ssl_context
 from tornado.httpserver import HTTPServer
 
-from jupyter_quantum.exceptions import Unavailable
+from jupyter_quantum.exceptions import QuantumError, Unavailable
 from jupyter_quantum.hub import settings
 from jupyter_quantum.hub.auth import Gate, HubApi, HubDirectory
 from jupyter_quantum.hub.context import Context
@@ -53,6 +53,13 @@ def _oauth(service: ServiceTraits) -> Any:
 def _hub_api(oauth: Any) -> HubApi:
     tls = make_ssl_context(oauth.keyfile, oauth.certfile, cafile=oauth.client_ca) if oauth.certfile else None
     return HubApi(oauth.api_url, oauth.api_token, tls)
+
+
+def _why(error: Exception) -> str:
+    """Why the service does not start, for its health; a record that was rolled back is said aloud."""
+    if isinstance(error, QuantumError) and error.code.startswith("audit."):
+        return f"failed to start: {error.message}"
+    return "failed to start; see the service's log"
 
 
 class Running:
@@ -107,8 +114,8 @@ class Running:
         while not self._stopping.is_set():
             try:
                 await start()
-            except Exception:
-                self._failure = "failed to start; see the service's log"
+            except Exception as error:
+                self._failure = _why(error)
                 log.exception("The service cannot start; trying again in %.0f s", _AGAIN_S)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), _AGAIN_S)
@@ -127,6 +134,7 @@ class Running:
             await pipeline.stop()
             raise
         self._context.gate.signed_in = pipeline.signed_in
+        self._context.refused = pipeline.audit.refusals.note
         self._context.started = pipeline
 
     async def _drain(self, server: HTTPServer) -> None:
@@ -204,4 +212,5 @@ class Running:
                 parts["store"] = "does not write; see the service's log"
         if self._service.run_runner:
             parts["runner"] = "ready" if self._announced else "starting"
+        parts["audit"] = self._failure if self._context.started is None else self._context.started.audit.state
         return parts

@@ -17,7 +17,7 @@ from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.hub.traits import ServiceTraits
 from jupyter_quantum.pipeline.declared import project_spec
 from jupyter_quantum.pipeline.limits import KINDS, Rate
-from jupyter_quantum.pipeline.settings import Limits, Settings
+from jupyter_quantum.pipeline.settings import AuditSettings, Limits, Settings
 from jupyter_quantum.resources import resource
 from jupyter_quantum.wire.tenancy import Project
 
@@ -118,6 +118,17 @@ def _zone(name: str) -> ZoneInfo:
         raise InputError(f"There is no time zone {name!r}.", code="config", hint="Such as Europe/Berlin.") from error
 
 
+def _audit(service: ServiceTraits) -> AuditSettings:
+    return AuditSettings(
+        key=Path(service.audit_key) if service.audit_key else None,
+        copies=service.audit_copies,
+        witness=service.audit_witness,
+        every_s=service.audit_every,
+        entries=service.audit_entries,
+        window_s=service.audit_window,
+    )
+
+
 def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settings:
     """The pipeline's settings; raises :class:`InputError` naming a setting that cannot be used."""
     return Settings(
@@ -145,5 +156,6 @@ def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settin
         authorities=Path(service.webhook_ca) if service.webhook_ca else None,
         rates=_rates(service),
         tier_rates=_tiers(service.tier_rates),
+        audit=_audit(service),
         secret=secret,
     )

@@ -37,8 +37,27 @@ class ServiceTraits(HasTraits):
         "that have not ended."
     ).tag(config=True)
     operators = Unicode("quantum-operators", help="Hub group of those who operate devices.").tag(config=True)
-    auditors = Unicode("quantum-auditors", help="Hub group of auditors: set aside, no rights yet.").tag(config=True)
+    auditors = Unicode("quantum-auditors", help="Hub group of auditors: they read the record.").tag(config=True)
     admins = Unicode("quantum-admins", help="Hub group of those who may do what operators do.").tag(config=True)
+    audit_key = Unicode(
+        "", help="File of the key that signs the record, mode 0600; audit.key in the data directory where it is empty."
+    ).tag(config=True)
+    audit_copies = Unicode(
+        None,
+        allow_none=True,
+        help="Second place of the record's checkpoints: an fsspec URL, best on another machine (s3://…, file:///…); "
+        "checkpoints in the data directory where None, nowhere where empty.",
+    ).tag(config=True)
+    audit_witness = Unicode(
+        "", help="Address that checkpoints are posted to (add-checkpoint of c2sp.org/tlog-witness, or any webhook)."
+    ).tag(config=True)
+    audit_every = Float(60.0, min=0.05, help="Seconds that events wait for a signed checkpoint, at most.").tag(
+        config=True
+    )
+    audit_entries = Integer(1000, min=1, help="After so many events, a checkpoint is signed sooner.").tag(config=True)
+    audit_window = Float(
+        60.0, min=0.05, help="Refusals that are alike within so many seconds are one entry of the record, with a count."
+    ).tag(config=True)
     mfa_group = Unicode("quantum-mfa", help="Hub group of people who signed in with a second factor.").tag(config=True)
     membership_age = Float(
         60.0,

@@ -12,11 +12,13 @@ from jupyter_quantum.hub import pages
 from jupyter_quantum.hub.api.base import Absent
 from jupyter_quantum.hub.api.json import Api, by_path
 from jupyter_quantum.hub.api.limits import Bucket
+from jupyter_quantum.hub.api.peer import address_of
 from jupyter_quantum.hub.api.route import pattern
 from jupyter_quantum.hub.api.routes import ROUTES
 from jupyter_quantum.hub.api.system import Live, Metrics, OpenApi, Ready
 from jupyter_quantum.hub.context import Context
 from jupyter_quantum.hub.events import Events
+from jupyter_quantum.pipeline.refusals import UNKNOWN, Refusal, address_class
 
 __all__ = ["web_application"]
 
@@ -27,6 +29,13 @@ class _Callback(HubOAuthCallbackHandler):  # type: ignore[misc]
     def initialize(self) -> None:
         context: Context = self.settings["context"]
         self._hub_auth = context.oauth
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A sign-in that failed is an entry of the record."""
+        context: Context = self.settings["context"]
+        where = address_class(address_of(self.request, context.trusted_proxies))
+        context.refused(Refusal("auth.failed", UNKNOWN, "GET oauth_callback", status_code, "auth.callback", where))
+        super().write_error(status_code, **kwargs)
 
 
 def web_application(context: Context, streams: set[Events], cookie_secret: bytes) -> Application:

@@ -47,8 +47,13 @@ class Live:
         """The same for other requests."""
         self.leads = asyncio.Event()
         """Set once this process leads."""
-        self.leading = False
-        """Whether it leads now."""
+        self.fence: int | None = None
+        """The fencing token while this process leads."""
+
+    @property
+    def leading(self) -> bool:
+        """Whether this process leads now."""
+        return self.fence is not None
 
     def moved(self, row: JobRow, result: ResultView | None = None) -> None:
         """A job's move was committed: wake who waits for it, and have its event numbered."""
@@ -66,33 +71,49 @@ class Live:
     async def run(self) -> None:
         """Claim the lead, then number events for ever: soon after each commit, together what comes together."""
         every = self._context.settings.numbering_s
-        fence, claimed = None, 0.0
+        claimed = 0.0
         clock = asyncio.get_running_loop().time
         while True:
-            if fence is None or clock() - claimed > _LEASE_S / 3:
-                fence = await self._context.store.write(lambda tx: tx.claim_leader(self._holder, _LEASE_S))
+            if self.fence is None or clock() - claimed > _LEASE_S / 3:
+                self.fence = await self._context.store.write(lambda tx: tx.claim_leader(self._holder, _LEASE_S))
                 claimed = clock()
-            self.leading = fence is not None
-            if fence is None:
+            if self.fence is None:
                 await asyncio.sleep(_LEASE_S / 10)
+                await self._follow()
                 continue
             self.leads.set()
             try:
-                await self._number(fence)
+                await self._number(self.fence)
             except Conflict:
-                fence = None
+                self.fence = None
                 continue
             except Exception:  # the events stay committed, and are numbered the next time
                 log.exception("events could not be numbered")
-                self._dirty, fence = True, None
+                self._dirty, self.fence = True, None
                 await asyncio.sleep(_LEASE_S / 3)
                 continue
-            if not self._dirty:
+            if not self._dirty and not self._context.store.shared:
                 await self._context.dirty.wait(_LEASE_S / 4)
+            # Events of other processes ring no bell here: on a database that is shared, it is looked for them.
+            self._dirty = self._dirty or self._context.store.shared
             await asyncio.sleep(0.8 * every)  # the rest of the time is for writing
+
+    async def _follow(self) -> None:
+        """While another process leads: tell the streams of this one that there are new numbers."""
+        last = await self._context.store.read(lambda view: view.last_seq())
+        if last > self._last:
+            self._last = last
+            self._context.numbered.ring()
+
+    async def finish(self) -> None:
+        """Number what was written last, before the lead is given up."""
+        if self.fence is not None:
+            self._dirty = True
+            await self._number(self.fence)
 
     async def resign(self) -> None:
         """Let another process lead at once."""
+        self.fence = None
         await self._context.store.write(lambda tx: tx.claim_leader(self._holder, 0.0))
 
     async def _number(self, fence: int) -> None:

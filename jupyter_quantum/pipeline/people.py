@@ -115,6 +115,14 @@ class People:
             by_role.add(Scope.APPROVE)
         return replace(who, scopes=who.scopes | by_role) if by_role else who
 
+    def audits(self, who: Principal) -> bool:
+        """Whether ``who`` reads the record: auditors, administrators, and services that were given the scope."""
+        return bool(self.staff(who) & {"auditor", "admin"}) or who.kind == "service"
+
+    def administers(self, who: Principal) -> bool:
+        """Whether ``who`` administrates."""
+        return "admin" in self.staff(who)
+
     def sees_devices(self, who: Principal) -> bool:
         """Members of a project and operators see devices."""
         return self.operates(who) or bool(self.roles(who))

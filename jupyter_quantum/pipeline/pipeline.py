@@ -17,6 +17,7 @@ from jupyter_quantum.pipeline.again import DecidingAgain
 from jupyter_quantum.pipeline.approve import Approving
 from jupyter_quantum.pipeline.approvers import Approvers, deciders
 from jupyter_quantum.pipeline.asking import approvers_of
+from jupyter_quantum.pipeline.audit import Audit, proofs
 from jupyter_quantum.pipeline.board import Board
 from jupyter_quantum.pipeline.budgets import Budgets
 from jupyter_quantum.pipeline.context import Context
@@ -26,6 +27,7 @@ from jupyter_quantum.pipeline.door import Door
 from jupyter_quantum.pipeline.elevation import BreakingGlass, Elevation
 from jupyter_quantum.pipeline.envelopes import BudgetKind, Enveloping
 from jupyter_quantum.pipeline.execute import Executing
+from jupyter_quantum.pipeline.forgetting import Forgetting
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.members import Members
 from jupyter_quantum.pipeline.named import Naming
@@ -108,6 +110,8 @@ class Pipeline:
         budgets = Budgets(context)
         self._deciding = Deciding(context, budgets)
         self._live = Live(context, self._deciding)
+        self.audit = Audit(context, self._live)
+        self.forgetting = Forgetting(context, self._live)
         self._validating = Validating(context)
         self._scheduling = Scheduling(context, self._deciding, self._live)
         self._queues = Queues(context, self._scheduling.scheduler, self._scheduling.later)
@@ -152,6 +156,7 @@ class Pipeline:
     async def start(self) -> None:
         """Lead, restore what was under way, and keep going. Returns when requests may come."""
         start = self._context.background.start
+        await self.audit.checkpoints.check()
         start(self._live.run(), "number events")
         await self._live.leads.wait()
         await self.tenancy.refresh()
@@ -160,11 +165,13 @@ class Pipeline:
         start(self._reconciling.stale(), "validate again")
         start(self._tick(), "tick")
         start(self._sweeping.run(), "sweep")
+        self.audit.start()
 
     async def stop(self) -> None:
         """End every task of this pipeline. Jobs go on after the next :meth:`start`."""
         await self._context.background.stop()
         self._delivering.close()
+        await self.audit.close()
         await self._live.resign()
 
     async def _tick(self) -> None:
@@ -183,6 +190,7 @@ class Pipeline:
             await self._reconciling.lost(ticket)
         await self._runners.watch()
         await self._approving.expire()
+        await self.audit.refusals.flush()
         await self.requests.expire()
         await self.door.turn()
         await self._delivering.turn()
@@ -355,6 +363,7 @@ class Pipeline:
                 events=events,
                 approver=approvers_of(view, now),
                 naming=Naming(view),
+                proofs=proofs(view, events),
                 found=found,
             )
 

@@ -14,7 +14,7 @@ from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.core.tenancy import OrganisationSpec, ProjectSpec
 from jupyter_quantum.pipeline.limits import Rate
 
-__all__ = ["Limits", "Settings"]
+__all__ = ["AuditSettings", "Limits", "Settings"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -43,6 +43,24 @@ class Limits:
     def caps(self) -> dict[str, int]:
         """What a request may hold, as names and numbers, for ``wire.runner.Work.limits``."""
         return {name: getattr(self, name) for name in self.__slots__ if name != "active"}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """How the record is signed, and where its checkpoints go."""
+
+    key: Path | None = None
+    """File of the signing key; ``audit.key`` in the data directory where None. Replicas share one."""
+    copies: str | None = None
+    """fsspec URL of the second place; ``checkpoints`` in the data directory where None, nowhere where empty."""
+    witness: str = ""
+    """Address that checkpoints are posted to; none where empty."""
+    every_s: float = 60.0
+    """The longest that numbered events wait for a checkpoint."""
+    entries: int = 1_000
+    """After so many new events, a checkpoint is made sooner."""
+    window_s: float = 60.0
+    """Refusals that are alike within so many seconds are one entry with a count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +130,7 @@ class Settings:
         default_factory=lambda: MappingProxyType({"sandbox": 1.0, "pilot": 2.0, "production": 4.0})
     )
     """How many times the usual a project of this tier may send."""
+    audit: AuditSettings = field(default_factory=AuditSettings)
     secret: bytes = b""
     """Key of the affinity values, which group a user's tasks without naming the user."""
 

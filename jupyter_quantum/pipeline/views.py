@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -194,7 +194,7 @@ def _attempt(row: AttemptRow) -> dict[str, Any]:
     }
 
 
-def _event(row: EventRow, naming: Naming) -> dict[str, Any]:
+def _event(row: EventRow, naming: Naming, proof: str | None) -> dict[str, Any]:
     return {
         "seq": row.seq,
         "id": row.id,
@@ -203,6 +203,8 @@ def _event(row: EventRow, naming: Naming) -> dict[str, Any]:
         "actor": naming.actor(row.actor),
         "hash": row.leaf.hex(),
         "data": naming.data(dict(row.data)),
+        "payload": row.payload,
+        "proof": proof,
     }
 
 
@@ -217,6 +219,7 @@ def provenance(
     events: Sequence[EventRow],
     approver: str | None,
     naming: Naming,
+    proofs: Mapping[str, str],
     found: dict[str, Any],
 ) -> Provenance:
     """The record of one run (R1); ``found`` is the result's summary, empty where there is none."""
@@ -236,7 +239,7 @@ def provenance(
         attempts=[_attempt(attempt) for attempt in attempts],
         times=_times(row),
         summary=found,
-        events=[_event(event, naming) for event in events],
+        events=[_event(event, naming, proofs.get(event.id)) for event in events],
     )
 
 

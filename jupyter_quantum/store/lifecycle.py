@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -73,7 +74,8 @@ class Lifecycle(Standing, Lending):
             before = self.release(job_id)
             self.close_use(before)
         job = self._change(before, self._times(before, to) | changes, state=to)
-        self._tell_job("job.moved", job, actor, {**event, "from": before.state.value, "to": to.value})
+        told = {**event, **_decided(changes), "from": before.state.value, "to": to.value}
+        self._tell_job("job.moved", job, actor, told)
         return job
 
     def amend(
@@ -87,7 +89,7 @@ class Lifecycle(Standing, Lending):
     ) -> JobRow:
         """Change columns but not the state, e.g. ``cancel_asked``; grows the version and writes one event."""
         job = self._change(self.job(job_id), changes)
-        self._tell_job(type, job, actor, event)
+        self._tell_job(type, job, actor, {**event, **_decided(changes)})
         return job
 
     def set_waits(self, waits: Mapping[str, Json | None]) -> None:
@@ -152,3 +154,11 @@ class Lifecycle(Standing, Lending):
         if stale or attempt.state in _ENDED:
             raise Conflict("This attempt is no longer the caller's.", code="fence")
         return attempt
+
+
+def _decided(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Of policy's answer, where there is a new one: what the record keeps. The job has the facts and the words."""
+    if changes.get("decision") is None:
+        return {}
+    whole = json.loads(changes["decision"])
+    return {"decision": {name: whole.get(name) for name in ("effect", "role", "policies", "version")}}

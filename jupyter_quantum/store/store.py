@@ -63,6 +63,11 @@ class Store:
         """The database's file (SQLite)."""
         return Path(self._url.database or "")
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may write to the database too."""
+        return self.engine.dialect.name != "sqlite"
+
     def migrate(self) -> None:
         """Bring the database to this version's tables (blocking; call it before serving)."""
         from jupyter_quantum.store.migrate import migrate

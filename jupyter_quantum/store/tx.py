@@ -12,9 +12,10 @@ from sqlalchemy import case
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
 from jupyter_quantum.store import tables as t
-from jupyter_quantum.store.audit import LEAD, AuditWrites
+from jupyter_quantum.store.audit import LEAD
 from jupyter_quantum.store.blobs import BlobWrites
 from jupyter_quantum.store.door import DoorWrites
+from jupyter_quantum.store.forget import Forgetting
 from jupyter_quantum.store.lifecycle import Lifecycle
 from jupyter_quantum.store.requests import RequestWrites
 from jupyter_quantum.store.rows import (
@@ -34,7 +35,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Tx(
-    AuditWrites,
+    Forgetting,
     RequestWrites,
     TenancyWrites,
     DoorWrites,

@@ -219,5 +219,11 @@ class Unit(View):
 
     def _tell_job(self, type_: str, job: JobRow, actor: str, data: Mapping[str, Any]) -> EventRow:
         """One event of a job, with the ledger entries made since the last."""
-        whole = {**data, "version": job.version, "state": job.state.value, "entries": self._unsaid.pop(job.id, [])}
+        whole = {
+            **data,
+            "version": job.version,
+            "state": job.state.value,
+            "device": job.device,
+            "entries": self._unsaid.pop(job.id, []),
+        }
         return self._tell(type_, actor=actor, data=whole, principal=job.principal, project=job.project, job=job.id)

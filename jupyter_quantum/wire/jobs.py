@@ -417,4 +417,6 @@ class Provenance(Answer):
     attempts: list[dict[str, Any]]
     times: dict[str, Any]
     summary: dict[str, Any]
-    events: list[dict[str, Any]] = Field(description="every move with its number and hash in the record")
+    events: list[dict[str, Any]] = Field(
+        description="every move with its number, hash and text in the record; the proof that it is there, once signed"
+    )

@@ -20,6 +20,7 @@ from jupyter_quantum.exceptions import InputError, NotFound, QuantumError, Refus
 from jupyter_quantum.hub.api.peer import address_of
 from jupyter_quantum.hub.auth import ADMINISTER, READ, Identified
 from jupyter_quantum.hub.context import Context
+from jupyter_quantum.pipeline.refusals import UNKNOWN, Refusal, address_class, is_refusal
 from jupyter_quantum.wire.base import ErrorBody
 
 __all__ = ["Absent", "Handler", "Page", "body_of", "error_for"]
@@ -83,6 +84,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
         """Take the hub's OAuth client of this service."""
         self._hub_auth = self.context.oauth
         self.identified: Identified | None = None
+        self._asker: str | None = None
 
     @property
     def context(self) -> Context:
@@ -132,6 +134,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
         if self.identified is None:
             return None
         self._token_authenticated = not interactive
+        self._asker = self.identified.who.id
         return self.identified.who
 
     @property
@@ -223,6 +226,7 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
         raised = kwargs["exc_info"][1] if kwargs.get("exc_info") else HTTPError(status_code)
         status, error = error_for(raised)
         self.context.metrics.refusals.labels(error.code).inc()
+        self._record(status, error)
         self.set_status(status)
         if "retry_after" in error.details:
             self.set_header("Retry-After", str(error.details["retry_after"]))
@@ -231,6 +235,22 @@ class Handler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]
         if status == 401:
             self.set_header("WWW-Authenticate", 'Bearer realm="jupyterhub"')
         self.write_failure(error)
+
+    def _record(self, status: int, error: QuantumError) -> None:
+        """A refusal is an entry of the record; a token that the hub does not know is a failed sign-in."""
+        if not is_refusal(status, error):
+            return
+        failed = status == 401 and self._credentials() is not None
+        self.context.refused(
+            Refusal(
+                type="auth.failed" if failed else "request.refused",
+                who=self._asker or UNKNOWN,
+                route=f"{self.request.method} {self.label}",
+                status=status,
+                code=error.code,
+                address=address_class(self.address),
+            )
+        )
 
     def write_failure(self, error: QuantumError) -> None:
         """Write the body of an error; pages show it as HTML."""

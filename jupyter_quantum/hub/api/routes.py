@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from jupyter_quantum.hub.api import approvals, devices, jobs, members, people, policy, requests, tenancy, webhooks
+from jupyter_quantum.hub.api import (
+    approvals,
+    audit,
+    devices,
+    jobs,
+    members,
+    people,
+    policy,
+    requests,
+    tenancy,
+    webhooks,
+)
 from jupyter_quantum.hub.api.route import Route
 
 __all__ = ["ROUTES"]
@@ -15,6 +26,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *jobs.ROUTES,
     *approvals.ROUTES,
     *policy.ROUTES,
+    *audit.ROUTES,
     *requests.ROUTES,
     *tenancy.ROUTES,
     *members.ROUTES,

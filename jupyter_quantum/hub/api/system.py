@@ -48,7 +48,7 @@ class Ready(_Open):
     async def get(self) -> None:
         """Answer with each part's state."""
         parts = await self._parts()
-        ready = all(state == "ready" for state in parts.values())
+        ready = all(state.partition(";")[0] == "ready" for state in parts.values())
         self.reply({"status": "ready" if ready else "starting", "parts": dict(parts)}, 200 if ready else 503)
 
     async def _parts(self) -> dict[str, str]:

@@ -109,11 +109,24 @@ class AuditReads(Reading):
             query = query.where(c.size <= up_to)
         return self._all(CHECKPOINTS, query)
 
+    def last_witnessed(self) -> int:
+        """The size of the largest checkpoint that a witness took; 0 where there is none."""
+        c = t.checkpoints.c
+        query = select(func.coalesce(func.max(c.size), 0)).where(c.witnessed.is_not(None))
+        return int(self._reading().execute(query).scalar_one())
+
     # -- search ----------------------------------------------------------------------------------------------------
 
     def event(self, event_id: str) -> EventRow:
         """The event with this id; one that has no number yet counts as absent."""
         found = self._all(EVENTS, _NUMBERED.where(_E.id == event_id))
+        if not found:
+            raise absent("event")
+        return found[0]
+
+    def numbered(self, seq: int) -> EventRow:
+        """The event with this number."""
+        found = self._all(EVENTS, EVENTS.select.where(_E.seq == seq))
         if not found:
             raise absent("event")
         return found[0]
@@ -132,7 +145,7 @@ class AuditReads(Reading):
 
     def _matching(self, query: Select[Any], sought: Sought) -> Select[Any]:
         if sought.who is not None:
-            query = query.where(or_(_E.actor == sought.who, _E.principal == sought.who))
+            query = query.where(or_(_E.actor.in_(sought.who), _E.principal.in_(sought.who)))
         for column, wanted in ((_E.project, sought.project), (_E.job, sought.job)):
             if wanted is not None:
                 query = query.where(column == wanted)

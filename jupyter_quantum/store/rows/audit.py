@@ -37,8 +37,8 @@ class CheckpointRow:
 class Sought:
     """What events an auditor looks for; they match all that is given. People are pseudonyms here."""
 
-    who: str | None = None
-    """Who did it, or whose it is."""
+    who: tuple[str, ...] | None = None
+    """Who did it, or whose it is: any of these."""
     project: str | None = None
     job: str | None = None
     device: str | None = None

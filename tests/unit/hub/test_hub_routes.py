@@ -26,6 +26,7 @@ EXAMPLES = {
     "POST api/v1/approvals/decisions": {"verdict": "approve", "ids": ["apr_1"]},
     "POST api/v1/envelopes/{id}/revoke": {},
     "POST api/v1/policy/replay": {"files": {"schema.cedarschema": ""}},
+    "POST api/v1/admin/forget": {"user": "ada"},
     "POST api/v1/requests": {"kind": "onboarding", "project": "qcourse"},
     "POST api/v1/requests/{id}/decision": {"verdict": "approve"},
     "POST api/v1/members": {"name": "ben", "project": "qcourse"},
@@ -36,6 +37,11 @@ EXAMPLES = {
     "POST api/v1/requests/decisions": {"verdict": "approve", "ids": ["req_1"]},
 }
 """A body for each route that takes one."""
+QUERIES = {
+    "GET api/v1/audit/proof/inclusion": "?event=1",
+    "GET api/v1/audit/proof/consistency": "?first=1&second=2",
+}
+"""What a route cannot do without."""
 
 
 def named(route: Route) -> str:
@@ -53,7 +59,7 @@ def sent(route: Route) -> dict[str, str]:
 
 
 def address(route: Route, value: str = "x") -> str:
-    return re.sub(r"\{\w+\}", value, route.path)
+    return re.sub(r"\{\w+\}", value, route.path) + QUERIES.get(named(route), "")
 
 
 @TABLE
