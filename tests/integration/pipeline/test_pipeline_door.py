@@ -130,9 +130,8 @@ class Liar(MemoryRunner):
 
     claims: ClassVar[dict[str, int]] = {}
 
-    @classmethod
-    def _prepare(cls, work: Work, device: DeviceAnnouncement, *, keep: bool) -> Prepared:
-        return MemoryRunner._prepare(work, device, keep=keep).model_copy(update=cls.claims)
+    def _prepare(self, work: Work, device: DeviceAnnouncement, *, keep: bool) -> Prepared:
+        return super()._prepare(work, device, keep=keep).model_copy(update=self.claims)
 
 
 @pytest.mark.parametrize(
