@@ -16,7 +16,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-__all__ = ["GROUP", "app", "main"]
+__all__ = ["GROUP", "app", "frame", "main"]
 
 GROUP: Final = "jupyter_quantum.commands"
 
@@ -24,18 +24,32 @@ GROUP: Final = "jupyter_quantum.commands"
 class _Commands(TyperGroup):
     """Commands by name; what is not asked for is not imported."""
 
+    entries = GROUP
+    """Group of entry points that they come from."""
+
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, without importing anything."""
-        return sorted(_found())
+        return sorted(_found(self.entries))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import one command; None where there is none of this name."""
-        entry = _found().get(cmd_name)
+        entry = _found(self.entries).get(cmd_name)
         return None if entry is None else _loaded(entry)
 
 
-def _found() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+def _found(group: str = GROUP) -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=group)}
+
+
+def frame(name: str, group: str, words: str) -> typer.Typer:
+    """A command whose subcommands are found by entry point, too: those of ``group``."""
+    cls = type("_Subcommands", (_Commands,), {"entries": group})
+    made = typer.Typer(name=name, cls=cls, help=words, add_completion=False, no_args_is_help=True)
+
+    @made.callback(help=words)
+    def _of_the_frame() -> None: ...
+
+    return made
 
 
 def _loaded(entry: EntryPoint) -> Any:

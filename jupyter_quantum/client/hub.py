@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from jupyter_quantum.client import cards
 from jupyter_quantum.client.backend import BackendList, HubBackend
@@ -34,6 +34,7 @@ from jupyter_quantum.wire.jobs import (
 )
 
 if TYPE_CHECKING:
+    from jupyter_quantum.client.policy import ApprovalTable, Policy
     from jupyter_quantum.client.requests import Requests
     from jupyter_quantum.client.tenancy import Tenancy
     from jupyter_quantum.client.webhooks import WebhookTools
@@ -84,6 +85,12 @@ class Hub:
     def __repr__(self) -> str:
         payer = f", project {self.project}" if self.project else ""
         return f"<Hub at {self._connection.url}{payer}>"
+
+    @property
+    def page(self) -> str:
+        """Address of the hub's quantum page; below the hub's own address where that is not known here."""
+        page = os.environ.get("JUPYTER_QUANTUM_PUBLIC_URL") or f"{self._connection.url}/"
+        return urljoin(os.environ.get("JUPYTERHUB_PUBLIC_URL", ""), page)
 
     # Devices
 
@@ -231,6 +238,22 @@ class Hub:
         return self._connection.get("me", cards.MeCard)
 
     # Areas, imported when they are first used
+
+    def approvals(self, state: str = "open") -> ApprovalTable:
+        """Requests for a job's approval that you made or may see; ``state="all"`` shows decided ones, too.
+
+        They are decided on :attr:`page`, by a person who is signed in there.
+        """
+        from jupyter_quantum.client.policy import ApprovalTable
+
+        return self._connection.get("approvals", ApprovalTable, state=state)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The rules in force, decisions explained, what was approved ahead."""
+        from jupyter_quantum.client.policy import Policy
+
+        return Policy(self._connection)
 
     @cached_property
     def requests(self) -> Requests:

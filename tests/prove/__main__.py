@@ -13,6 +13,7 @@ PROOFS = {
     "kill-service": ("tests.prove.kill_service", 50),
     "overdraw": ("tests.prove.overdraw", 20),
     "foreign-id": ("tests.prove.foreign_id", 1),
+    "policy-facts": ("tests.prove.policy_facts", 40),
     "hostile-circuits": ("tests.prove.hostile", 1),
 }
 """Name → module with ``prove(cases, seed) -> (cases, violations)`` and the usual number of cases."""

@@ -108,7 +108,12 @@ def candidates(loaded: Loaded, policy: Policy, action: str) -> dict[str, list[An
         entity = policy.condition.scope[clause].get("entity")
         if isinstance(entity, dict):
             named.setdefault(fact, []).append(entity["id"])
-    return {fact: _values(fact, kinds[fact], usual[fact], values) for fact, values in named.items() if fact in kinds}
+    others = [usual[fact] for fact in named if kinds.get(fact) == "String"]  # what a set may be asked for
+    return {
+        fact: _values(fact, kinds[fact], usual[fact], values + (others if kinds[fact].startswith("Set") else []))
+        for fact, values in named.items()
+        if fact in kinds
+    }
 
 
 def _values(fact: str, kind: str, usual: Any, named: list[Any]) -> list[Any]:
@@ -122,7 +127,8 @@ def _values(fact: str, kind: str, usual: Any, named: list[Any]) -> list[Any]:
         found = [usual, *(value for value in named if isinstance(value, str)), "something-else"]
     else:
         texts = sorted({value for value in named if isinstance(value, str) and (closed is None or value in closed)})
-        return _distinct([usual, [], *([text] for text in texts), texts, [*usual, *texts]])
+        strange = ["something-else"] if closed is None else []
+        return _distinct([usual, [], strange, *([text] for text in texts), texts, [*usual, *texts]])
     if closed is not None:
         found = [value for value in found if value in closed] + sorted(closed)[: 8 if kind == "Long" else None]
     return _distinct(found)
