@@ -12,7 +12,7 @@ import json
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from jupyter_quantum.core.tenancy import SERVICE, WORKLOAD, Principal
 from jupyter_quantum.exceptions import Unavailable
+from jupyter_quantum.pipeline.workloads import PREFIX
 
 __all__ = ["ADMINISTER", "READ", "SUBMIT", "Gate", "HubApi", "HubDirectory", "Identified"]
 
@@ -122,6 +123,10 @@ class Identified:
     at: float
 
 
+async def _nobody(_: str) -> Principal | None:
+    return None
+
+
 def _as_is(who: Principal) -> Principal:
     return who
 
@@ -141,6 +146,8 @@ class Gate:
         self._longest = longest
         self._tokens: _Memory[Principal] = _Memory()
         self._created: _Memory[str] = _Memory()
+        self.workload: Callable[[str], Awaitable[Principal | None]] = _nobody
+        """Whose a token is that the service itself gave to a workload."""
         self.signed_in: Callable[[Principal], Principal] = _as_is
         """What roles of the service's own bring a person who is signed in; set when the pipeline is there."""
 
@@ -153,6 +160,9 @@ class Gate:
 
         ``max_age`` is how old, in seconds, the hub's answer may be; 0 asks anew.
         """
+        if token.startswith(PREFIX):  # ours: the store is asked each time, since it may be revoked
+            bound = None if interactive else await self.workload(token)
+            return None if bound is None else Identified(bound, time.monotonic())
         key = _key(token, interactive)
         known = self._tokens.get(key, min(max_age, self._longest))
         if known is not None:

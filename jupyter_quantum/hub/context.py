@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.hub.auth import Gate
+from jupyter_quantum.hub.exchange import Verifier
 from jupyter_quantum.hub.metrics import Metrics
 from jupyter_quantum.pipeline.refusals import Refusal
 
@@ -41,6 +42,8 @@ class Context:
     """From whom ``X-Forwarded-For`` is believed."""
     refused: Callable[[Refusal], None] = _forgotten
     """Takes a refusal into the record; once the pipeline has started."""
+    verifier: Verifier | None = None
+    """Checks tokens of workloads."""
     started: Pipeline | None = None
     """The pipeline, once it has started."""
 

@@ -22,7 +22,9 @@ from jupyter_quantum.hub import settings
 from jupyter_quantum.hub.auth import Gate, HubApi, HubDirectory
 from jupyter_quantum.hub.context import Context
 from jupyter_quantum.hub.events import Events
+from jupyter_quantum.hub.exchange import Verifier
 from jupyter_quantum.hub.files import Lock, secret, token
+from jupyter_quantum.hub.issuers import Issuers
 from jupyter_quantum.hub.metrics import Metrics
 from jupyter_quantum.hub.runner_api import RunnerServer
 from jupyter_quantum.hub.runner_process import RunnerProcess, socket_path
@@ -94,6 +96,8 @@ class Running:
             metrics_token=token(self._data / "metrics.token"),
             trusted_proxies=frozenset(service.trusted_proxies),
         )
+        self._issuers = Issuers(insecure_loopback=service.insecure_issuers)
+        self._context.verifier = Verifier(self._issuers, lambda: self._context.pipeline.workloads.issuers())
 
     async def serve(self) -> None:
         """Listen at once, start pipeline and runner, wait for a signal, drain."""
@@ -135,6 +139,7 @@ class Running:
             raise
         self._context.gate.signed_in = pipeline.signed_in
         self._context.refused = pipeline.audit.refusals.note
+        self._context.gate.workload = pipeline.workloads.identify
         self._context.started = pipeline
 
     async def _drain(self, server: HTTPServer) -> None:
@@ -153,6 +158,7 @@ class Running:
         if self._store is not None:
             self._store.close()
         self._hub.close()
+        self._issuers.close()
         self._lock.release()
 
     def _listen(self) -> HTTPServer:

@@ -149,6 +149,7 @@ def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settin
         elevation_s=service.elevation_hours * 3600,
         breakglass_groups=frozenset(service.breakglass_groups),
         breakglass_s=service.breakglass_hours * 3600,
+        workload_s=service.workload_token_life,
         storage_region=service.storage_region,
         insecure_issuers=service.insecure_issuers,
         admin_services=frozenset(service.admin_services),

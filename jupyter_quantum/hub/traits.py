@@ -77,6 +77,9 @@ class ServiceTraits(HasTraits):
         help="Hub groups whose members may take a role at once, to be reviewed after; nobody where empty.",
     ).tag(config=True)
     breakglass_hours = Float(1.0, help="The longest that a role taken so lasts, hours.").tag(config=True)
+    workload_token_life = Float(
+        600.0, min=10.0, max=600.0, help="Seconds that a token lasts which a CI job gets in exchange for its own."
+    ).tag(config=True)
     storage_region = Unicode(
         "", help="Where the service's storage is; projects that are bound to regions must have it among theirs."
     ).tag(config=True)

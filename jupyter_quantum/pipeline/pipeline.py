@@ -52,6 +52,7 @@ from jupyter_quantum.pipeline.tenants import Tenants
 from jupyter_quantum.pipeline.validate import PUBS, Validating, bundle_of
 from jupyter_quantum.pipeline.views import error_of, job_view, provenance, summary
 from jupyter_quantum.pipeline.webhooks import Webhooks
+from jupyter_quantum.pipeline.workloads import Workloads
 from jupyter_quantum.store import Store, View
 from jupyter_quantum.store.crypt import SERVICE
 from jupyter_quantum.store.rows import JobRow
@@ -131,6 +132,7 @@ class Pipeline:
         self._live.show_request = self.requests.view
         self.requests.register(BudgetKind(context))
         self._retiring = Retiring(context, budgets, self._scheduling, self._live)
+        self.workloads = Workloads(context, self._live)
         self.members = Members(context, self.tenancy, self._deciding.budgets, self._live)
         self.breakglass = BreakingGlass(context, self.tenancy, self._live)
         self.requests.register(Onboarding(context, self.tenancy))

@@ -114,6 +114,8 @@ class Settings:
     """The longest that a role taken so lasts."""
     review_reminder_s: float = 86_400.0
     """Until those who should look at a broken glass are told again."""
+    workload_s: float = 600.0
+    """How long a token lasts that a workload gets in exchange for its own; at most ten minutes."""
     storage_region: str = ""
     """Where the service's storage is; projects that are bound to regions need it named."""
     insecure_issuers: bool = False

@@ -135,6 +135,11 @@ class Api(Handler):
                 raise Unauthenticated("Your token is not valid any more.", hint="Sign in again.")
             self._check_scopes(self.who, self.route.scope)
 
+    @property
+    def raw(self) -> bytes:
+        """The request's body as it came."""
+        return bytes(self._body)
+
     def body(self, model: type[Body]) -> Body:
         """The request's body as ``model``; raises :class:`InputError` naming the fields that are wrong."""
         try:

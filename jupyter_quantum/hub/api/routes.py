@@ -14,6 +14,7 @@ from jupyter_quantum.hub.api import (
     policy,
     requests,
     tenancy,
+    tokens,
     webhooks,
 )
 from jupyter_quantum.hub.api.route import Route
@@ -31,5 +32,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *tenancy.ROUTES,
     *members.ROUTES,
     *webhooks.ROUTES,
+    *tokens.ROUTES,
 )
 """Every route. Those without a body refuse none that is empty."""

@@ -57,6 +57,11 @@ class TenancyReads(Reading):
         """The token with this hash."""
         return self._get(WORKLOADS, token_hash)
 
+    def workload_of(self, token_id: str) -> WorkloadRow | None:
+        """The token with this id (``wlt_…``)."""
+        rows = self._all(WORKLOADS, WORKLOADS.select.where(t.workloads.c.id == token_id))
+        return rows[0] if rows else None
+
     def workloads(self, project: str, *, alive_at: datetime) -> list[WorkloadRow]:
         """Tokens of a project that are valid at this moment, oldest first."""
         w = t.workloads.c

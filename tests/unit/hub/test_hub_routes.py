@@ -32,6 +32,12 @@ EXAMPLES = {
     "POST api/v1/members": {"name": "ben", "project": "qcourse"},
     "POST api/v1/members/{id}/review": {"note": "It was needed."},
     "POST api/v1/breakglass": {"project": "qcourse", "reason": "The lead is away."},
+    "POST api/v1/token": {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": "a.b.c",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "project": "qcourse",
+    },
     "PUT api/v1/tenants": {"tenants": {}, "version": 0},
     "POST api/v1/tenants/plan": {},
     "POST api/v1/requests/decisions": {"verdict": "approve", "ids": ["req_1"]},
