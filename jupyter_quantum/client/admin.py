@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from jupyter_quantum.client import tenancy_commands, webhooks_commands
+from jupyter_quantum.client import data_commands, tenancy_commands, webhooks_commands
 
 __all__ = ["app"]
 
@@ -22,6 +22,8 @@ app = typer.Typer(
 app.command()(tenancy_commands.apply)
 app.command()(tenancy_commands.tenants)
 app.add_typer(webhooks_commands.app, name="webhooks")
+app.add_typer(data_commands.keys, name="keys")
+app.add_typer(data_commands.retention, name="retention")
 
 
 @app.callback()

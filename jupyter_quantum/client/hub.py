@@ -34,6 +34,7 @@ from jupyter_quantum.wire.jobs import (
 )
 
 if TYPE_CHECKING:
+    from jupyter_quantum.client.data import Data
     from jupyter_quantum.client.policy import ApprovalTable, Policy
     from jupyter_quantum.client.requests import Requests
     from jupyter_quantum.client.tenancy import Tenancy
@@ -268,6 +269,13 @@ class Hub:
         from jupyter_quantum.client.webhooks import WebhookTools
 
         return WebhookTools(self._connection)
+
+    @cached_property
+    def data(self) -> Data:
+        """Keys and retention; for administrators."""
+        from jupyter_quantum.client.data import Data
+
+        return Data(self._connection)
 
     @cached_property
     def tenancy(self) -> Tenancy:

@@ -134,6 +134,15 @@ class HubJob:
         """Ask the service for the job as it is now."""
         return self._keep(self._connection.get(f"jobs/{self._seen.id}", JobView))
 
+    def delete(self) -> None:
+        """Delete circuits and result of one's own job that has ended; what was recorded of it, and its cost, stay.
+
+        Raises :class:`~jupyter_quantum.exceptions.Conflict` (``job.unfinished``) where it has not ended.
+        """
+        view = self._connection.post(f"jobs/{self._seen.id}/archive", JobView)
+        with self._lock:
+            self._seen = view
+
     def cancel(self) -> None:
         """Cancel the job; raises :class:`~jupyter_quantum.exceptions.Conflict` where it has ended already."""
         self._keep(self._connection.post(f"jobs/{self._seen.id}/cancel", JobView))

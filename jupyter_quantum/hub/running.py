@@ -32,6 +32,7 @@ from jupyter_quantum.hub.traits import ServiceTraits
 from jupyter_quantum.hub.web import web_application
 from jupyter_quantum.pipeline import Pipeline
 from jupyter_quantum.store import Store
+from jupyter_quantum.store.crypt.masters import choose
 from jupyter_quantum.wire.runner import Announce
 
 __all__ = ["Running"]
@@ -129,7 +130,12 @@ class Running:
     async def _start(self) -> None:
         told = settings.settings_of(self._service, self._data, secret(self._data / "affinity.key"))
         if self._store is None:
-            self._store = Store(told.db_url, artefacts=(self._data / "artefacts").as_uri())
+            self._store = Store(
+                told.db_url,
+                artefacts=(self._data / "artefacts").as_uri(),
+                master=choose(self._service.keys, self._data),
+                algorithm=self._service.encryption,
+            )
         await asyncio.to_thread(self._store.migrate)
         pipeline = Pipeline(told, self._store, HubDirectory(self._hub, max_age=self._service.membership_age))
         try:

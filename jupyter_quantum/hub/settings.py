@@ -19,6 +19,7 @@ from jupyter_quantum.pipeline.declared import project_spec
 from jupyter_quantum.pipeline.limits import KINDS, Rate
 from jupyter_quantum.pipeline.settings import AuditSettings, Limits, Settings
 from jupyter_quantum.resources import resource
+from jupyter_quantum.store.rows import DATA_CLASSES
 from jupyter_quantum.wire.tenancy import Project
 
 __all__ = ["DEVICES", "prices", "projects", "settings_of"]
@@ -111,6 +112,14 @@ def _tiers(given: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
+def _retention(given: Mapping[str, float]) -> dict[str, float]:
+    _known("retention", given, sorted(DATA_CLASSES))
+    found = {name: float(days) for name, days in given.items()}
+    if any(days < 0 for days in found.values()):
+        raise InputError("retention takes days, 0 or more.", code="config")
+    return found
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -158,5 +167,6 @@ def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settin
         rates=_rates(service),
         tier_rates=_tiers(service.tier_rates),
         audit=_audit(service),
+        retention=_retention(service.retention),
         secret=secret,
     )

@@ -89,6 +89,15 @@ class ServiceTraits(HasTraits):
     admin_services = List(
         Unicode(), help="Services of the hub that may administrate, such as the CI that applies tenants.yaml."
     ).tag(config=True)
+    keys = Dict(
+        help="Who wraps the keys of the data: {'provider': 'file'} (default), 'vault' (url, key, mount, token_file, "
+        "namespace, ca, timeout_s) or 'pkcs11' (library, token, pin_file, key)."
+    ).tag(config=True)
+    encryption = Unicode("A256GCM", help="Algorithm of new data keys: A256GCM or C20P.").tag(config=True)
+    retention = Dict(
+        help="Days that data is kept after a job's end: inputs, results, logs; what is not here is kept. A project's "
+        "own retention comes first."
+    ).tag(config=True)
     devices = List(Dict(), help="Devices of the local runner; the packaged emulators where it is empty.").tag(
         config=True
     )

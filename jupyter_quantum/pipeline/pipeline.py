@@ -21,6 +21,7 @@ from jupyter_quantum.pipeline.audit import Audit, proofs
 from jupyter_quantum.pipeline.board import Board
 from jupyter_quantum.pipeline.budgets import Budgets
 from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.data import Data
 from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.deliver import Delivering
 from jupyter_quantum.pipeline.door import Door
@@ -147,6 +148,7 @@ class Pipeline:
             DecidingAgain(context, self._deciding),
             self._live,
         )
+        self.data = Data(context, self._live)
         self.door = Door(context)
         """What every request passes: keys that act once, rate limits."""
         self._delivering = Delivering(context, self._live, Sender(settings.egress, settings.authorities))
@@ -168,6 +170,7 @@ class Pipeline:
         start(self._tick(), "tick")
         start(self._sweeping.run(), "sweep")
         self.audit.start()
+        self.data.start()
 
     async def stop(self) -> None:
         """End every task of this pipeline. Jobs go on after the next :meth:`start`."""
@@ -325,6 +328,9 @@ class Pipeline:
     async def result(self, who: Principal, job_id: str) -> ResultView:
         """The result of a job. Raises Conflict ``job.unfinished``; JobFailed and its kin where there is none."""
         row = await self._row(who, job_id)
+        gone = self.data.retention.gone(row, "results", "result of this job")
+        if row.result is not None and gone is not None:
+            raise gone
         return ResultView.model_validate_json(await self._result_bytes(row))
 
     async def _result_bytes(self, row: JobRow) -> bytes:
@@ -339,11 +345,15 @@ class Pipeline:
         row = await self._row(who, job_id)
         if row.executable is None or row.state is JobState.REJECTED:
             raise Conflict("This job has no executable.", code="job.unprepared")
+        if (gone := self.data.retention.gone(row, "inputs", "executable of this job")) is not None:
+            raise gone
         return await self._context.store.artefacts.get(row.project, row.executable)
 
     async def source(self, who: Principal, job_id: str) -> tuple[CircuitBundle, list[Pub]]:
         """The circuits and PUBs as they were sent. Raises Conflict ``job.source`` where they were not kept."""
         row = await self._row(who, job_id)
+        if (gone := self.data.retention.gone(row, "inputs", "source of this job")) is not None:
+            raise gone
         try:
             raw = await self._context.store.artefacts.get(row.project, row.source)
         except NotFound:
@@ -353,7 +363,7 @@ class Pipeline:
     async def provenance(self, who: Principal, job_id: str) -> Provenance:
         """The record of one run (R1)."""
         row = await self._row(who, job_id)
-        found = summary(ResultView.model_validate_json(await self._result_bytes(row))) if row.result else {}
+        found = await self._summary(row)
 
         def read(view: View) -> Provenance:
             now = view.job(job_id)
@@ -370,6 +380,17 @@ class Pipeline:
             )
 
         return await self._context.store.read(read)
+
+    async def _summary(self, row: JobRow) -> dict[str, Any]:
+        """What the result says in short; nothing where it is gone."""
+        if row.result is None or "results" in row.erased.split(","):
+            return {}
+        try:
+            return summary(ResultView.model_validate_json(await self._result_bytes(row)))
+        except Conflict as error:
+            if error.code != "data.shredded":
+                raise
+            return {}
 
     async def cancel(self, who: Principal, job_id: str) -> JobView:
         """Take a job back, in any state that is not final."""

@@ -133,6 +133,8 @@ class Settings:
     )
     """How many times the usual a project of this tier may send."""
     audit: AuditSettings = field(default_factory=AuditSettings)
+    retention: Mapping[str, float] = field(default_factory=dict)
+    """Class of data (inputs, results, logs) → days; what is absent is kept. Projects may say otherwise."""
     secret: bytes = b""
     """Key of the affinity values, which group a user's tasks without naming the user."""
 

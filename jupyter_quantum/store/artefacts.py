@@ -65,12 +65,14 @@ class Files:
             raise NotFound("No such artefact.") from None
         return raw
 
-    def remove(self, name: str) -> None:
-        """Remove a file for good; nothing where it is gone already."""
-        with contextlib.suppress(FileNotFoundError):
-            self._fs.rm_file(self._path(name))
+    def remove(self, *names: str) -> None:
+        """Remove files for good; nothing where they are gone already."""
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                self._fs.rm_file(self._path(name))
         if self._local:
-            _sync(Path(self._path(name)).parent)
+            for folder in {Path(self._path(name)).parent for name in names}:
+                _sync(folder)
 
     def names(self) -> Iterator[tuple[str, datetime]]:
         """Every file with the moment when it was written, drafts that a crash left among them."""

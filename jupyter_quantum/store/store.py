@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
+from jupyter_quantum.exceptions import NotFound
 from jupyter_quantum.store import claims
 from jupyter_quantum.store.artefacts import INLINE, Files
 from jupyter_quantum.store.crypt import FileMaster, Keyring, MasterKey
 from jupyter_quantum.store.names import Names
 from jupyter_quantum.store.reads.artefacts import TABLE
+from jupyter_quantum.store.rows import ArtefactRow
 from jupyter_quantum.store.safe import Safe
 from jupyter_quantum.store.tx import Tx
 from jupyter_quantum.store.view import View
@@ -26,6 +30,8 @@ __all__ = ["Artefacts", "Store"]
 T = TypeVar("T")
 
 _READERS: Final = 4
+_FOLDS: Final = 40
+_FOLD_S: Final = 0.05
 
 _LOCK_MS: Final = 300
 """Milliseconds that a request waits for a row that another process is changing; then it is tried again."""
@@ -56,7 +62,7 @@ class Store:
         self._writer: Writer | None = None
         self._current: dict[str, str] = {}
         """Tenant → id of the key that sealed when it was last looked up; a hint for :meth:`ready`, no more."""
-        self.artefacts = Artefacts(self, self._safe, self._threads)
+        self.artefacts = Artefacts(self, self._safe)
 
     @property
     def path(self) -> Path:
@@ -116,6 +122,67 @@ class Store:
             found = await self.read(lambda view: view.warm(tenant))
             self._current[tenant] = await self.apart(lambda tx: tx.add_key(tenant).id) if found is None else found
 
+    async def scrub(self) -> int:
+        """Remove the files that were thrown away, and fold SQLite's log, so that nothing of them is left; how many.
+
+        What was deleted from the database was overwritten there (``secure_delete``); PostgreSQL's VACUUM does its part
+        in its own time.
+        """
+        files = await self.read(lambda view: view.trash())
+        if files:
+            await self.in_thread(lambda: self._safe.files.remove(*files))
+            await self.apart(lambda tx: tx.forget_trash(files))
+        if self.engine.dialect.name == "sqlite":
+            await self.in_thread(self._fold)
+        return len(files)
+
+    def _fold(self) -> None:
+        """Empty the log; a reader that is in the middle of something delays that, so it is tried for a moment."""
+        connection = self._reading.raw_connection()
+        try:
+            for _ in range(_FOLDS):
+                cursor = connection.cursor()
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                busy, *_ = cursor.fetchone() or (0,)
+                if not busy:
+                    break
+                time.sleep(_FOLD_S)
+        finally:
+            connection.close()
+
+    async def sweep_files(self, before: datetime) -> int:
+        """Remove files that no row names, written before then: a crash, or an older version, left them. How many."""
+        found = await self.in_thread(lambda: [name for name, at in self._safe.files.names() if at < before])
+        known = await self.read(lambda view: view.named_files(found)) if found else set()
+        stray = [name for name in found if name not in known]
+        await self.in_thread(lambda: self._safe.files.remove(*stray))
+        return len(stray)
+
+    async def seal_again(self, row: ArtefactRow) -> None:
+        """Seal one artefact with its tenant's current key; a file is written anew, beside the old one."""
+        await self.ready(row.tenant)
+        if row.file is None:
+            await self.apart(lambda tx: tx.seal_again(row))
+            return
+        file = self._safe.files.fresh()
+
+        def seal(view: View) -> tuple[str, int]:
+            raw, key = view.blob(row.tenant, row.digest), view.sealing_key(row.tenant)
+            assert key is not None  # ready() made it
+            self._safe.files.put(file, view.seal_with(key.id, row.tenant, TABLE, row.digest, raw))
+            return key.id, len(raw)
+
+        try:
+            key, size = await self.read(seal)
+        except NotFound:  # of before, and never kept: nothing to seal
+            await self.apart(lambda tx: tx.drop([row]))
+            return
+        await self.apart(lambda tx: tx.moved_file(row, file=file, key=key, size=size))
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Run blocking work in a reader's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
     def close(self) -> None:
         """Finish what waits and close every connection."""
         if self._writer is not None:
@@ -164,6 +231,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "synchronous=FULL",
         "busy_timeout=5000",
         "foreign_keys=ON",
+        "secure_delete=ON",
         "wal_autocheckpoint=4000",
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -172,10 +240,9 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 class Artefacts:
     """Bytes by tenant and digest, sealed: small ones in the database, larger ones in files."""
 
-    def __init__(self, store: Store, safe: Safe, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, store: Store, safe: Safe) -> None:
         self._store = store
         self._safe = safe
-        self._threads = threads
 
     async def put(self, tenant: str, raw: bytes) -> str:
         """Keep bytes for a tenant and return their digest; they are on disk when this returns."""
@@ -185,14 +252,11 @@ class Artefacts:
         digest = digest_of(raw)
         # The row comes first, so that there is no file without one.
         file, key = await self._store.apart(lambda tx: tx.place_blob(tenant, digest, len(raw)))
-        if file is not None and not await self._in_thread(lambda: self._safe.files.has(file)):
+        if file is not None and not await self._store.in_thread(lambda: self._safe.files.has(file)):
             sealed = await self._store.read(lambda view: view.seal_with(key, tenant, TABLE, digest, raw))
-            await self._in_thread(lambda: self._safe.files.put(file, sealed))
+            await self._store.in_thread(lambda: self._safe.files.put(file, sealed))
         return digest
 
     async def get(self, tenant: str, digest: str) -> bytes:
         """The bytes. Raises NotFound, Conflict ``data.shredded``."""
         return await self._store.read(lambda view: view.blob(tenant, digest))
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -13,10 +13,9 @@ from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
 from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.audit import LEAD
-from jupyter_quantum.store.blobs import BlobWrites
 from jupyter_quantum.store.door import DoorWrites
 from jupyter_quantum.store.forget import Forgetting
-from jupyter_quantum.store.lifecycle import Lifecycle
+from jupyter_quantum.store.keeping import KeepingWrites
 from jupyter_quantum.store.requests import RequestWrites
 from jupyter_quantum.store.rows import (
     ApprovalRow,
@@ -39,9 +38,8 @@ class Tx(
     RequestWrites,
     TenancyWrites,
     DoorWrites,
-    BlobWrites,
     WebhookWrites,
-    Lifecycle,
+    KeepingWrites,
 ):
     """One request's writes: all of them or none."""
 

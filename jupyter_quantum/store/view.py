@@ -22,9 +22,9 @@ from jupyter_quantum.store.codec import (
     micros,
 )
 from jupyter_quantum.store.reading import absent, where
-from jupyter_quantum.store.reads.artefacts import ArtefactReads
 from jupyter_quantum.store.reads.audit import AuditReads
 from jupyter_quantum.store.reads.door import DoorReads
+from jupyter_quantum.store.reads.keeping import KeepingReads
 from jupyter_quantum.store.reads.ledger import LedgerReads
 from jupyter_quantum.store.reads.policy import PolicyReads
 from jupyter_quantum.store.reads.requests import RequestReads
@@ -69,7 +69,7 @@ class View(
     RequestReads,
     TenancyReads,
     DoorReads,
-    ArtefactReads,
+    KeepingReads,
 ):
     """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
 

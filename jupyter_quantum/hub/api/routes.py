@@ -7,6 +7,7 @@ from typing import Final
 from jupyter_quantum.hub.api import (
     approvals,
     audit,
+    data,
     devices,
     jobs,
     members,
@@ -33,5 +34,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *members.ROUTES,
     *webhooks.ROUTES,
     *tokens.ROUTES,
+    *data.ROUTES,
 )
 """Every route. Those without a body refuse none that is empty."""

@@ -7,8 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from jupyter_quantum.exceptions import Conflict
-from jupyter_quantum.store.crypt.envelope import DataKey
+from jupyter_quantum.exceptions import Conflict, InputError
+from jupyter_quantum.store.crypt.envelope import ALGORITHMS, DataKey
 from jupyter_quantum.store.crypt.masters import MasterKey, Wrapped
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class Keyring:
     """
 
     def __init__(self, master: MasterKey, *, algorithm: str = "A256GCM", ttl_s: float = 300.0) -> None:
+        if algorithm not in ALGORITHMS:
+            known = ", ".join(ALGORITHMS)
+            raise InputError(f"There is no algorithm {algorithm!r}.", code="config", hint=f"Use {known}.")
         self.master = master
         self.algorithm = algorithm
         self._ttl_s = ttl_s

@@ -6,7 +6,7 @@ type :data:`Json` is JSON text, so that what a request brought is stored and sen
 
 from jupyter_quantum.store.rows.audit import CheckpointRow, Sought, TreeState
 from jupyter_quantum.store.rows.base import Json
-from jupyter_quantum.store.rows.data import KeyRow
+from jupyter_quantum.store.rows.data import DATA_CLASSES, ArtefactRow, KeyRow, TenantData
 from jupyter_quantum.store.rows.door import AnswerRow, AnswerState, DeadRow, WebhookRow, WebhookState
 from jupyter_quantum.store.rows.events import EventRow
 from jupyter_quantum.store.rows.jobs import (
@@ -35,6 +35,7 @@ from jupyter_quantum.store.rows.requests import RequestRow, RequestState
 from jupyter_quantum.store.rows.tenancy import DeclaredRow, MembershipKind, MembershipRow, RevisionRow, WorkloadRow
 
 __all__ = [
+    "DATA_CLASSES",
     "AccountRow",
     "AccountScope",
     "AccountSpec",
@@ -42,6 +43,7 @@ __all__ = [
     "AnswerState",
     "ApprovalRow",
     "ApprovalState",
+    "ArtefactRow",
     "AttemptRow",
     "AttemptState",
     "CheckpointRow",
@@ -71,6 +73,7 @@ __all__ = [
     "RequestState",
     "RevisionRow",
     "Sought",
+    "TenantData",
     "TreeState",
     "WebhookRow",
     "WebhookState",

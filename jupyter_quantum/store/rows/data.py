@@ -1,11 +1,15 @@
-"""Rows of data keys."""
+"""Rows of data keys and artefacts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
-__all__ = ["KeyRow"]
+__all__ = ["DATA_CLASSES", "ArtefactRow", "KeyRow", "TenantData"]
+
+DATA_CLASSES: Final = frozenset({"inputs", "results", "logs"})
+"""What of a job can be erased. *inputs*: circuits as sent and as run, PUBs; *results*; *logs*: what errors said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +30,29 @@ class KeyRow:
     created: datetime
     retired: datetime | None = None
     destroyed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArtefactRow:
+    """An artefact, without its bytes."""
+
+    tenant: str
+    digest: str
+    file: str | None
+    """None: it is in the database."""
+    key: str | None
+    """None: it was kept before artefacts were sealed."""
+    touched: int
+    """Microseconds; when it was kept last."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantData:
+    """What a tenant keeps."""
+
+    tenant: str
+    artefacts: int
+    size: int
+    """Bytes, before sealing."""
+    pending: int
+    """How many wait to be sealed with the current key."""

@@ -125,6 +125,8 @@ class JobRow:
     """``core.money.PriceList`` that it was submitted under."""
     token: str | None = None
     """The hub's id of the token or session that it was submitted with."""
+    erased: str = ""
+    """Classes of its data that were erased, sorted, with commas: ``inputs,results``."""
 
 
 @dataclass(frozen=True, slots=True)

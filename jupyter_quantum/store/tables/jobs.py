@@ -65,6 +65,7 @@ jobs = Table(
     integer("not_before", null=True),
     text("prices", null=True),
     text("token", null=True),
+    text("erased", server_default=""),
     UniqueConstraint("principal", "idempotency"),
     CheckConstraint("on_hold >= 0", name="hold"),
     # Ids sort by time, so these also answer "newest first".

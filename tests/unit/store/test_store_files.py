@@ -39,9 +39,10 @@ def test_sqlite_is_durable_and_strict(store: Store) -> None:
     with store.engine.connect() as conn:
         found = {
             name: conn.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "secure_delete")
         }
-    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+    strict = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+    assert found == strict | {"secure_delete": 1}
 
 
 def test_files_are_written_whole_and_removed_for_good(tmp_path: Path) -> None:

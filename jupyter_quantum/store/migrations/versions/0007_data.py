@@ -56,6 +56,8 @@ def upgrade() -> None:
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("file", name="pk_trash"),
     )
+    with op.batch_alter_table("jobs") as batch:
+        batch.add_column(sa.Column("erased", sa.Text(), server_default="", nullable=False))
     _move_artefacts()
 
 
