@@ -51,7 +51,7 @@ class Desk:
         if self.slow is not None:
             await self.slow.wait()
         self.acts += 1
-        await self.store.write(lambda tx: tx.put_blob(text.encode()))
+        await self.store.write(lambda tx: tx.put_blob("lab", text.encode()))
         if self.refuse == "after":
             raise Refused("Noted, and refused.")
         if self.refuse == "crash":
