@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import typer
 
-from jupyter_quantum.client import data_commands, tenancy_commands, webhooks_commands
+from jupyter_quantum.client import (
+    audit_commands,
+    data_commands,
+    tenancy_commands,
+    webhooks_commands,
+)
 
 __all__ = ["app"]
 
@@ -19,6 +24,7 @@ app = typer.Typer(
 )
 
 
+app.command()(audit_commands.forget)
 app.command()(tenancy_commands.apply)
 app.command()(tenancy_commands.tenants)
 app.add_typer(webhooks_commands.app, name="webhooks")

@@ -28,6 +28,7 @@ PATIENCE_S: Final = 60.0
 """For how long a request waits for a service that does not answer, in seconds."""
 
 _NEVER_SENT = (NewConnectionError, ConnectTimeoutError)
+_PIECE = 64 * 1024
 _AWAY = frozenset({502, 503, 504})
 _Shape = TypeVar("_Shape", bound=BaseModel)
 
@@ -143,6 +144,30 @@ class Connection:
                 if not _passing(answer, failure):
                     raise failure
                 patience.wait_or_raise(answer.headers.get("Retry-After"), failure)
+
+    def pieces(self, path: str, **params: object) -> Iterator[bytes]:
+        """``GET api/v1/<path>`` as it comes, for answers that are larger than memory; sent once.
+
+        Raises Unavailable (``hub.broken_off``) where it ends before its end.
+        """
+        answer = self._open().urlopen(
+            "GET",
+            self._target(path, params),
+            headers=self._headers("GET", {"Accept": "*/*"}),
+            timeout=urllib3.Timeout(connect=5.0, read=60.0),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            if answer.status >= 400:
+                answer.read()
+                raise _failure(answer)
+            yield from answer.stream(_PIECE)
+        except HTTPError:
+            raise Unavailable("The answer broke off.", code="hub.broken_off", hint="Try again.") from None
+        finally:
+            answer.close()
 
     def lines(self, path: str, *, after: int | None = None) -> Iterator[str]:
         """Lines of a server-sent stream, until it ends; a connection of its own."""

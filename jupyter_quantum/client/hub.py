@@ -34,6 +34,7 @@ from jupyter_quantum.wire.jobs import (
 )
 
 if TYPE_CHECKING:
+    from jupyter_quantum.client.audit import Audits
     from jupyter_quantum.client.data import Data
     from jupyter_quantum.client.policy import ApprovalTable, Policy
     from jupyter_quantum.client.requests import Requests
@@ -255,6 +256,13 @@ class Hub:
         from jupyter_quantum.client.policy import Policy
 
         return Policy(self._connection)
+
+    @cached_property
+    def audit(self) -> Audits:
+        """The record, for auditors."""
+        from jupyter_quantum.client.audit import Audits
+
+        return Audits(self._connection)
 
     @cached_property
     def requests(self) -> Requests:

@@ -27,7 +27,7 @@ CUSTOM_SCOPES: Final[Mapping[str, Mapping[str, str]]] = {
     "custom:quantum:submit": {"description": "Validate circuits and submit jobs to quantum devices."},
     "custom:quantum:approve": {"description": "Approve or reject requests of one's project; on the hub's page only."},
     "custom:quantum:operate": {"description": "Pause, drain and resume quantum devices; on the hub's page only."},
-    "custom:quantum:audit": {"description": "Set aside for auditors of quantum jobs; nothing reads with it yet."},
+    "custom:quantum:audit": {"description": "Read, export and verify the record of everything that was done."},
     "custom:quantum:admin": {"description": "Administrate the quantum service."},
 }
 _READ, _SUBMIT, _APPROVE, _OPERATE, _AUDIT, _ADMIN = CUSTOM_SCOPES
@@ -92,7 +92,7 @@ def configure(
     user groups                  access:services!…    to open its page
     lead groups                  approve              to decide requests, signed in on the page
     operators                    operate              to pause and drain devices, signed in on the page
-    auditors                     audit                set aside: nothing reads with it yet
+    auditors                     audit                read, export and verify the record
     admins                       all of them          to do what operators do, and to read the metrics
     token of a user's server     read, submit         notebooks read it: nothing that decides or operates
     token of a user's server     users:activity!user, what it has without us
@@ -235,7 +235,7 @@ def _roles(
         role("user", "Use quantum devices", use, users | leads | set(staff.values())),
         role("lead", "Decide requests of one's project", [_APPROVE], leads),
         role("operator", "Operate quantum devices", [_OPERATE], [staff["operators"]]),
-        role("auditor", "Set aside for auditors of quantum jobs", [_AUDIT], [staff["auditors"]]),
+        role("auditor", "Auditors of the quantum service: they read its record", [_AUDIT], [staff["auditors"]]),
         role("admin", "Administrate the quantum service", CUSTOM_SCOPES, [staff["admins"]]),
         {"name": f"{name}-service", "scopes": list(_SERVICE_SCOPES), "services": [name]},
     ]

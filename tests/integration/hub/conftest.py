@@ -41,6 +41,8 @@ c.JupyterHub.load_groups = {{
     "qcourse": {{"users": ["ada", "ben", "grace"]}},
     "qcourse-leads": {{"users": ["grace"]}},
     "quantum-operators": {{"users": ["otto"]}},
+    "quantum-auditors": {{"users": ["vera"]}},
+    "quantum-admins": {{"users": ["root"]}},
     "strangers": {{"users": ["eve"]}},
 }}
 c.JupyterHub.spawner_class = "simple"
