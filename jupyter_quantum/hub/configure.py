@@ -91,7 +91,8 @@ def configure(
     user groups                  read, submit         to use the service (a project decides what they may spend)
     user groups                  access:services!…    to open its page
     lead groups                  approve              to decide requests, signed in on the page
-    operators                    operate              to pause and drain devices, signed in on the page
+    operators                    operate, approve     to pause and drain devices and to decide what policy asks them,
+                                                      signed in on the page
     auditors                     audit                read, export and verify the record
     admins                       all of them          to do what operators do, and to read the metrics
     token of a user's server     read, submit         notebooks read it: nothing that decides or operates
@@ -234,7 +235,7 @@ def _roles(
     roles = [
         role("user", "Use quantum devices", use, users | leads | set(staff.values())),
         role("lead", "Decide requests of one's project", [_APPROVE], leads),
-        role("operator", "Operate quantum devices", [_OPERATE], [staff["operators"]]),
+        role("operator", "Operate quantum devices", [_OPERATE, _APPROVE], [staff["operators"]]),
         role("auditor", "Auditors of the quantum service: they read its record", [_AUDIT], [staff["auditors"]]),
         role("admin", "Administrate the quantum service", CUSTOM_SCOPES, [staff["admins"]]),
         {"name": f"{name}-service", "scopes": list(_SERVICE_SCOPES), "services": [name]},

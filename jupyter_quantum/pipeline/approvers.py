@@ -11,7 +11,7 @@ from jupyter_quantum.exceptions import Refused
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.store.rows import ApprovalRow
 
-__all__ = ["Approvers", "deciders"]
+__all__ = ["Approvers", "deciders", "who_decides"]
 
 _WHO: Final = {
     Approver.LEAD.value: "The leads of {0}",
@@ -24,6 +24,11 @@ _WHO: Final = {
 def deciders(role: str, project: str) -> str:
     """``The leads of qcourse``: who holds this role."""
     return _WHO.get(role, f"Whoever is {role}").format(project)
+
+
+def who_decides(role: str, project: str) -> str:
+    """``The leads of qcourse decide``."""
+    return f"{deciders(role, project)} {'decides' if role == Approver.OWNER else 'decide'}"
 
 
 class Approvers:
@@ -52,7 +57,7 @@ class Approvers:
         if row.principal == who.id or row.asked_by == who.name:
             return Refused(f"You asked for this, so another {row.role} must decide.", code="approval.own")
         if not self.holds(who, row.role, row.project):
-            return Refused(f"{deciders(row.role, row.project)} decide this.", code="approval.role")
+            return Refused(f"{who_decides(row.role, row.project)} this.", code="approval.role")
         if any(other.id != row.id and other.decided_by == who.id for other in others):
             return Refused("You have decided for another role already; a second person must.", code="approval.same")
         if not who.interactive:

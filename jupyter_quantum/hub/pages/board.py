@@ -40,6 +40,8 @@ class Board:
     lead: bool
     operator: bool
     projects: str
+    several: bool = False
+    """Whether more than one request waits for the reader's decision."""
     approvals: list[ApprovalItem] = field(default_factory=list)
     asked: list[ApprovalItem] = field(default_factory=list)
     meters: list[MeterItem] = field(default_factory=list)
@@ -62,6 +64,7 @@ async def collect(pipeline: Pipeline, who: Principal) -> Board:
         lead=bool(led),
         operator=operator,
         projects=_projects(me),
+        several=sum(item.may_decide for item in approvals) > 1,
         approvals=approvals,
         asked=asked,
         meters=[meter_item(m, clock) for project in me.projects for m in (await pipeline.quota(who, project)).meters],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -9,15 +10,17 @@ from pydantic import ValidationError
 from tornado.web import RequestHandler, StaticFileHandler
 
 from jupyter_quantum.core.tenancy import Scope
-from jupyter_quantum.exceptions import InputError, QuantumError
+from jupyter_quantum.exceptions import Conflict, InputError, QuantumError
 from jupyter_quantum.hub.api.base import Page
 from jupyter_quantum.hub.pages.board import Board, collect
+from jupyter_quantum.wire.approvals import ApprovalsDecision
 from jupyter_quantum.wire.jobs import ApprovalDecision, DeviceAction
 
 __all__ = ["routes"]
 
 _HERE: Final = Path(__file__).parent
-_Form = TypeVar("_Form", ApprovalDecision, DeviceAction)
+_DAYS: Final = frozenset({"1", "7", "30"})
+_Form = TypeVar("_Form", ApprovalDecision, ApprovalsDecision, DeviceAction)
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 
@@ -72,13 +75,52 @@ class _Decide(_HubPage):
         """Decide, then show the page again."""
         note = self.get_body_argument("note", "") or None
         try:
-            decision = _parsed(ApprovalDecision, verdict=self.get_body_argument("verdict", ""), note=note)
+            standing = self._standing()
+            verdict = self.get_body_argument("verdict", "")
+            decision = _parsed(ApprovalDecision, verdict=verdict, note=note, standing=standing)
             await self.context.pipeline.decide(self.who, approval, decision)
         except QuantumError as problem:
             self.set_status(problem.status)
             await self.show(problem=problem, at=approval)
         else:
             self.back()
+
+    def _standing(self) -> dict[str, Any] | None:
+        """For how many days later runs need not ask, where the form says so."""
+        days = self.get_body_argument("days", "")
+        if not days:
+            return None
+        if days not in _DAYS:
+            raise InputError("days: 1, 7 or 30.", code="request.malformed")
+        until = datetime.now(UTC) + timedelta(days=int(days))
+        return {"until": until, "free_parameters": self.get_body_argument("free", "") == "1"}
+
+
+class _DecideSeveral(_HubPage):
+    """Approve several requests, each on its own."""
+
+    scope = Scope.APPROVE
+
+    async def post(self) -> None:
+        """Decide, then show the page again; what could not be decided says why at its place."""
+        try:
+            ids = self.get_body_arguments("approval")
+            if not ids:
+                raise InputError("Nothing is selected.", code="request.malformed", hint="Select one or more requests.")
+            answer = _parsed(ApprovalsDecision, ids=ids, verdict=self.get_body_argument("verdict", ""))
+            decided = (await self.context.pipeline.decide_several(self.who, answer)).decided
+        except QuantumError as problem:
+            self.set_status(problem.status)
+            await self.show(problem=problem, at="several")
+            return
+        failed = next((one for one in decided if one.error is not None), None)
+        if failed is None or failed.error is None:
+            self.back()
+            return
+        said = Conflict(failed.error.message, code=failed.error.code, hint=failed.error.hint)
+        self.set_status(said.status)
+        still_there = {item.id for item in (await collect(self.context.pipeline, self.who)).approvals}
+        await self.show(problem=said, at=failed.id if failed.id in still_there else "several")
 
 
 class _Act(_HubPage):
@@ -128,6 +170,7 @@ def routes() -> list[Route]:
     """Tornado's rules of the page; the paths are below the service's prefix."""
     return [
         ("", _Home, {}),
+        ("approvals", _DecideSeveral, {}),
         ("approvals/([^/]+)", _Decide, {}),
         ("devices/([^/]+)", _Act, {}),
         ("jobs/([^/]+)/cancel", _Cancel, {}),

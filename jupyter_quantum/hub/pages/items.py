@@ -10,6 +10,7 @@ from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.core.tenancy import Principal
+from jupyter_quantum.pipeline.approvers import who_decides
 from jupyter_quantum.wire.jobs import ApprovalView, DeviceView, JobView, Meter, ReportView
 
 __all__ = [
@@ -132,9 +133,9 @@ def _who_decides(view: ApprovalView, who: Principal, lead: bool) -> str:
     """Who decides where the reader does not."""
     if view.may_decide:
         return ""
-    if lead and view.asked_by == who.name:
+    if lead and view.asked_by == who.name and view.role == "lead":
         return "You asked for this, so another lead must decide."
-    return f"The leads of {view.project} decide. It runs by itself once approved."
+    return f"{who_decides(view.role, view.project)}. It runs by itself once approved."
 
 
 def approval_item(

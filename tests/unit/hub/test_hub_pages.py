@@ -13,7 +13,8 @@ import pytest
 from jupyter_quantum.core.jobs import DeviceKind, JobState
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, NotFound
-from jupyter_quantum.wire.base import digest_of
+from jupyter_quantum.wire.approvals import ApprovalsDecided, ApprovalsDecision, DecidedApproval
+from jupyter_quantum.wire.base import ErrorBody, digest_of
 from jupyter_quantum.wire.jobs import (
     ApprovalDecision,
     Approvals,
@@ -30,6 +31,7 @@ from jupyter_quantum.wire.jobs import (
     PriceView,
     QuotaView,
     ReportView,
+    Standing,
     Wait,
 )
 from tests.unit.hub.support import ALL, READ, MemoryDoor, Service, cookies, job_view, signed_in
@@ -37,6 +39,7 @@ from tests.unit.hub.support import ALL, READ, MemoryDoor, Service, cookies, job_
 DIGEST = digest_of(b"")
 HOSTILE = "<img src=x onerror=alert(1)>"
 APPROVAL = "apr_" + "1" * 32
+SECOND = "apr_" + "9" * 32
 NOW = datetime.now(UTC)  # of the import: the tests may run minutes later
 
 
@@ -64,7 +67,9 @@ class Pages:
     role: str = "lead"
     roles: tuple[str, ...] = ()
     name: str = "bell"
+    two: bool = False
     done: list[Any] = field(default_factory=list)
+    standing: Standing | None = None
     door: MemoryDoor = field(default_factory=MemoryDoor)
 
     async def me(self, who: Principal) -> Me:
@@ -96,7 +101,7 @@ class Pages:
         job = self._job(
             JobState.AWAITING_APPROVAL, decision=decision, price=6_100_000, price_at_most=6_580_000, report="rep"
         )
-        view = ApprovalView(
+        first = ApprovalView(
             id=APPROVAL,
             job=job,
             project="qcourse",
@@ -110,7 +115,8 @@ class Pages:
             project_left=5_800_000,
             may_decide=self.role == "lead" and who.name != "ada",
         )
-        return Approvals(approvals=[view] if self.role else [])
+        second = first.model_copy(update={"id": SECOND, "role": "operator", "may_decide": self.two})
+        return Approvals(approvals=[first, second][: 1 + self.two] if self.role else [])
 
     async def get_report(self, who: Principal, id: str) -> ReportView:  # noqa: A002 (the pipeline's own name)
         run = DryRun(device="campus_qpu", shots=1000, ideal={"00": 0.5, "11": 0.5}, noisy={"00": 0.6, "11": 0.4})
@@ -138,6 +144,14 @@ class Pages:
         if decision.verdict == "reject" and not decision.note:
             raise Conflict("A rejection needs a reason.")
         self.done.append((who.name, id, decision.verdict, decision.note))
+        self.standing = decision.standing
+
+    async def decide_several(self, who: Principal, answer: ApprovalsDecision) -> ApprovalsDecided:
+        self.done.append((who.name, *answer.ids, answer.verdict))
+        wrong = ErrorBody(error="Refused", code="approval.same", message="A second person must.")
+        return ApprovalsDecided(
+            decided=[DecidedApproval(id=one, error=wrong if one == SECOND else None) for one in answer.ids]
+        )
 
     async def act_on_device(self, who: Principal, name: str, action: DeviceAction) -> None:
         self.done.append((who.name, name, action.action))
@@ -188,6 +202,33 @@ async def test_approving_takes_one_form_and_comes_back(service: Service, pages: 
     answer = await send(service, f"approvals/{APPROVAL}", verdict="approve")
     assert (answer.code, answer.headers["Location"]) == (303, "/services/quantum/")
     assert pages.done == [("grace", APPROVAL, "approve", None)]
+
+
+async def test_an_approval_may_stand_for_a_while(service: Service, pages: Pages) -> None:
+    """The form says for how long, and whether parameters are free; another length is refused."""
+    answer = await send(service, f"approvals/{APPROVAL}", verdict="approve", days="7", free="1")
+    assert answer.code == 303
+    assert pages.standing is not None
+    assert pages.standing.free_parameters
+    assert timedelta(days=6) < pages.standing.until - datetime.now(UTC) <= timedelta(days=7)
+    assert (await send(service, f"approvals/{APPROVAL}", verdict="approve", days="9000")).code == 422
+
+
+async def test_several_are_approved_with_one_form(service: Service, pages: Pages) -> None:
+    """Boxes belong to the form by name, without a script; there are none for a single request."""
+    assert "Approve the selected ones" not in await page(service)
+    pages.two = True
+    shown = await page(service)
+    assert shown.count('name="approval"') == 2
+    assert f'value="{APPROVAL}" form="several"' in shown
+    assert (await send(service, "approvals", verdict="approve", approval=APPROVAL)).code == 303
+    assert pages.done == [("grace", APPROVAL, "approve")]
+    assert (await send(service, "approvals", verdict="approve")).code == 422
+    failed = await send(service, "approvals", verdict="approve", approval=SECOND)
+    item = failed.body.decode().partition(f'id="{SECOND}"')[2].partition("</article>")[0]
+    assert (failed.code, "A second person must." in item) == (409, True)
+    without = await send(service, "approvals", scopes=[READ], verdict="approve", approval=APPROVAL)
+    assert without.code == 403
 
 
 async def test_a_rejection_without_a_reason_is_explained_at_its_place(service: Service, pages: Pages) -> None:

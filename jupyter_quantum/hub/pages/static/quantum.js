@@ -1,11 +1,12 @@
 // Keeps the page up to date while somebody looks at it. The page is complete without this script.
-// A part is replaced only where it changed, and never while the reader's focus, a text or an open detail is in it.
+// A part is replaced only where it changed, and never while the reader's focus, a text, a selection or an open detail
+// is in it.
 
 // A script without this token is not ours: notebooks run on this origin, too.
 const token = document.body.dataset.xsrf;
 const parts = () => new Map([...document.querySelectorAll("[data-live]")].map((part) => [part.dataset.live, part]));
 const busy = (part) =>
-  part.contains(document.activeElement) || part.querySelector("details[open]") !== null;
+  part.contains(document.activeElement) || part.querySelector("details[open], input:checked") !== null;
 // Countdowns and form tokens change with every answer; they are no news.
 const text = (part) => part.textContent.replace(/\s+/g, " ");
 
