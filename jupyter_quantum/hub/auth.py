@@ -21,6 +21,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from jupyter_quantum.core.tenancy import SERVICE, WORKLOAD, Principal
 from jupyter_quantum.exceptions import Unavailable
+from jupyter_quantum.hub.claims import ACR
 from jupyter_quantum.pipeline.workloads import PREFIX
 
 __all__ = ["ADMINISTER", "READ", "SUBMIT", "Gate", "HubApi", "HubDirectory", "Identified"]
@@ -186,6 +187,7 @@ class Gate:
             admin=bool(model.get("admin")),
             interactive=interactive and model.get("kind", "user") == "user",
             mfa=self._mfa_group in groups,
+            acr=next((one.removeprefix(ACR) for one in sorted(groups) if one.startswith(ACR)), ""),
             token=str(model.get("token_id") or model.get("session_id") or ""),
         )
 

@@ -13,10 +13,12 @@ import socket
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from jupyter_quantum.hub.merge import add_entries, add_scopes, set_default, update
+from jupyter_quantum.hub import refresh
+from jupyter_quantum.hub.claims import install as install_claims
+from jupyter_quantum.hub.merge import add_entries, add_handlers, add_scopes, set_default, update
 
 __all__ = ["CUSTOM_SCOPES", "configure"]
 
@@ -51,8 +53,10 @@ def configure(
     external_url: str | None = None,
     api_token: str | None = None,
     name: str = "quantum",
-    user_groups: Iterable[str] | None = None,
+    user_groups: Iterable[str] | Literal["*"] | None = None,
     lead_groups: Iterable[str] | None = None,
+    service_accounts: Mapping[str, str] | None = None,
+    claims: Mapping[str, Mapping[str, str]] | None = None,
     ephemeral_home: str | os.PathLike[str] | None = None,
     cull: bool = True,
     cull_timeout: int = 3600,
@@ -72,9 +76,15 @@ def configure(
         external_url: of a service that something else starts (systemd, Kubernetes); needs ``api_token``.
         api_token: the service's token of the hub; the hub makes one for a managed service.
         name: of the service; its pages are at ``/services/<name>/``.
-        user_groups: hub groups that may use the service; from the projects where omitted; everybody where there are
-            none.
-        lead_groups: hub groups that decide requests; the projects' leads where omitted.
+        user_groups: hub groups that may use the service; from the projects where omitted; ``"*"``, and where there are
+            no projects, everybody. Where tenants are applied later, or people may ask to join, it must be everybody:
+            the hub's scopes only open the door, what somebody may do follows from their projects.
+        lead_groups: hub groups that decide requests; the projects' leads where omitted. Leads of projects that are
+            applied later decide too, signed in on the page.
+        service_accounts: name → token of services that act for projects (``service_accounts`` of a project says for
+            which); they get ``read`` and ``submit``. A service that the hub has already needs no token here.
+        claims: claim (``acr``, ``amr``) → value → group, for authenticators that manage groups; those that stand for a
+            second factor become the service's ``mfa_group`` where omitted.
         ephemeral_home: parent directory of workspaces that are made at spawn and removed at stop; for local spawners.
         cull: start an idle culler unless there is one.
         cull_timeout: seconds without activity after which a server is stopped.
@@ -86,6 +96,7 @@ def configure(
     ============================ ==================== ==============================================================
     who                          scope                why
     ============================ ==================== ==============================================================
+    service accounts             read, submit         to run the jobs of their projects
     service                      read:users           when a user was created (names are used again), and groups:
                                                       membership is checked again when a job is dispatched
     user groups                  read, submit         to use the service (a project decides what they may spend)
@@ -119,7 +130,8 @@ def configure(
     update(c.JupyterHub, "custom_scopes", CUSTOM_SCOPES, ours_win=True)
     _roles(c, name, given, user_groups, lead_groups)
     _spawner(c, f"{listens.rstrip('/')}{base}services/{name}", f"{base}services/{name}/")
-    _authenticator(c)
+    _accounts(c, name, given, service_accounts or {})
+    _authenticator(c, str(given.get("mfa_group", "quantum-mfa")), claims)
     if cull:
         _culler(c, cull_timeout, cull_every, max_age)
     if ephemeral_home is not None:
@@ -216,11 +228,14 @@ def _roles(
     c: Any,
     name: str,
     given: Mapping[str, Any],
-    user_groups: Iterable[str] | None,
+    user_groups: Iterable[str] | Literal["*"] | None,
     lead_groups: Iterable[str] | None,
 ) -> None:
     leads = set(lead_groups) if lead_groups is not None else _groups_of(given, "leads")
-    users = set(user_groups) if user_groups is not None else _groups_of(given, "members")
+    if user_groups == "*":
+        users = set()
+    else:
+        users = set(user_groups) if user_groups is not None else _groups_of(given, "members")
     staff = {part: str(given.get(part, f"quantum-{part}")) for part in ("operators", "auditors", "admins")}
     use = [_READ, _SUBMIT, f"access:services!service={name}"]
 
@@ -265,7 +280,26 @@ def _spawner(c: Any, direct: str, public: str) -> None:
     add_scopes(c.Spawner, "server_token_scopes", ours)
 
 
-def _authenticator(c: Any) -> None:
+def _accounts(c: Any, name: str, given: Mapping[str, Any], tokens: Mapping[str, str]) -> None:
+    """Services that act for projects, and those that may administrate: tokens for new ones, scopes for all."""
+    projects = given.get("projects", {}).values()
+    named = {account for project in projects for account in project.get("service_accounts", {})} | set(tokens)
+    admins = set(given.get("admin_services", ()))
+    add_entries(c.JupyterHub, "services", [{"name": one, "api_token": token} for one, token in tokens.items()])
+    known = {entry["name"] for entry in c.JupyterHub["services"]}
+    for one in sorted((named | admins) - known):
+        log.warning("The hub has no service %s; give it a token: configure(c, service_accounts={%r: …}).", one, one)
+    for of, accounts, scopes in (("accounts", named, [_READ, _SUBMIT]), ("automation", admins, [_READ, _ADMIN])):
+        services = sorted(accounts & known)
+        if services:
+            role = {"name": f"{name}-{of}", "scopes": scopes, "services": services}
+            add_entries(c.JupyterHub, "load_roles", [role])
+
+
+def _authenticator(c: Any, mfa_group: str, claims: Mapping[str, Mapping[str, str]] | None) -> None:
+    install_claims(c, mfa_group, claims)
+    if _has("jupyterhub.app", "JupyterHub", "extra_handlers"):
+        add_handlers(c.JupyterHub, "extra_handlers", refresh.handlers())
     has_key = bool(os.environ.get("JUPYTERHUB_CRYPT_KEY")) or "keys" in c.CryptKeeper
     if has_key:
         set_default(c.Authenticator, "enable_auth_state", True)

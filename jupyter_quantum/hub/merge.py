@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["add_entries", "add_scopes", "set_default", "update"]
+__all__ = ["add_entries", "add_handlers", "add_scopes", "set_default", "update"]
 
 
 def _value(section: Any, name: str, empty: Any) -> Any:
@@ -35,6 +35,13 @@ def add_entries(section: Any, name: str, ours: Iterable[Mapping[str, Any]]) -> N
     names = {entry["name"] for entry in fresh}
     there = [entry for entry in _value(section, name, []) if entry.get("name") not in names]
     setattr(section, name, [*there, *fresh])
+
+
+def add_handlers(section: Any, name: str, ours: Iterable[tuple[str, Any]]) -> None:
+    """Append handlers of addresses; one of ours from an earlier call stays."""
+    there = list(_value(section, name, []))
+    known = {entry[0] for entry in there}
+    setattr(section, name, [*there, *(entry for entry in ours if entry[0] not in known)])
 
 
 def _with(scopes: Iterable[str], ours: Iterable[str]) -> list[str]:

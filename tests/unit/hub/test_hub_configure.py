@@ -217,3 +217,36 @@ def test_importing_it_needs_the_standard_library_only() -> None:
     )
     loaded = set(ast.literal_eval(said.stdout))
     assert not loaded & {"pydantic", "tornado", "traitlets", "sqlalchemy", "jupyterhub", "qiskit"}
+
+
+def test_service_accounts_get_a_token_and_two_scopes() -> None:
+    """Those that are given a token, and those that the hub has already; one that nobody knows is only warned of."""
+    c = Config()
+    c.JupyterHub.services = [{"name": "old-bot", "api_token": "x"}]
+    projects = {"vqe": {"members": ["vqe"], "service_accounts": {"bot": "user", "old-bot": "user", "ghost": "user"}}}
+    config = {"projects": projects, "admin_services": ["gitops"]}
+    configure(c, config=config, service_accounts={"bot": "b" * 32, "gitops": "g" * 32})
+    assert named(c.JupyterHub.services, "bot") == {"name": "bot", "api_token": "b" * 32}
+    role = named(c.JupyterHub.load_roles, "quantum-accounts")
+    assert (role["services"], role["scopes"]) == (
+        ["bot", "gitops", "old-bot"],
+        ["custom:quantum:read", "custom:quantum:submit"],
+    )
+    admin = named(c.JupyterHub.load_roles, "quantum-automation")
+    assert (admin["services"], admin["scopes"]) == (["gitops"], ["custom:quantum:read", "custom:quantum:admin"])
+
+
+def test_everybody_may_use_it_where_projects_come_later() -> None:
+    """user_groups="*" gives each user the scopes to come in, though projects name groups."""
+    c = Config()
+    configure(c, config=QCOURSE, user_groups="*")
+    assert {"custom:quantum:read", "custom:quantum:submit"} <= set(c.JupyterHub.extra_user_scopes)
+
+
+def test_the_hub_can_be_asked_about_somebody_absent() -> None:
+    """One handler more, beside the administrator's own, once."""
+    c = Config()
+    c.JupyterHub.extra_handlers = [(r"/mine", object)]
+    configure(c, config=QCOURSE)
+    configure(c, config=QCOURSE)
+    assert [entry[0] for entry in c.JupyterHub.extra_handlers] == [r"/mine", r"/api/quantum/refresh/([^/]+)"]
