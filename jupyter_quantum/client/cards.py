@@ -66,16 +66,22 @@ class MeCard(Me):
     """Who the service takes you for."""
 
     def __repr__(self) -> str:
-        projects = ", ".join(f"{clean(name)} ({role})" for name, role in self.projects.items()) or "no project"
+        projects = ", ".join(f"{clean(name)} ({self._role(name)})" for name in self.projects) or "no project"
         also = f"; also {', '.join(self.roles)}" if self.roles else ""
         return f"{clean(self.name)}: {projects}{also}"
 
     __str__ = __repr__
 
+    def _role(self, project: str) -> str:
+        """The role, and until when it lasts where it ends."""
+        role = self.projects[project]
+        ends = [one.end for one in self.memberships if (one.project, one.role) == (project, role) and one.end]
+        return f"{role} until {when(max(ends))}" if ends else role
+
     def _repr_html_(self) -> str:
         return table(
             ("Project", "Your role", "Tier"),
-            [(p, r, self.tiers.get(p, "–")) for p, r in self.projects.items()],
+            [(name, self._role(name), self.tiers.get(name, "–")) for name in self.projects],
             self.name,
         )
 

@@ -36,6 +36,7 @@ from jupyter_quantum.wire.jobs import (
 if TYPE_CHECKING:
     from jupyter_quantum.client.audit import Audits
     from jupyter_quantum.client.data import Data
+    from jupyter_quantum.client.members import Members
     from jupyter_quantum.client.policy import ApprovalTable, Policy
     from jupyter_quantum.client.requests import Requests
     from jupyter_quantum.client.tenancy import Tenancy
@@ -284,6 +285,13 @@ class Hub:
         from jupyter_quantum.client.data import Data
 
         return Data(self._connection)
+
+    @cached_property
+    def members(self) -> Members:
+        """Who is in which project for how long; joining, and roles for a while."""
+        from jupyter_quantum.client.members import Members
+
+        return Members(self._connection)
 
     @cached_property
     def tenancy(self) -> Tenancy:

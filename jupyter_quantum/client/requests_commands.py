@@ -71,6 +71,59 @@ def withdraw(request: Id, as_json: Json = False) -> None:
         tell(Hub().requests.withdraw(request), as_json)
 
 
+@app.command()
+def projects(as_json: Json = False) -> None:
+    """List projects that take people in."""
+    from jupyter_quantum.client.hub import Hub
+    from jupyter_quantum.client.terminal import guarded, tell
+
+    with guarded(as_json):
+        tell(Hub().members.open_projects(), as_json)
+
+
+@app.command()
+def join(
+    project: Annotated[str, typer.Argument(help="A project that takes people in.")],
+    reason: Annotated[str, typer.Option(help="Shown to who decides.")] = "",
+    days: Annotated[int | None, typer.Option(min=1, help="For so many days; endless where omitted.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask to be let into a project."""
+    from jupyter_quantum.client.hub import Hub
+    from jupyter_quantum.client.terminal import guarded, tell
+
+    with guarded(as_json):
+        tell(Hub().members.join(project, reason=reason, days=days), as_json)
+
+
+@app.command()
+def elevate(
+    role: Annotated[str, typer.Argument(help="lead (of a project), operator, auditor or admin (on the whole hub).")],
+    reason: Annotated[str, typer.Option(help="What for; shown to who decides.")],
+    project: Annotated[str | None, typer.Option(help="The project, for lead.")] = None,
+    hours: Annotated[float, typer.Option(min=0.1, help="For so many hours from the approval.")] = 1.0,
+    as_json: Json = False,
+) -> None:
+    """Ask for a role for a while."""
+    from jupyter_quantum.client.hub import Hub
+    from jupyter_quantum.client.terminal import guarded, tell
+
+    with guarded(as_json):
+        tell(Hub().members.elevate(role, reason, project=project, hours=hours), as_json)
+
+
+@app.command()
+def welcome(
+    project: Annotated[str | None, typer.Option(help="Your only project where omitted.")] = None, as_json: Json = False
+) -> None:
+    """Show what you have in a project, and the first steps."""
+    from jupyter_quantum.client.hub import Hub
+    from jupyter_quantum.client.terminal import guarded, tell
+
+    with guarded(as_json):
+        tell(Hub().members.welcome(project), as_json)
+
+
 def _pair(text: str) -> tuple[str, Any]:
     """``days=30`` as ("days", 30): a value is JSON where it reads as such, text otherwise."""
     name, equals, value = text.partition("=")

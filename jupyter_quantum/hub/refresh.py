@@ -29,7 +29,7 @@ def handlers() -> list[tuple[str, Any]]:
         was not heard, and what the hub knew stays.
         """
 
-        @needs_scope("read:users")  # type: ignore[misc]
+        @needs_scope("read:users")  # type: ignore[untyped-decorator]
         async def get(self, user_name: str) -> None:
             user = self.find_user(user_name)
             if user is None:
