@@ -50,7 +50,8 @@ class Approvers:
     def sees(self, who: Principal, row: ApprovalRow) -> bool:
         """Own requests, those one may be asked about, and those of projects that one leads."""
         led = row.project in self._context.people.leads(who)
-        return row.principal == who.id or led or self.holds(who, row.role, row.project)
+        own = self._context.people.owns(who, row.principal, row.project)
+        return own or led or self.holds(who, row.role, row.project)
 
     def obstacle(self, who: Principal, row: ApprovalRow, others: Sequence[ApprovalRow] = ()) -> Refused | None:
         """Why this person may not decide this request; ``others`` are the requests of the same round."""

@@ -127,9 +127,13 @@ class People:
         """Members of a project and operators see devices."""
         return self.operates(who) or bool(self.roles(who))
 
+    def owns(self, who: Principal, principal: str, project: str) -> bool:
+        """Whether what ``principal`` made in a project is theirs: whoever leaves it leaves that behind."""
+        return principal == who.id and self._tenants.role(who, project) is not None
+
     def check_job(self, who: Principal, row: JobRow) -> JobRow:
         """The job, for its owner and for leads of its project. Raises NotFound for everybody else."""
-        if row.principal == who.id or row.project in self.leads(who):
+        if self.owns(who, row.principal, row.project) or row.project in self.leads(who):
             return row
         raise absent()
 
@@ -143,7 +147,10 @@ class People:
             return True
         if event.type == "membership.changed" and event.data.get("kind") == "breakglass":
             return event.principal == named or bool(self.staff(who)) or event.project in self.leads(who)
-        return event.principal == named or (event.project is not None and event.project in self.leads(who))
+        if event.project is not None and event.project in self.leads(who):
+            return True
+        left = event.job is not None and self._tenants.role(who, event.project or "") is None
+        return event.principal == named and not left
 
     def me(self, who: Principal) -> Me:
         """Who the service takes the caller for."""

@@ -300,17 +300,19 @@ class Pipeline:
         before: str | None = None,
         project: str | None = None,
     ) -> Jobs:
-        """One's own jobs, newest first; with ``project``, all of a project that one leads."""
+        """One's own jobs where one is a member, newest first; with ``project``, all of one that one leads."""
         limit = max(1, min(limit, 200))
         wanted = ACTIVE if active else states
         mine: str | None = who.id
+        roles = self._context.people.roles(who)
         if project is not None:
-            if project not in self._context.people.roles(who):
+            if project not in roles:
                 raise absent("project")
             mine = None if project in self._context.people.leads(who) else who.id
 
         def read(view: View) -> list[JobRow]:
-            return view.jobs(principal=mine, project=project, states=wanted, before=before, limit=limit + 1)
+            projects = roles if project is None else [project]
+            return view.jobs(principal=mine, projects=projects, states=wanted, before=before, limit=limit + 1)
 
         rows = await self._context.store.read(read)
         following = rows[limit - 1].id if len(rows) > limit else None

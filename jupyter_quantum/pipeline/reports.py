@@ -80,7 +80,8 @@ class Reports:
 
     async def _stored(self, who: Principal, report_id: str) -> StoredReport:
         row = await self._context.store.read(lambda view: view.report(report_id))
-        if row.principal != who.id and row.project not in self._context.people.leads(who):
+        people = self._context.people
+        if not people.owns(who, row.principal, row.project) and row.project not in people.leads(who):
             raise absent("report")
         return row
 

@@ -110,6 +110,7 @@ class View(
         *,
         principal: str | None = None,
         project: str | None = None,
+        projects: Collection[str] | None = None,
         device: str | None = None,
         states: Collection[JobState] | None = None,
         before: str | None = None,
@@ -117,6 +118,8 @@ class View(
     ) -> list[JobRow]:
         """Jobs that match all that is given, newest first; ``before`` is the id of the last one already seen."""
         query = where(JOBS.select, t.jobs.c, principal=principal, project=project, device=device)
+        if projects is not None:
+            query = query.where(t.jobs.c.project.in_(sorted(projects)))
         if states is not None:
             query = query.where(t.jobs.c.state.in_(sorted(states)))
         if before is not None:

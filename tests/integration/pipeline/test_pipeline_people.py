@@ -13,7 +13,7 @@ from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, InputError, JobCancelled, JobRejected, NotFound, Refused
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.testing.runner import MemoryRunner
-from jupyter_quantum.wire.jobs import ApprovalDecision, ApprovalView, DeviceAction, EventView, JobView
+from jupyter_quantum.wire.jobs import ApprovalDecision, ApprovalView, DeviceAction, EventView, JobView, ReportRequest
 
 from .conftest import ADA, BEN, EVE, GRACE, HEDY, LISE, OTTO, Groups, House, person, request, running, until
 
@@ -179,6 +179,35 @@ async def test_who_left_does_not_run(house: House, runner: MemoryRunner) -> None
         assert done.error is not None
         assert done.error["code"] == code
     assert runner.executed == []
+
+
+async def test_who_left_leaves_the_projects_things_behind(house: House, runner: MemoryRunner) -> None:
+    """Jobs, results, reports, requests and live events of a project are absent to their owner once outside of it."""
+    pipeline = house.pipeline
+    job = await pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=5)
+    report = await pipeline.report(ADA, ReportRequest(circuits=request().circuits, devices=["aer"]))
+    _, asked = await ask(house)
+    outside = replace(ADA, groups=frozenset({"other"}))
+    for look in (pipeline.job, pipeline.result, pipeline.source, pipeline.provenance, pipeline.cancel):
+        with pytest.raises(NotFound):
+            await look(outside, job.id)
+    with pytest.raises(NotFound):
+        await pipeline.get_report(outside, report.id)
+    assert (await pipeline.jobs(outside)).jobs == []
+    assert (await pipeline.approvals(outside, state="all")).approvals == []
+    heard: list[EventView] = []
+
+    async def listen() -> None:
+        async for event in pipeline.events(outside, after=0):
+            heard.append(event)  # noqa: PERF401 (it is looked at while it fills)
+
+    listening = asyncio.create_task(listen())
+    await pipeline.act_on_device(OTTO, "fake_fez", DeviceAction(action="pause"))
+    await asyncio.sleep(0.3)
+    listening.cancel()
+    assert not [event for event in heard if event.job is not None]
+    assert (await pipeline.job(GRACE, job.id)).id == job.id
+    assert {one.id for one in (await pipeline.jobs(ADA)).jobs} == {job.id, asked.job.id}
 
 
 async def test_projects_take_turns(house: House, runner: MemoryRunner) -> None:
