@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.hub.auth import Gate
+from jupyter_quantum.hub.cursor import Cursors
 from jupyter_quantum.hub.exchange import Verifier
 from jupyter_quantum.hub.metrics import Metrics
 from jupyter_quantum.pipeline.refusals import Refusal
@@ -38,6 +39,8 @@ class Context:
     """Each part of the service: ``ready``, or why it is not."""
     metrics_token: str
     """With which Prometheus reads the metrics; nothing else can be done with it."""
+    cursors: Cursors
+    """Numbers of events as readers see them."""
     trusted_proxies: frozenset[str] = frozenset({"127.0.0.1", "::1"})
     """From whom ``X-Forwarded-For`` is believed."""
     refused: Callable[[Refusal], None] = _forgotten

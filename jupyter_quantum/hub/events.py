@@ -25,7 +25,7 @@ _LATER: Final = {"retry_after": 10}
 
 
 class Events(Handler):
-    """``GET api/v1/events``: ``id`` is the event's number, ``event`` its type, ``data`` an :class:`EventView`.
+    """``GET api/v1/events``: ``id`` is the reader's number of the event, ``event`` its type, ``data`` an `EventView`.
 
     A client that comes back with ``Last-Event-ID`` misses nothing. The caller is checked again each minute; the stream
     ends when the token is gone, has lost the scope, or its groups have changed (the client comes back, and sees what it
@@ -45,7 +45,8 @@ class Events(Handler):
         last = self.request.headers.get("Last-Event-ID") or self.get_query_argument("after", "")
         if last and not last.isdecimal():
             raise InputError("Last-Event-ID is the number of an event.", code="request.malformed")
-        self._after = int(last) if last else None
+        # One that was never given out to this reader means: from now on. 0 stands before the first event.
+        self._after = self.context.cursors.read(int(last), self.who.id) if last and int(last) else 0 if last else None
         self._task: asyncio.Task[None] | None = None
 
     async def get(self) -> None:
@@ -81,7 +82,7 @@ class Events(Handler):
                     authorise_at = loop.time() + _AUTHORISE_S
                 if done:
                     event, following = following.result(), None
-                    await self._send(f"id: {event.seq}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n")
+                    await self._send_event(event)
                 else:
                     await self._send(": alive\n\n")
         except StopAsyncIteration:
@@ -98,6 +99,11 @@ class Events(Handler):
         before = self.who
         now = await self.identify(max_age=ADMINISTER)
         return now is not None and now.id == before.id and now.groups == before.groups and Scope.READ in now.scopes
+
+    async def _send_event(self, event: EventView) -> None:
+        number = self.context.cursors.show(event.seq, self.who.id)
+        shown = event.model_copy(update={"seq": number})
+        await self._send(f"id: {number}\nevent: {event.type}\ndata: {shown.model_dump_json()}\n\n")
 
     async def _send(self, text: str) -> None:
         self.write(text)

@@ -107,7 +107,7 @@ def _stream(refs: dict[tuple[Any, str], dict[str, Any]]) -> dict[str, Any]:
     event = refs[EventView, "serialization"]
     return {
         "operationId": "events",
-        "summary": "Server-sent events; id is the event's number, data an EventView",
+        "summary": "Server-sent events; id is where to go on, data an EventView",
         "security": [{"token": []}, {"cookie": []}],
         "x-scope": "custom:quantum:read",
         "parameters": [

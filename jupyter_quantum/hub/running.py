@@ -21,6 +21,7 @@ from jupyter_quantum.exceptions import QuantumError, Unavailable
 from jupyter_quantum.hub import settings
 from jupyter_quantum.hub.auth import Gate, HubApi, HubDirectory
 from jupyter_quantum.hub.context import Context
+from jupyter_quantum.hub.cursor import Cursors
 from jupyter_quantum.hub.events import Events
 from jupyter_quantum.hub.exchange import Verifier
 from jupyter_quantum.hub.files import Lock, secret, token
@@ -95,6 +96,7 @@ class Running:
             oauth=oauth,
             ready=self._parts,
             metrics_token=token(self._data / "metrics.token"),
+            cursors=Cursors(secret(self._data / "affinity.key")),
             trusted_proxies=frozenset(service.trusted_proxies),
         )
         self._issuers = Issuers(insecure_loopback=service.insecure_issuers)

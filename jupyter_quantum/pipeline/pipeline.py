@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 from collections.abc import AsyncIterator, Collection
 from datetime import timedelta
 from typing import Any
@@ -87,6 +88,8 @@ __all__ = ["Pipeline"]
 log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
+_SPREAD_S = 0.05
+"""Moves that others' runs bring about are told this much later at most, seconds."""
 
 
 class Pipeline:
@@ -324,6 +327,9 @@ class Pipeline:
             row = await self._row(who, job_id)
             if wait_s > 0 and row.version <= version and row.state not in FINAL:
                 last = await news.newer(version, wait_s)
+                if last is not None and last.row.state not in FINAL:
+                    # When a device took the next job tells of the run before it, which may be somebody else's.
+                    await asyncio.sleep(random.uniform(0.0, _SPREAD_S))  # noqa: S311
                 row = last.row if last is not None else await self._row(who, job_id)
         return self._with_wait(job_view(row))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from jupyter_quantum.core import forecast
@@ -59,11 +60,12 @@ class Queues:
         job = Demand(new_id("job"), device.name, organisation, name, principal, now, max(value, 1e-3), high)
         found = self._wait(device, forecast.if_submitted(self._scheduler.lane(device.name), job, now))
         free = found.reason == "wait.device" and found.p50 == 0
-        return found.model_copy(update={"reason": None, "words": None}) if free else found
+        # Of a job that is not there the place would be the length of the queue.
+        nothing = {"reason": None, "words": None} if free else {}
+        return found.model_copy(update={"place": None, **nothing})
 
     def _wait(self, device: Device, found: forecast.Forecast) -> Wait:
-        p50 = None if found.p50 is None else round(max(0.0, found.p50), 1)
-        p90 = None if found.p90 is None else round(max(0.0, found.p90), 1)
+        p50, p90 = _coarse(found.p50), _coarse(found.p90)
         return Wait(p50=p50, p90=p90, place=found.place, reason=found.reason, words=self._words(device, found))
 
     def _words(self, device: Device, found: forecast.Forecast) -> str:
@@ -86,3 +88,11 @@ class Queues:
 
     def _now(self) -> float:
         return self._context.clock().timestamp()
+
+
+def _coarse(seconds: float | None) -> float | None:
+    """An estimate with two digits, in whole seconds: enough to plan with, too coarse to count others' runs by."""
+    if seconds is None or seconds <= 0.0:
+        return None if seconds is None else 0.0
+    step = 10.0 ** max(0, math.floor(math.log10(seconds)) - 1)
+    return max(1.0, round(seconds / step) * step)

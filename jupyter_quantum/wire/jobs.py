@@ -369,7 +369,7 @@ class DeviceAction(Request):
 class EventView(Answer):
     """One numbered event of the stream; ``data`` carries the new :class:`JobView`, quota or device."""
 
-    seq: int
+    seq: int = Field(description="the reader's own number of the event: where to go on; it has no order")
     id: str
     time: Time
     type: str = Field(description="job.moved, quota.changed, device.changed, approval.changed")

@@ -14,6 +14,7 @@ PROOFS = {
     "overdraw": ("tests.prove.overdraw", 20),
     "foreign-id": ("tests.prove.foreign_id", 1),
     "policy-facts": ("tests.prove.policy_facts", 40),
+    "scopes": ("tests.prove.scopes", 1),
     "hostile-circuits": ("tests.prove.hostile", 1),
 }
 """Name → module with ``prove(cases, seed) -> (cases, violations)`` and the usual number of cases."""

@@ -1,67 +1,183 @@
-"""Another user's id answers exactly like one that does not exist, on every route of the OpenAPI document."""
+"""An id of somebody else answers exactly like one that does not exist, on every route of the OpenAPI document.
+
+Every path with an id needs a case here: a route without one is a violation.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jupyter_quantum.core.ids import new_id
-from tests.prove.lab import ProofLab, bell
+from jupyter_quantum.store import Store, Tx
+from jupyter_quantum.store.rows import WorkloadRow
+from tests.prove.lab import EVERY_SCOPE, ProofLab, bell
+from tests.unit.hub.test_hub_routes import EXAMPLES
 
-_BODIES: dict[str, Any] = {
-    "decision": {"verdict": "reject", "note": "not mine"},
-    "cancel": {},
+_ASKERS: Mapping[str, tuple[str, ...]] = {
+    "ben": (),
+    "lena": tuple(f"custom:quantum:{word}" for word in ("read", "submit", "approve")),
+    "sly": tuple(EVERY_SCOPE),
 }
+"""A member of the same project, the lead of another one, and somebody with all scopes and no role."""
 
 
-def _mine(lab: ProofLab) -> dict[str, str]:
-    """A job, a report and an approval of ada's."""
-    ada = lab.hub("ada")
-    done = ada.backend("fake_torino").run(bell(), shots=100)
-    done.result()
-    waiting = ada.backend("campus_qpu").run(bell(), shots=1000)
-    view = lab.job("ada", waiting.job_id())
-    report = ada.report(bell(), shots=100)
-    assert view.approval is not None
-    return {"jobs": done.job_id(), "approvals": view.approval, "reports": report.id}
+_SHARED = {"/api/v1/envelopes/{id}"}
+"""What members of a project see of each other."""
+_HOUR = timedelta(hours=1)
+_JOIN: Mapping[str, str] = {"kind": "onboarding", "project": "qcourse"}
 
 
-def _seen(lab: ProofLab, method: str, path: str, *, cookie: bool) -> tuple[int, Any, dict[str, str]]:
-    """Status, body and the headers that could tell two answers apart; ids that were sent are blanked."""
-    body = _BODIES.get(path.rsplit("/", 1)[-1]) if method == "post" else None
-    answer = lab.request("ben", method, path, body=body, cookie=cookie)
-    sent = path.split("/")[3]
-    text = answer.text.replace(sent, "ID")
-    headers = {k: v for k, v in answer.headers.items() if k.lower() not in ("date", "x-request-id", "set-cookie")}
-    try:
-        return answer.status_code, json.loads(text), headers
-    except json.JSONDecodeError:
-        return answer.status_code, text, headers
+class Own:
+    """One thing of each kind that has an id, none of which the askers may see."""
+
+    def __init__(self, lab: ProofLab) -> None:
+        self.lab = lab
+        ada = lab.hub("ada")
+        done = ada.backend("fake_torino").run(bell(), shots=100)
+        done.result()
+        waiting = lab.job("ada", ada.backend("campus_qpu").run(bell(), shots=1000).job_id())
+        webhook = ada.webhooks.add("http://127.0.0.1:9/", events=["nothing"]).webhook.id
+        lab.hub("ben").webhooks.add("http://127.0.0.1:9/", events=["nothing"])
+        self.ids: dict[str, str] = {
+            "/api/v1/jobs/{id}": done.job_id(),
+            "/api/v1/approvals/{id}": waiting.approval or "",
+            "/api/v1/reports/{id}": ada.report(bell(), shots=100).id,
+            "/api/v1/envelopes/{id}": self._envelope(),
+            "/api/v1/requests/{id}": self._made("lise", "/api/v1/requests", _JOIN),
+            "/api/v1/members/{id}": self._made(
+                "zoe", "/api/v1/members", {"name": "lise", "project": "qcourse"}, "custom:quantum:admin"
+            ),
+            "/api/v1/webhooks/{id}": webhook,
+            **asyncio.run(self._written(webhook)),
+        }
+
+    def _made(self, user: str, path: str, body: Any, *scopes: str) -> str:
+        answer = self.lab.request(user, "post", path, body=body, scopes=scopes)
+        answer.raise_for_status()
+        return str(answer.json()["id"])
+
+    def _envelope(self) -> str:
+        """What grace's approval of a job of ada's binds."""
+        view = self.lab.job("ada", self.lab.hub("ada").backend("campus_qpu").run(bell(), shots=1001).job_id())
+        decision = f"/api/v1/approvals/{view.approval}/decision"
+        standing = {"until": (datetime.now(UTC) + _HOUR).isoformat()}
+        body = {"verdict": "approve", "standing": standing}
+        self.lab.request("grace", "post", decision, body=body, cookie=True).raise_for_status()
+        found = self.lab.request("ada", "get", "/api/v1/envelopes?ended=1").json()
+        return str(found["envelopes"][0]["id"])
+
+    async def _written(self, webhook: str) -> dict[str, str]:
+        """What takes a day or an identity provider to come about, written past the service."""
+        folder = self.lab.folder / "data"
+        store = Store(f"sqlite:///{folder}/quantum.sqlite", artefacts=f"file://{folder}/artefacts")
+        now = datetime.now(UTC)
+        row = WorkloadRow("0" * 64, new_id("wkt"), "ci@workload", "qcourse", "https://issuer", now, now + _HOUR)
+
+        def write(tx: Tx) -> str:
+            tx.add_workload(row)
+            return tx.bury(webhook, tx.events(0, limit=1)[0], error="It did not answer.").id
+
+        try:
+            letter = await store.write(write)
+        finally:
+            store.close()
+        return {"/api/v1/webhooks/{id}/dead/{letter}": letter, "/api/v1/tokens/{id}": row.id}
+
+
+def parted(path: str, ids: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """The case that a path belongs to: what comes before its last id, the id, and what follows; None without a case."""
+    cases = [case for case in ids if re.match(re.sub(r"\{\w+\}", r"\\{\\w+\\}", case) + "(/|$)", path)]
+    if not cases:
+        return None
+    case = max(cases, key=len)
+    parts = path.split("/")
+    size = case.count("/") + 1
+    return "/".join(parts[: size - 1]), ids[case], "".join(f"/{part}" for part in parts[size:])
+
+
+class Trial:
+    """Asks with one id and with another, and compares."""
+
+    def __init__(self, lab: ProofLab, own: Own) -> None:
+        self.lab, self.own = lab, own
+        self.tried = 0
+        self.violations: list[str] = []
+
+    def path(self, path: str, method: str) -> None:
+        """All askers, by token and by cookie."""
+        case = parted(path, self.own.ids)
+        if case is None or "{" in case[2]:
+            self.violations.append(f"{method} {path} has an id, and no case in this proof")
+            return
+        before, foreign, rest = case
+        absent = new_id(foreign.partition("_")[0])
+        shared = any(path.startswith(case) for case in _SHARED)
+        for asker in _ASKERS:
+            if shared and asker == "ben":
+                continue
+            above = self._above(before, asker)
+            for start in above:
+                for cookie in (False, True):
+                    seen = [self._seen(asker, method, path, start, one, rest, cookie) for one in (foreign, absent)]
+                    self.tried += 1
+                    if seen[0] != seen[1] or not 400 <= seen[0][0] < 500 or seen[0][0] in {422, 429}:
+                        self.violations.append(f"{asker}: {method} {path} (cookie={cookie}): foreign, absent: {seen}")
+
+    def _above(self, before: str, asker: str) -> list[str]:
+        """The path above the id; where it has an id itself, one of the owner's, and one of the asker's own."""
+        if "{" not in before:
+            return [before]
+        outer = parted(before, self.own.ids)
+        assert outer is not None
+        starts = [f"{outer[0]}/{outer[1]}{outer[2]}"]
+        mine = self.lab.request(asker, "get", "/api/v1/webhooks").json().get("webhooks", [])
+        return starts + [f"{outer[0]}/{one['id']}{outer[2]}" for one in mine]
+
+    def _seen(
+        self, asker: str, method: str, path: str, start: str, one: str, rest: str, cookie: bool
+    ) -> tuple[int, Any, dict[str, str]]:
+        """Status, body and the headers that could tell two answers apart; the id that was sent is blanked."""
+        body = EXAMPLES.get(f"{method.upper()} {path.removeprefix('/')}")
+        scopes = () if cookie else _ASKERS[asker]
+        sent = f"{start}/{one}{rest}"
+        answer = self.lab.request(asker, method, sent, body=body, cookie=cookie, scopes=scopes)
+        text = answer.text.replace(one, "ID")
+        headers = {k: v for k, v in answer.headers.items() if k.lower() not in ("date", "x-request-id", "set-cookie")}
+        try:
+            return answer.status_code, json.loads(text), headers
+        except json.JSONDecodeError:
+            return answer.status_code, text, headers
+
+
+def devices(trial: Trial) -> None:
+    """Devices have names that all share: to somebody without a role one that is there is like one that is not."""
+    for rest in ("", "/target"):
+        answers = [
+            trial.lab.request("sly", "get", f"/api/v1/devices/{name}{rest}", scopes=tuple(EVERY_SCOPE))
+            for name in ("aer", "nothing")
+        ]
+        trial.tried += 1
+        seen = {(answer.status_code, re.sub("aer|nothing", "NAME", answer.text)) for answer in answers}
+        if len(seen) != 1 or answers[0].status_code != 404:
+            trial.violations.append(f"device{rest} without a role: {seen}")
 
 
 def prove(cases: int, seed: int) -> tuple[int, list[str]]:
-    """Every route with an id of a job, report or approval, by token and by the hub page's cookie."""
+    """Every route with an id, by token and by the hub page's cookie."""
     del cases, seed
-    found: list[str] = []
-    tried = 0
     with ProofLab() as lab:
-        own = _mine(lab)
-        document = lab.request("ben", "get", "/api/v1/openapi.json").json()
+        trial = Trial(lab, Own(lab))
+        document = lab.bare("get", "/api/v1/openapi.json").json()
         for path, operations in document["paths"].items():
-            route = path[path.index("/api/v1/") :] if "/api/v1/" in path else path
-            kind = route.split("/")[3] if route.count("/") >= 4 else ""
-            if kind not in own or "{" not in route:
-                continue
-            prefix = {"jobs": "job", "reports": "rep", "approvals": "apr"}[kind]
-            start, _, rest = route.partition("{")
-            tail = rest.partition("}")[2]
             for method in operations:
-                for cookie in (False, True):
-                    foreign = _seen(lab, method, start + own[kind] + tail, cookie=cookie)
-                    absent = _seen(lab, method, start + new_id(prefix) + tail, cookie=cookie)
-                    tried += 1
-                    if foreign != absent or not 400 <= foreign[0] < 500:
-                        found.append(f"{method} {route} (cookie={cookie}): foreign {foreign}, absent {absent}")
-    if tried < 12:
-        found.append(f"only {tried} routes with an id were found in the OpenAPI document")
-    return tried, found
+                if "{" in path and not path.startswith("/api/v1/devices/"):
+                    trial.path(path, method)
+        devices(trial)
+        if trial.tried < 100:
+            trial.violations.append(f"only {trial.tried} cases were found in the OpenAPI document")
+        return trial.tried, trial.violations

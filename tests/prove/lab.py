@@ -19,13 +19,16 @@ import requests
 from qiskit import QuantumCircuit
 
 from jupyter_quantum.client.hub import Hub
+from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.hub.demo.proxy import ensure_proxy
 from jupyter_quantum.hub.demo.supervisor import free_port
+from jupyter_quantum.pipeline.limits import KINDS
 from jupyter_quantum.store import Store
 from jupyter_quantum.store.verify import verify
 from jupyter_quantum.testing.demo import sign_in
 from jupyter_quantum.wire.jobs import JobView
 
+EVERY_SCOPE = [scope.value for scope in Scope]
 TIGHT_ROOM = 10
 """So many holds of 1000 shots on the emulated QPU fit into a tight project."""
 _HOLD = 6.58
@@ -50,7 +53,10 @@ c.DummyAuthenticator.password = told["password"]
 c.Authenticator.allow_all = True
 c.JupyterHub.load_groups = told["groups"]
 c.JupyterHub.services = [{{"name": "prover", "api_token": told["prover"]}}]
-c.JupyterHub.load_roles = [{{"name": "prover", "services": ["prover"], "scopes": ["admin:users", "tokens"]}}]
+c.JupyterHub.load_roles = [
+    {{"name": "prover", "services": ["prover"], "scopes": ["admin:users", "tokens", "groups"]}},
+    {{"name": "scopes-only", "users": ["sly"], "scopes": told["every_scope"]}},
+]
 configure(
     c, config=told["service"], external_url=told["service_url"], api_token=told["service_token"], cull=False
 )
@@ -109,16 +115,20 @@ class ProofLab:
             "service_token": secrets.token_hex(24),
             "service_url": self._service_url,
             "groups": {
-                "qcourse": {"users": ["ada", "ben", "grace"]},
-                "qcourse-leads": {"users": ["grace"]},
+                "qcourse": {"users": ["ada", "ben", "grace", "zoe"]},
+                "qcourse-leads": {"users": ["grace", "zoe"]},
                 "crowd": {"users": many},
                 "crowd-leads": {"users": []},
+                "strangers": {"users": ["lise"]},
+                "strangers-leads": {"users": ["lena"]},
+                **{f"quantum-{staff}": {"users": ["zoe"]} for staff in ("operators", "auditors", "admins")},
             },
+            "every_scope": [*EVERY_SCOPE, "access:services!service=quantum"],
             "service": self._service_config(),
         }
 
     def _service_config(self) -> dict[str, Any]:
-        projects = {"qcourse": _project("qcourse", 1e6)}
+        projects = {"qcourse": _project("qcourse", 1e6), "strangers": _project("strangers", 1e6)}
         for number in range(self.tight_projects):
             projects[f"tight-{number:02d}"] = _project("crowd", round(TIGHT_ROOM * _HOLD + 0.5, 2))
         emulator = {"per_task": 0.0195, "per_shot": 0.0004, "per_second": 0.0005}
@@ -128,6 +138,10 @@ class ProofLab:
             "prices": {"aer": {}, "fake_torino": emulator, "fake_fez": emulator, "campus_qpu": qpu},
             "rate": 1e5,
             "burst": 1e5,
+            "rates": {kind: {"rate": 1e5, "burst": 100_000} for kind in KINDS},
+            "webhook_allow": ["127.0.0.1"],
+            "webhook_ports": [9, 443],
+            "webhook_http": True,
             "limits": {"active": 100_000},
             "data_dir": str(self.folder / "data"),
         }
@@ -243,18 +257,20 @@ class ProofLab:
 
     # users
 
-    def token(self, user: str) -> str:
-        """A token of that user with the scopes of a notebook."""
-        if user not in self._tokens:
+    def token(self, user: str, *scopes: str) -> str:
+        """A token of that user with these scopes; those of a notebook where none is named."""
+        wanted = scopes or (Scope.READ.value, Scope.SUBMIT.value)
+        key = " ".join((user, *wanted))
+        if key not in self._tokens:
             answer = requests.post(
                 f"{self._told['hub']}/hub/api/users/{user}/tokens",
                 headers={"Authorization": f"token {self._told['prover']}"},
-                json={"scopes": ["custom:quantum:read", "custom:quantum:submit"]},
+                json={"scopes": list(wanted)},
                 timeout=30,
             )
             answer.raise_for_status()
-            self._tokens[user] = answer.json()["token"]
-        return self._tokens[user]
+            self._tokens[key] = answer.json()["token"]
+        return self._tokens[key]
 
     def hub(self, user: str, project: str = "qcourse") -> Hub:
         """The shipped client, signed in as that user."""
@@ -277,15 +293,27 @@ class ProofLab:
         return self._sessions[user]
 
     def request(
-        self, user: str, method: str, path: str, *, body: Any = None, cookie: bool = False
+        self,
+        user: str,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        cookie: bool = False,
+        xsrf: bool = True,
+        scopes: tuple[str, ...] = (),
     ) -> requests.Response:
         """A raw request to ``path`` (from ``/api`` on), by token, or by the hub page's cookie with its XSRF token."""
         if not cookie:
-            headers = {"Authorization": f"token {self.token(user)}"}
-            return requests.request(method, self.url + path, json=body, headers=headers, timeout=60)
+            return self.bare(method, path, body=body, Authorization=f"token {self.token(user, *scopes)}")
         session = self.session(user)
-        headers = {"X-XSRFToken": session.cookies.get("_xsrf", path="/services/quantum/") or ""}
+        page = {"X-XSRFToken": session.cookies.get("_xsrf", path="/services/quantum/") or ""}
+        headers = page if xsrf else {"Sec-Fetch-Mode": "cors"}
         return session.request(method, self._public + "services/quantum" + path, json=body, headers=headers, timeout=60)
+
+    def bare(self, method: str, path: str, *, body: Any = None, **headers: str) -> requests.Response:
+        """A request with these headers alone."""
+        return requests.request(method, self.url + path, json=body, headers=headers, timeout=60)
 
     def verify_store(self) -> list[str]:
         """What is wrong in the ledger, the lives of the jobs or the chain of events; nothing, if all is well."""

@@ -178,7 +178,7 @@ def test_events_pass_the_proxy(hub: Hub) -> None:
     thread.join(15)
     assert not thread.is_alive()
     live = [seq for seq, _ in seen]
-    assert live == sorted(set(live))
+    assert len(set(live)) == len(live)
     seen.clear()
     listen(live[0], 2)
     assert [seq for seq, _ in seen][: len(live) - 1] == live[1:]

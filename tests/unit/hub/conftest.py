@@ -10,6 +10,7 @@ from tornado.web import Application
 
 from jupyter_quantum.hub.auth import Gate, HubApi, HubDirectory
 from jupyter_quantum.hub.context import Context
+from jupyter_quantum.hub.cursor import Cursors
 from jupyter_quantum.hub.metrics import Metrics
 from jupyter_quantum.hub.web import web_application
 from tests.unit.hub.support import PREFIX, HubUser, MemoryHub, MemoryPipeline, Service, listen, parts
@@ -37,6 +38,7 @@ async def service() -> AsyncIterator[Service]:
         oauth=oauth,
         ready=parts("ready"),
         metrics_token="scraper",
+        cursors=Cursors(b"key"),
         started=pipeline,  # type: ignore[arg-type]
     )
     app = web_application(context, set(), b"0" * 32)

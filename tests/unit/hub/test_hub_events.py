@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -37,11 +38,14 @@ def event(seq: int) -> EventView:
 async def test_events_come_numbered_and_whole(service: Service) -> None:
     """Each event is one block: id, event, data on a single line; the pipeline learns where to go on."""
     token = service.hub.add("t", [READ])
-    async with stream(service, token, Last_Event_ID="41") as reader:
+    ada, cursors = "ada@2026-05-12T09:00:00Z", service.context.cursors
+    async with stream(service, token, Last_Event_ID=str(cursors.show(41, ada))) as reader:
         assert "text/event-stream" in await until(reader, "\r\n\r\n")
         await service.pipeline.live.put(event(42))
         block = await until(reader, "}\n\n")
-    assert "id: 42\nevent: job.moved\ndata: {" in block
+    number = cursors.show(42, ada)
+    assert f"id: {number}\nevent: job.moved\ndata: {{" in block
+    assert f'"seq":{number},' in block
     assert "\\n" in block.partition("data: ")[2]
     assert service.pipeline.calls[0][0] == "events after 41"
 
@@ -95,3 +99,22 @@ async def test_streams_of_one_principal_are_counted(service: Service, monkeypatc
         assert (refused.code, refused.headers["Retry-After"]) == (429, "10")
         async with stream(service, ben) as other:
             await until(other, "retry: 2000\n\n")
+
+
+async def test_a_readers_numbers_tell_nothing_of_others(service: Service) -> None:
+    """Numbers are a reader's own, without order, and come back to the event; invented ones mean from now on."""
+    cursors = service.context.cursors
+    shown = [cursors.show(seq, "ada@1") for seq in range(1, 2001)]
+    assert [cursors.read(number, "ada@1") for number in shown] == list(range(1, 2001))
+    assert len(set(shown)) == 2000
+    assert all(0 <= number < 2**53 for number in shown)
+    ups = sum(later > earlier for earlier, later in itertools.pairwise(shown))
+    assert 800 < ups < 1200
+    assert set(shown).isdisjoint(cursors.show(seq, "ben@1") for seq in range(1, 2001))
+    assert cursors.read(2**60, "ada@1") is None
+    token = service.hub.add("t", [READ])
+    for last, after in (("12", None), ("0", 0)):
+        async with stream(service, token, Last_Event_ID=last) as reader:
+            await until(reader, "retry: 2000\n\n")
+            await asyncio.sleep(0.05)
+        assert service.pipeline.calls[-1][0] == f"events after {after}"

@@ -17,6 +17,8 @@ from jupyter_quantum.pipeline.limits import Rate
 from tests.unit.hub.support import ALL, JOB, PREFIX, READ, SUBMIT, Service, cookies, parts, signed_in
 
 EXAMPLES = {
+    "POST api/v1/keys/rotate": {"tenant": "nobody"},
+    "POST api/v1/keys/shred": {"tenant": "nobody", "confirm": "nobody"},
     "POST api/v1/webhooks": {"url": "https://hooks.example.org/"},
     "PATCH api/v1/webhooks/{id}": {"label": "lab"},
     "POST api/v1/jobs": JOB,
