@@ -19,7 +19,7 @@ from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.notes import read_checkpoint
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.refusals import Refusals
-from jupyter_quantum.store import View
+from jupyter_quantum.store import Store, View
 from jupyter_quantum.store.rows import CheckpointRow, EventRow, Sought
 from jupyter_quantum.wire.audit import (
     AuditEvent,
@@ -30,7 +30,7 @@ from jupyter_quantum.wire.audit import (
     InclusionProof,
 )
 
-__all__ = ["Asked", "Audit", "included", "proofs"]
+__all__ = ["Asked", "Audit", "export_lines", "included", "proofs"]
 
 _PAGE: Final = 1_000
 _PSEUDONYM: Final = "ppl_"
@@ -129,21 +129,7 @@ class Audit:
         last = await self._context.store.read(lambda view: view.checkpoint())
         if last is None:
             raise Conflict("Nothing is signed yet.", code="audit.unsigned", hint="Try again in a minute.")
-        return self._lines(last.size)
-
-    async def _lines(self, size: int) -> AsyncIterator[bytes]:
-        signed = await self._context.store.read(lambda view: view.checkpoints(up_to=size))
-        notes = {row.size: whole_note(row) for row in signed}
-        after = 0
-        while after < size:
-            rows = await self._context.store.read(
-                lambda view, after=after: view.events(after, limit=min(_PAGE, size - after))  # type: ignore[misc]
-            )
-            if not rows:
-                raise NotFound(f"Event {after + 1} of the record is missing.", code="audit.missing")
-            after = rows[-1].seq or 0
-            yield b"".join(_leaf_line(row) + _note_line(notes.get(row.seq or 0)) for row in rows)
-        yield _line({"end": {"checkpoints": len(signed), "leaves": size}})
+        return export_lines(self._context.store, last.size)
 
     async def checkpoint(self, who: Principal) -> CheckpointView:
         """The newest checkpoint. Raises NotFound before the first."""
@@ -188,6 +174,22 @@ class Audit:
         await self._live.finish()
         await self.checkpoints.make()
         return AuditKey(origin=fresh.verifier.name, keys=[fresh.verifier.text, old.verifier.text])
+
+
+async def export_lines(store: Store, size: int) -> AsyncIterator[bytes]:
+    """The record up to ``size`` with its checkpoints, as ``jupyter_quantum.audit_verify`` reads it, in pieces."""
+    signed = await store.read(lambda view: view.checkpoints(up_to=size))
+    notes = {row.size: whole_note(row) for row in signed}
+    after = 0
+    while after < size:
+        rows = await store.read(
+            lambda view, after=after: view.events(after, limit=min(_PAGE, size - after))  # type: ignore[misc]
+        )
+        if not rows:
+            raise NotFound(f"Event {after + 1} of the record is missing.", code="audit.missing")
+        after = rows[-1].seq or 0
+        yield b"".join(_leaf_line(row) + _note_line(notes.get(row.seq or 0)) for row in rows)
+    yield _line({"end": {"checkpoints": len(signed), "leaves": size}})
 
 
 def proofs(view: View, rows: Sequence[EventRow]) -> dict[str, str]:

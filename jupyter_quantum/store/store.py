@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -190,6 +191,12 @@ class Store:
         self._threads.shutdown()
         self.engine.dispose()
         self._reading.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[View]:
+        """One snapshot, in this thread; for programs without an event loop."""
+        with self._reading.begin() as conn:
+            yield View(conn, self._safe)
 
     def _view(self, work: Callable[[View], T]) -> T:
         with self._reading.begin() as conn:

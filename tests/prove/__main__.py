@@ -15,6 +15,7 @@ PROOFS = {
     "foreign-id": ("tests.prove.foreign_id", 1),
     "policy-facts": ("tests.prove.policy_facts", 40),
     "scopes": ("tests.prove.scopes", 1),
+    "tamper": ("tests.prove.tamper", 10_000),
     "hostile-circuits": ("tests.prove.hostile", 1),
 }
 """Name → module with ``prove(cases, seed) -> (cases, violations)`` and the usual number of cases."""
