@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from jupyter_quantum.client import html
 from jupyter_quantum.client.http import Connection
-from jupyter_quantum.wire.data import KeysView, RetentionDone, RetentionPlan, RotateKeys, ShredKeys
+from jupyter_quantum.wire.data import (
+    AskExport,
+    ExportList,
+    ExportView,
+    KeysView,
+    RetentionDone,
+    RetentionPlan,
+    RotateKeys,
+    ShredKeys,
+)
 
-__all__ = ["Data", "KeysCard", "RetentionCard", "RetentionDoneCard"]
+__all__ = ["Data", "ExportCard", "ExportsCard", "KeysCard", "RetentionCard", "RetentionDoneCard"]
 
 
 class KeysCard(KeysView):
@@ -45,8 +57,29 @@ class RetentionDoneCard(RetentionDone):
         )
 
 
+class ExportCard(ExportView):
+    """One export."""
+
+    def __repr__(self) -> str:
+        what = " and ".join(self.classes)
+        return f"{self.id} · {what} of {self.job} → {html.clean(self.target)} · {self.state}. {html.clean(self.words)}"
+
+
+class ExportsCard(ExportList):
+    """Exports, newest first."""
+
+    def __repr__(self) -> str:
+        if not self.exports:
+            return "No exports."
+        rows: list[tuple[str, ...]] = [("export", "job", "data", "target", "state", "asked by")]
+        for one in self.exports:
+            parts = (one.id, one.job, "+".join(one.classes), one.target, one.state, one.asked_by)
+            rows.append(tuple(map(html.clean, parts)))
+        return html.columns(rows)
+
+
 class Data:
-    """Keys and retention. Needs a token with ``custom:quantum:admin`` of somebody who is an administrator."""
+    """Exports of one's own data; keys and retention, for administrators (``custom:quantum:admin``)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -70,3 +103,25 @@ class Data:
     def run_retention(self) -> RetentionDoneCard:
         """Delete it now; the service does so by itself every hour."""
         return self._connection.post("retention/run", RetentionDoneCard)
+
+    def export(
+        self, job: str, target: str, *, classes: Sequence[Literal["inputs", "results"]] = ("results",), reason: str = ""
+    ) -> ExportCard:
+        """Let data of a job leave its project for a named target; it goes at once, or after a review.
+
+        Raises Refused ``export.target`` (the hint names those that are allowed), PolicyRefused.
+        """
+        asked = AskExport(job=job, target=target, classes=list(classes), reason=reason)
+        return self._connection.post("exports", ExportCard, asked)
+
+    def exports(self, *, job: str | None = None) -> ExportsCard:
+        """Your exports, and those of projects that you lead, newest first."""
+        return self._connection.get("exports", ExportsCard, job=job)
+
+    def get_export(self, export: str) -> ExportCard:
+        """One export."""
+        return self._connection.get(f"exports/{export}", ExportCard)
+
+    def take_export(self, export: str) -> bytes:
+        """The bundle (a zip) of an export that is ready; it can be downloaded once."""
+        return self._connection.file(f"exports/{export}/bundle")

@@ -281,7 +281,7 @@ class Hub:
 
     @cached_property
     def data(self) -> Data:
-        """Keys and retention; for administrators."""
+        """Exports of your data; keys and retention, for administrators."""
         from jupyter_quantum.client.data import Data
 
         return Data(self._connection)

@@ -17,7 +17,7 @@ from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.hub.traits import ServiceTraits
 from jupyter_quantum.pipeline.declared import project_spec
 from jupyter_quantum.pipeline.limits import KINDS, Rate
-from jupyter_quantum.pipeline.settings import AuditSettings, Limits, Settings
+from jupyter_quantum.pipeline.settings import AuditSettings, ExportTarget, Limits, Settings
 from jupyter_quantum.resources import resource
 from jupyter_quantum.store.rows import DATA_CLASSES
 from jupyter_quantum.wire.tenancy import Project
@@ -120,6 +120,16 @@ def _retention(given: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
+def _targets(given: Mapping[str, Mapping[str, Any]]) -> dict[str, ExportTarget]:
+    found = {}
+    for name, told in given.items():
+        _known(f"Export target {name!r}", told, ("url", "region", "data_classes"))
+        found[name] = ExportTarget(
+            told.get("url"), str(told.get("region", "")), frozenset(told.get("data_classes", ()))
+        )
+    return found
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -167,6 +177,7 @@ def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settin
         rates=_rates(service),
         tier_rates=_tiers(service.tier_rates),
         audit=_audit(service),
+        export_targets=_targets(service.export_targets),
         retention=_retention(service.retention),
         secret=secret,
     )

@@ -94,6 +94,11 @@ class ServiceTraits(HasTraits):
         "namespace, ca, timeout_s) or 'pkcs11' (library, token, pin_file, key)."
     ).tag(config=True)
     encryption = Unicode("A256GCM", help="Algorithm of new data keys: A256GCM or C20P.").tag(config=True)
+    export_targets = Dict(
+        help="Where projects may export to: name → url (fsspec; absent: whoever asked downloads it once), region, "
+        "data_classes (absent: all). Each project declares which of them it uses. The name tokens stands for what "
+        "tokens of services and workloads read."
+    ).tag(config=True)
     retention = Dict(
         help="Days that data is kept after a job's end: inputs, results, logs; what is not here is kept. A project's "
         "own retention comes first."

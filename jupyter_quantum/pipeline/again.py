@@ -148,7 +148,7 @@ class DecidingAgain:
             try:
                 tx.raise_hold(row.id, budgets.claims(tx, *asked, at=row.not_before))
             except QuotaExceeded as error:
-                others = self._deciding.budgets.alternatives(run.device, verdict.prepared)
+                others = self._deciding.budgets.alternatives(run.device, verdict.prepared, run.project)
                 raise self._deciding.budgets.say_quota(error, others) from error
         return verdict.columns(run)
 

@@ -16,6 +16,7 @@ from jupyter_quantum.exceptions import QuotaExceeded
 from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.accounts import Accounts
 from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.regions import fits
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.views import meter
 from jupyter_quantum.store import Tx, View
@@ -132,8 +133,8 @@ class Budgets:
 
     # Refusals
 
-    def alternatives(self, device: Device, prepared: Prepared) -> list[tuple[str, Cost]]:
-        """Other devices that are up and wide enough, with the price there; priced ones first, cheapest first."""
+    def alternatives(self, device: Device, prepared: Prepared, project: ProjectSpec) -> list[tuple[str, Cost]]:
+        """Other devices that are up, wide enough and where the project may run; priced ones first, cheapest first."""
         registry = self._context.registry
         found = [
             (other, self.cost(other, prepared))
@@ -141,6 +142,7 @@ class Budgets:
             if other.name != device.name
             and other.words.num_qubits >= prepared.num_qubits
             and registry.state(other) == "ready"
+            and fits(project, other)
         ]
         found.sort(key=lambda pair: (pair[0].prices.free, pair[1].estimate, pair[0].name))
         return [(other.name, cost) for other, cost in found]

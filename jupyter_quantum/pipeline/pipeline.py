@@ -60,6 +60,7 @@ from jupyter_quantum.store.crypt import SERVICE
 from jupyter_quantum.store.rows import JobRow
 from jupyter_quantum.wire.approvals import ApprovalsDecided, ApprovalsDecision
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
+from jupyter_quantum.wire.data import DataClass
 from jupyter_quantum.wire.jobs import (
     ApprovalDecision,
     Approvals,
@@ -134,6 +135,7 @@ class Pipeline:
         self.tenancy = Tenancy(context, self._live)
         self.requests = Requests(context, self._live)
         self._live.show_request = self.requests.view
+        self.data = Data(context, self._live, self.requests)
         self.requests.register(BudgetKind(context))
         self._retiring = Retiring(context, budgets, self._scheduling, self._live)
         self.workloads = Workloads(context, self._live)
@@ -151,7 +153,6 @@ class Pipeline:
             DecidingAgain(context, self._deciding),
             self._live,
         )
-        self.data = Data(context, self._live)
         self.door = Door(context)
         """What every request passes: keys that act once, rate limits."""
         self._delivering = Delivering(context, self._live, Sender(settings.egress, settings.authorities))
@@ -291,6 +292,8 @@ class Pipeline:
         """
         await self.door.admit_to_project(who, request.project, "project.submit")
         view = await self._submitting.submit(who, request, key, wait_s)
+        if view.result is not None and not self.data.exports.reads(who, view.project, "results"):
+            view = view.model_copy(update={"result": None})
         return self._with_wait(view)
 
     async def jobs(
@@ -335,10 +338,7 @@ class Pipeline:
 
     async def result(self, who: Principal, job_id: str) -> ResultView:
         """The result of a job. Raises Conflict ``job.unfinished``; JobFailed and its kin where there is none."""
-        row = await self._row(who, job_id)
-        gone = self.data.retention.gone(row, "results", "result of this job")
-        if row.result is not None and gone is not None:
-            raise gone
+        row = await self._row(who, job_id, "results")
         return ResultView.model_validate_json(await self._result_bytes(row))
 
     async def _result_bytes(self, row: JobRow) -> bytes:
@@ -346,31 +346,27 @@ class Pipeline:
             raise Conflict(f"{sentences.state_words(row)}; there is no result yet.", code="job.unfinished")
         if row.result is None:
             raise _ended(row)
-        return await self._context.store.artefacts.get(row.project, row.result)
+        return await self.data.read(row, "results", row.result, "result of this job")
 
     async def executable(self, who: Principal, job_id: str) -> bytes:
         """The transpiled circuits, QPY."""
-        row = await self._row(who, job_id)
+        row = await self._row(who, job_id, "inputs")
         if row.executable is None or row.state is JobState.REJECTED:
             raise Conflict("This job has no executable.", code="job.unprepared")
-        if (gone := self.data.retention.gone(row, "inputs", "executable of this job")) is not None:
-            raise gone
-        return await self._context.store.artefacts.get(row.project, row.executable)
+        return await self.data.read(row, "inputs", row.executable, "executable of this job")
 
     async def source(self, who: Principal, job_id: str) -> tuple[CircuitBundle, list[Pub]]:
         """The circuits and PUBs as they were sent. Raises Conflict ``job.source`` where they were not kept."""
-        row = await self._row(who, job_id)
-        if (gone := self.data.retention.gone(row, "inputs", "source of this job")) is not None:
-            raise gone
+        row = await self._row(who, job_id, "inputs")
         try:
-            raw = await self._context.store.artefacts.get(row.project, row.source)
+            raw = await self.data.read(row, "inputs", row.source, "source of this job")
         except NotFound:
             raise Conflict("The circuits of this job were not kept.", code="job.source") from None
         return bundle_of(row.source_format, raw), PUBS.validate_json(row.pubs)
 
     async def provenance(self, who: Principal, job_id: str) -> Provenance:
         """The record of one run (R1)."""
-        row = await self._row(who, job_id)
+        row = await self._row(who, job_id, "logs")
         found = await self._summary(row)
 
         def read(view: View) -> Provenance:
@@ -391,12 +387,12 @@ class Pipeline:
 
     async def _summary(self, row: JobRow) -> dict[str, Any]:
         """What the result says in short; nothing where it is gone."""
-        if row.result is None or "results" in row.erased.split(","):
+        if row.result is None:
             return {}
         try:
             return summary(ResultView.model_validate_json(await self._result_bytes(row)))
         except Conflict as error:
-            if error.code != "data.shredded":
+            if error.code not in ("data.shredded", "job.archived"):
                 raise
             return {}
 
@@ -404,9 +400,12 @@ class Pipeline:
         """Take a job back, in any state that is not final."""
         return job_view(await self._retiring.cancel(who, job_id))
 
-    async def _row(self, who: Principal, job_id: str) -> JobRow:
-        row = await self._context.store.read(lambda view: view.job(job_id))
-        return self._context.people.check_job(who, row)
+    async def _row(self, who: Principal, job_id: str, data: DataClass | None = None) -> JobRow:
+        """The job, for those who may see it, and may read this class of its data."""
+        row = self._context.people.check_job(who, await self._context.store.read(lambda view: view.job(job_id)))
+        if data is not None:
+            self.data.exports.check_reader(who, row.project, data)
+        return row
 
     def _with_wait(self, view: JobView) -> JobView:
         """Why it waits, as of now: for its device, with an estimate, or for a person."""

@@ -18,6 +18,7 @@ from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Asker, Deciding
 from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.regions import check_region
 from jupyter_quantum.pipeline.reports import promise
 from jupyter_quantum.pipeline.runs import Run
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
@@ -165,6 +166,7 @@ class Reconciling:
         device = self._context.registry.get(row.device)
         if device is None:
             raise Refused(f"{row.device} is no longer there.", code="device.gone", hint="Choose another device.")
+        check_region(self._context, self._context.tenants.projects[row.project], device)
         mfa = await self._context.store.read(lambda view: signed_in_with_mfa(view, row))
         asker: Asker = await self._deciding.asker_now(row, mfa=mfa)
         source = await self._context.store.artefacts.get(row.project, row.source)

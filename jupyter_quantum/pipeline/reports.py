@@ -15,6 +15,7 @@ from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Asker, Deciding
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.queues import Queues
+from jupyter_quantum.pipeline.regions import out_of_bounds
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, parcel_of
 from jupyter_quantum.pipeline.views import decision_view
@@ -43,7 +44,7 @@ class Reports:
         parcel = Parcel(request.kind, request.circuits, request.pubs, request.options, request.transpile)
         self._validating.check_size(parcel)
         devices = self._devices(request.devices)
-        rows, usable = self._usable(devices, parcel)
+        rows, usable = self._usable(devices, parcel, project)
         reports = await self._ask(who, parcel, usable, request.dry_run)
         found = {prepared.device: prepared for report in reports for prepared in report.prepared}
         quota = await self._context.store.read(
@@ -94,20 +95,24 @@ class Reports:
             raise absent("device")
         return [device for device in found if device is not None]
 
-    def _usable(self, devices: Sequence[Device], parcel: Parcel) -> tuple[dict[str, ReportRow], list[Device]]:
+    def _usable(
+        self, devices: Sequence[Device], parcel: Parcel, project: ProjectSpec
+    ) -> tuple[dict[str, ReportRow], list[Device]]:
         """Rows of devices that cannot even be asked, and the devices that can."""
         rows: dict[str, ReportRow] = {}
         usable: list[Device] = []
         for device in devices:
-            problem = self._problem(device, parcel)
+            problem = self._problem(device, parcel, project)
             if problem is None:
                 usable.append(device)
                 problem = Unavailable("No answer from the worker.", code="runner.answer")
             rows[device.name] = self._blank(device, problem)
         return rows, usable
 
-    def _problem(self, device: Device, parcel: Parcel) -> QuantumError | None:
+    def _problem(self, device: Device, parcel: Parcel, project: ProjectSpec) -> QuantumError | None:
         context = self._context
+        if (refusal := out_of_bounds(context, project, device)) is not None:
+            return refusal
         state = context.registry.state(device)
         if state == "offline":
             return Unavailable(sentences.waiting_for_runner(device.name), code="device.offline")

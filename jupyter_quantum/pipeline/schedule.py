@@ -30,6 +30,7 @@ from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.later import Later
 from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.regions import check_region
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.views import error_body
 from jupyter_quantum.store import Tx
@@ -216,6 +217,10 @@ class Scheduling:
             return
         try:
             await self._deciding.asker_now(row)
+            device = self._context.registry.get(row.device)
+            project = self._context.tenants.projects.get(row.project)
+            if device is not None and project is not None:  # it may have been announced elsewhere since
+                check_region(self._context, project, device)
         except Refused as gone:
             await self._take_back(row, gone)
             return

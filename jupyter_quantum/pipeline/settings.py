@@ -14,7 +14,7 @@ from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.core.tenancy import OrganisationSpec, ProjectSpec
 from jupyter_quantum.pipeline.limits import Rate
 
-__all__ = ["AuditSettings", "Limits", "Settings"]
+__all__ = ["AuditSettings", "ExportTarget", "Limits", "Settings"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -61,6 +61,17 @@ class AuditSettings:
     """After so many new events, a checkpoint is made sooner."""
     window_s: float = 60.0
     """Refusals that are alike within so many seconds are one entry with a count."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportTarget:
+    """Where data may be exported to."""
+
+    url: str | None = None
+    """An fsspec URL; None: whoever asked downloads it, once."""
+    region: str = ""
+    data_classes: frozenset[str] = frozenset()
+    """Classes of data that it takes; none: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +144,8 @@ class Settings:
     )
     """How many times the usual a project of this tier may send."""
     audit: AuditSettings = field(default_factory=AuditSettings)
+    export_targets: Mapping[str, ExportTarget] = field(default_factory=dict)
+    """By name; projects say which of them theirs may go to."""
     retention: Mapping[str, float] = field(default_factory=dict)
     """Class of data (inputs, results, logs) → days; what is absent is kept. Projects may say otherwise."""
     secret: bytes = b""

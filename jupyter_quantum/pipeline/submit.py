@@ -37,6 +37,7 @@ from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.envelopes import Enveloping
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.people import absent
+from jupyter_quantum.pipeline.regions import check_region
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.reports import Reports
 from jupyter_quantum.pipeline.runs import (
@@ -208,6 +209,7 @@ class Submitting:
     def _admit(self, run: Run) -> None:
         """What can be said without looking into the circuits. Raises what forbids it."""
         context, device = self._context, run.device
+        check_region(context, run.project, device)
         state = context.registry.state(device)
         if state == "offline":
             raise Unavailable(
@@ -276,7 +278,11 @@ class Submitting:
         """One transaction: the draft where it is not stored, validated, the hold, and as far as it can go now."""
         await self._context.keep(run.row.project, verdict.prepared.executable or b"")
         columns = verdict.columns(run)
-        others = self._deciding.budgets.alternatives(run.device, verdict.prepared) if verdict.cost.at_most else []
+        others = (
+            self._deciding.budgets.alternatives(run.device, verdict.prepared, run.project)
+            if verdict.cost.at_most
+            else []
+        )
         start: Start | None = None
         if verdict.goes_on:
             start = self._scheduling.reserve(ahead(run.row, columns))

@@ -28,6 +28,7 @@ __all__ = [
     "ENVELOPES",
     "ENVELOPE_USES",
     "EVENTS",
+    "EXPORTS",
     "JOBS",
     "KEYS",
     "LOANS",
@@ -181,6 +182,7 @@ DEVICES: Final = Codec(rows.DeviceRow, tables.devices, "name")
 ACCOUNTS: Final = Codec(rows.AccountRow, tables.accounts, "id")
 ENTRIES: Final = Codec(rows.EntryRow, tables.entries, "id")
 EVENTS: Final = Codec(rows.EventRow, tables.events, "id")
+EXPORTS: Final = Codec(rows.ExportRow, tables.exports, "id", guard="state")
 KEYS: Final = Codec(rows.KeyRow, tables.keys, "id")
 CHECKPOINTS: Final = Codec(rows.CheckpointRow, tables.checkpoints, "size")
 PEOPLE: Final = Codec(rows.PersonRow, tables.people, "pseudonym")

@@ -14,6 +14,7 @@ from jupyter_quantum.store import codec as c
 from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.audit import LEAD
 from jupyter_quantum.store.door import DoorWrites
+from jupyter_quantum.store.exports import ExportWrites
 from jupyter_quantum.store.forget import Forgetting
 from jupyter_quantum.store.keeping import KeepingWrites
 from jupyter_quantum.store.requests import RequestWrites
@@ -39,6 +40,7 @@ class Tx(
     TenancyWrites,
     DoorWrites,
     WebhookWrites,
+    ExportWrites,
     KeepingWrites,
 ):
     """One request's writes: all of them or none."""

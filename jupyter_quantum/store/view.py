@@ -24,6 +24,7 @@ from jupyter_quantum.store.codec import (
 from jupyter_quantum.store.reading import absent, where
 from jupyter_quantum.store.reads.audit import AuditReads
 from jupyter_quantum.store.reads.door import DoorReads
+from jupyter_quantum.store.reads.exports import ExportReads
 from jupyter_quantum.store.reads.keeping import KeepingReads
 from jupyter_quantum.store.reads.ledger import LedgerReads
 from jupyter_quantum.store.reads.policy import PolicyReads
@@ -69,6 +70,7 @@ class View(
     RequestReads,
     TenancyReads,
     DoorReads,
+    ExportReads,
     KeepingReads,
 ):
     """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""

@@ -9,7 +9,11 @@ from pydantic import Field, StringConstraints
 from jupyter_quantum.wire.base import Answer, Request, Time
 
 __all__ = [
+    "AskExport",
+    "DataClass",
     "DueView",
+    "ExportList",
+    "ExportView",
     "KeyView",
     "KeysView",
     "RetentionDone",
@@ -93,3 +97,43 @@ class RetentionDone(Answer):
     reports: int
     artefacts: int
     files: int
+
+
+class AskExport(Request):
+    """Data of a job is to leave its project."""
+
+    job: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    classes: Annotated[list[Literal["inputs", "results"]], Field(min_length=1, max_length=2)] = Field(
+        default=["results"]
+    )
+    target: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(description="one of the project's")
+    reason: Annotated[str, StringConstraints(max_length=1000)] = ""
+
+
+class ExportView(Answer):
+    """An export, as it is now."""
+
+    id: str
+    job: str
+    project: str
+    target: str
+    classes: list[str]
+    reason: str
+    asked_by: str
+    state: Literal["review", "approved", "written", "ready", "taken", "rejected", "expired", "failed"]
+    words: str = Field(description="what it waits for, or where it is")
+    created: Time
+    changed: Time
+    request: str | None = Field(default=None, description="the request that a person decides")
+    expires: Time | None = None
+    place: str | None = None
+    digest: str | None = None
+    size: int | None = None
+    link: str | None = Field(default=None, description="below api/v1/, for who asked, once")
+
+
+class ExportList(Answer):
+    """Exports, newest first."""
+
+    exports: list[ExportView]
+    next: str | None = None

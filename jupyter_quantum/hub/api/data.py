@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from jupyter_quantum.core.tenancy import Scope
-from jupyter_quantum.hub.api.route import Route
-from jupyter_quantum.wire.data import KeysView, RetentionDone, RetentionPlan, RotateKeys, ShredKeys
+from jupyter_quantum.hub.api.route import File, Query, Route
+from jupyter_quantum.wire.data import (
+    AskExport,
+    ExportList,
+    ExportView,
+    KeysView,
+    RetentionDone,
+    RetentionPlan,
+    RotateKeys,
+    ShredKeys,
+)
 from jupyter_quantum.wire.jobs import JobView
 
 if TYPE_CHECKING:
@@ -40,9 +49,31 @@ async def run_retention(api: Api) -> RetentionDone:
     return await api.pipeline.data.retention.run_now(api.who)
 
 
-async def archive_job(api: Api, job: str) -> JobView:
+async def archive_job(api: Api, id: str) -> JobView:  # noqa: A002
     """Delete one's own data early."""
-    return await api.pipeline.data.retention.archive(api.who, job)
+    return await api.pipeline.data.retention.archive(api.who, id)
+
+
+async def ask_export(api: Api) -> ExportView:
+    """Let data leave."""
+    return await api.pipeline.data.exports.ask(api.who, api.body(AskExport))
+
+
+async def exports(api: Api) -> ExportList:
+    """One's own, and those of projects that one leads."""
+    return await api.pipeline.data.exports.list(
+        api.who, job=api.get_query_argument("job", None), before=api.get_query_argument("before", None)
+    )
+
+
+async def get_export(api: Api, id: str) -> ExportView:  # noqa: A002
+    """One export."""
+    return await api.pipeline.data.exports.get(api.who, id)
+
+
+async def take_export(api: Api, id: str) -> File:  # noqa: A002
+    """The bundle, once."""
+    return File(await api.pipeline.data.exports.take(api.who, id), f"{id}.zip")
 
 
 ROUTES: Final = (
@@ -80,13 +111,49 @@ ROUTES: Final = (
     ),
     Route(
         "POST",
-        "api/v1/jobs/{job}/archive",
+        "api/v1/jobs/{id}/archive",
         Scope.SUBMIT,
         "Delete inputs and result of one's own job that has ended; what was recorded of it stays",
         JobView,
         archive_job,
         errors=(404, 409),
         repeatable=True,
+    ),
+    Route(
+        "POST",
+        "api/v1/exports",
+        Scope.SUBMIT,
+        "Let data of a job leave its project for a named target",
+        ExportView,
+        ask_export,
+        body=AskExport,
+        status=201,
+        errors=(404, 409),
+        fresh=True,
+    ),
+    Route(
+        "GET",
+        "api/v1/exports",
+        Scope.READ,
+        "Exports of one's own, and of projects that one leads",
+        ExportList,
+        exports,
+        query=(
+            Query("job", {"type": "string"}, "Only exports of this job."),
+            Query("before", {"type": "string"}, "Id of the last one already seen."),
+        ),
+    ),
+    Route("GET", "api/v1/exports/{id}", Scope.READ, "An export", ExportView, get_export, errors=(404,)),
+    Route(
+        "GET",
+        "api/v1/exports/{id}/bundle",
+        Scope.READ,
+        "The bundle of an export that is ready, once, for who asked",
+        None,
+        take_export,
+        errors=(404, 409),
+        fresh=True,
+        media="application/zip",
     ),
 )
 """Routes about data at rest."""

@@ -9,6 +9,7 @@ from jupyter_quantum.store.rows.base import Json
 from jupyter_quantum.store.rows.data import DATA_CLASSES, ArtefactRow, KeyRow, TenantData
 from jupyter_quantum.store.rows.door import AnswerRow, AnswerState, DeadRow, WebhookRow, WebhookState
 from jupyter_quantum.store.rows.events import EventRow
+from jupyter_quantum.store.rows.exports import ExportRow, ExportState
 from jupyter_quantum.store.rows.jobs import (
     ApprovalRow,
     ApprovalState,
@@ -59,6 +60,8 @@ __all__ = [
     "EnvelopeState",
     "EnvelopeUseRow",
     "EventRow",
+    "ExportRow",
+    "ExportState",
     "JobRow",
     "Json",
     "KeyRow",

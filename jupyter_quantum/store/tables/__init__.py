@@ -9,6 +9,7 @@ from jupyter_quantum.store.tables.base import metadata
 from jupyter_quantum.store.tables.data import keys
 from jupyter_quantum.store.tables.door import answers, buckets, dead_letters, webhooks
 from jupyter_quantum.store.tables.events import events
+from jupyter_quantum.store.tables.exports import exports
 from jupyter_quantum.store.tables.jobs import approvals, attempts, devices, jobs, reports
 from jupyter_quantum.store.tables.keep import artefacts, leases, trash
 from jupyter_quantum.store.tables.ledger import accounts, entries, loans, prices, raises
@@ -33,6 +34,7 @@ __all__ = [
     "envelope_uses",
     "envelopes",
     "events",
+    "exports",
     "jobs",
     "keys",
     "leases",

@@ -18,6 +18,7 @@ from tests.unit.hub.support import ALL, JOB, PREFIX, READ, SUBMIT, Service, cook
 
 EXAMPLES = {
     "POST api/v1/keys/rotate": {"tenant": "nobody"},
+    "POST api/v1/exports": {"job": "job_absent", "target": "nowhere"},
     "POST api/v1/keys/shred": {"tenant": "nobody", "confirm": "nobody"},
     "POST api/v1/webhooks": {"url": "https://hooks.example.org/"},
     "PATCH api/v1/webhooks/{id}": {"label": "lab"},

@@ -56,6 +56,33 @@ def upgrade() -> None:
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("file", name="pk_trash"),
     )
+    op.create_table(
+        "exports",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("job", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("principal", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("classes", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("changed", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("decision", sa.Text(), nullable=False),
+        sa.Column("request", sa.Text(), nullable=True),
+        sa.Column("expires", sa.BigInteger(), nullable=True),
+        sa.Column("place", sa.Text(), nullable=True),
+        sa.Column("digest", sa.Text(), nullable=True),
+        sa.Column("size", sa.BigInteger(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["job"], ["jobs.id"], name="fk_exports_job"),
+        sa.PrimaryKeyConstraint("id", name="pk_exports"),
+        sa.UniqueConstraint("request", name="uq_exports_request"),
+    )
+    op.create_index("ix_exports_principal_id", "exports", ["principal", "id"], unique=False)
+    op.create_index("ix_exports_project_id", "exports", ["project", "id"], unique=False)
+    op.create_index("ix_exports_state", "exports", ["state"], unique=False)
     with op.batch_alter_table("jobs") as batch:
         batch.add_column(sa.Column("erased", sa.Text(), server_default="", nullable=False))
     _move_artefacts()
