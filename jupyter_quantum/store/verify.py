@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from jupyter_quantum.core.jobs import MOVES, JobState
+from jupyter_quantum.core.jobs import FINAL, MOVES, JobState
 from jupyter_quantum.core.merkle import Frontier, Node, leaf_hash
 from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.books import BOOKS
@@ -23,7 +23,7 @@ from jupyter_quantum.store.codec import micros
 from jupyter_quantum.store.reads.audit import LOWEST
 from jupyter_quantum.store.view import View
 
-__all__ = ["CHECKS", "moves", "record", "verify"]
+__all__ = ["CHECKS", "envelopes", "moves", "record", "verify"]
 
 _LEGAL: Final = {(str(before), str(after)) for before, afters in MOVES.items() for after in afters}
 
@@ -31,6 +31,24 @@ _LEGAL: Final = {(str(before), str(after)) for before, afters in MOVES.items() f
 def verify(view: View) -> list[str]:
     """Every violation that any check finds."""
     return [f"{name}: {found}" for name, check in CHECKS.items() for found in check(view)]
+
+
+def envelopes(view: View) -> Iterator[str]:
+    """Each envelope's balances are the sums of what its jobs hold and cost, and no more than its amount."""
+    e, u = t.envelopes.c, t.envelope_uses.c
+    held: dict[str, int] = {}
+    used: dict[str, int] = {}
+    for envelope, on_hold, cost in view.query(select(u.envelope, u.held, u.cost)):
+        sums, value = (held, on_hold) if cost is None else (used, cost)
+        sums[envelope] = sums.get(envelope, 0) + value
+    for envelope, amount, *kept in view.query(select(e.id, e.amount, e.held, e.used)):
+        if kept != [held.get(envelope, 0), used.get(envelope, 0)]:
+            yield f"{envelope} keeps (held, used) {tuple(kept)}, its jobs say otherwise"
+        if amount is not None and sum(kept) > amount:
+            yield f"{envelope} is overdrawn"
+    final = select(t.jobs.c.id).where(t.jobs.c.state.in_(sorted(FINAL)))
+    for (job,) in view.query(select(u.job).where(u.cost.is_(None), u.job.in_(final))):
+        yield f"{job} has ended and still holds a part of its envelope"
 
 
 def moves(view: View) -> Iterator[str]:
@@ -120,6 +138,7 @@ def _root_of(note: str) -> bytes | None:
 
 CHECKS: Final[dict[str, Callable[[View], Iterable[str]]]] = {
     **BOOKS,
+    "envelopes": envelopes,
     "moves": moves,
     "record": record,
 }

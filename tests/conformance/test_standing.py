@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.exceptions import Conflict, QuotaExceeded
 from jupyter_quantum.store import Store, Tx
 from jupyter_quantum.store.rows import DecisionRow, EnvelopeRow, JobRow
+from jupyter_quantum.store.tables import envelopes
+from jupyter_quantum.store.verify import verify
 from jupyter_quantum.testing.rows import ADA, a_job, budgets, claims, queue, run
 
 GRACE = "grace@2026-01-01T00:00:00Z"
@@ -96,7 +99,9 @@ async def test_what_is_not_spent_goes_back(store: Store) -> None:
         tx.settle(job.id, 1, 5)
         tx.move(job.id, JobState.COMPLETED, actor="runner")
 
+    assert await store.read(verify) == []
     await store.write(end)
+    assert await store.read(verify) == []
     after = await store.read(lambda view: view.envelope(row.id))
     assert (after.held, after.used, after.left) == (0, 5, 5)
     (used,) = await store.read(lambda view: view.envelope_uses(row.id))
@@ -105,6 +110,12 @@ async def test_what_is_not_spent_goes_back(store: Store) -> None:
     await store.write(lambda tx: tx.move(second.id, JobState.CANCELLED, actor=ADA))
     assert taken
     assert (await store.read(lambda view: view.envelope(row.id))).left == 5
+
+    def overdraw(tx: Tx) -> None:
+        tx._conn.execute(update(envelopes).values(used=11))
+
+    await store.write(overdraw)
+    assert len(await store.read(verify)) == 2
 
 
 async def test_a_job_may_leave_its_envelope(store: Store) -> None:

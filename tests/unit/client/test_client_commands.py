@@ -26,10 +26,10 @@ from tests.unit.client.conftest import TOKEN, Service
 _ROOT = Path(__file__).parents[3]
 
 
-def _declared() -> list[EntryPoint]:
-    """The commands as pyproject.toml declares them, installed or not."""
+def _declared(group: str = cli.GROUP) -> list[EntryPoint]:
+    """The commands of a group as pyproject.toml declares them, installed or not."""
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
-    return [EntryPoint(name, value, cli.GROUP) for name, value in project["entry-points"][cli.GROUP].items()]
+    return [EntryPoint(name, value, group) for name, value in project["entry-points"][group].items()]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def call(service: Service, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run ``jupyter quantum <words>`` against the stand-in."""
     monkeypatch.setenv("JUPYTER_QUANTUM_URL", service.url)
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", TOKEN)
-    monkeypatch.setattr(cli, "entry_points", lambda group: _declared())
+    monkeypatch.setattr(cli, "entry_points", _declared)
     return lambda *words, text=None: CliRunner().invoke(cli.app, list(words), input=text)
 
 
@@ -160,6 +160,20 @@ def test_help_lists_every_command(call: Any) -> None:
     for entry in _declared():
         assert entry.name in done.stdout
     assert "Follow a job" in done.stdout
+
+
+def test_a_command_of_two_sides_works_without_one(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``policy``: what works on files comes from the hub's side, the rest from the client's; each alone is fine."""
+    listed = call("policy", "--help")
+    assert listed.exit_code == 0
+    assert all(name in listed.stdout for name in ("check", "test", "explain", "replay", "show"))
+    assert call("policy", "check", "--json").exit_code == 0
+    group = "jupyter_quantum.commands.policy"
+    absent = EntryPoint("check", "jupyter_quantum.hub.absent:check", group)
+    monkeypatch.setattr(cli, "entry_points", lambda group: _declared(group) if group == cli.GROUP else [absent])
+    done = call("policy", "check")
+    assert done.exit_code == 3
+    assert "jupyter-quantum[hub]" in done.stderr
 
 
 def test_a_command_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

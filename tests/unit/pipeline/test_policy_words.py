@@ -11,7 +11,8 @@ import pytest
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.pipeline.policy import Policies, PolicyBroken, context_of
 from jupyter_quantum.pipeline.policy.engine import evaluate
-from jupyter_quantum.pipeline.policy.files import Loaded, load
+from jupyter_quantum.pipeline.policy.files import Loaded, load, read
+from jupyter_quantum.pipeline.policy.witness import witness
 
 from .test_pipeline_policy import FACTS, SHIPPED, SPACE
 
@@ -200,3 +201,13 @@ def test_the_shipped_policies_say_why_hardware_is_not_for_a_guest() -> None:
     assert Policies(SHIPPED).decide(replace(FACTS, device_kind=DeviceKind.QPU, validated=False)).near[0].words == (
         "the circuits are not validated for this device"
     )
+
+
+def test_the_examples_in_the_comments_are_policies() -> None:
+    """What an operator takes out of its comment loads beside the rest, and may apply."""
+    lines = (SHIPPED / "20-limits.cedar").read_text().partition("// Examples")[2].splitlines()
+    code = [line.removeprefix("//")[1:] for line in lines]
+    text = "\n".join(line for line in code if line.startswith(("@", "forbid", "when", "  ", "}")))
+    loaded = load([*read(SHIPPED), ("50-examples.cedar", text.encode())])
+    for name in ("mfa-over-50", "teaching-hours"):
+        assert witness(loaded, loaded.policies[name], "submit") is not None
