@@ -11,6 +11,7 @@ import typer
 from jupyter_quantum.client import (
     audit_commands,
     data_commands,
+    ledger_commands,
     members_commands,
     tenancy_commands,
     webhooks_commands,
@@ -30,6 +31,7 @@ app.command()(tenancy_commands.apply)
 app.command()(tenancy_commands.tenants)
 app.add_typer(members_commands.app, name="members")
 app.add_typer(members_commands.tokens, name="tokens")
+app.add_typer(ledger_commands.app, name="ledger")
 app.add_typer(webhooks_commands.app, name="webhooks")
 app.add_typer(data_commands.keys, name="keys")
 app.add_typer(data_commands.retention, name="retention")

@@ -36,6 +36,7 @@ from jupyter_quantum.wire.jobs import (
 if TYPE_CHECKING:
     from jupyter_quantum.client.audit import Audits
     from jupyter_quantum.client.data import Data
+    from jupyter_quantum.client.ledger import LedgerTools
     from jupyter_quantum.client.members import Members
     from jupyter_quantum.client.policy import ApprovalTable, Policy
     from jupyter_quantum.client.requests import Requests
@@ -299,6 +300,13 @@ class Hub:
         from jupyter_quantum.client.tenancy import Tenancy
 
         return Tenancy(self._connection)
+
+    @cached_property
+    def ledger(self) -> LedgerTools:
+        """What was used and what it cost; grants, loans, price lists."""
+        from jupyter_quantum.client.ledger import LedgerTools
+
+        return LedgerTools(self._connection)
 
     def _held(self, view: DeviceView) -> HubBackend:
         with self._lock:

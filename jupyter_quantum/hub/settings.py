@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from datetime import datetime, tzinfo
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -68,14 +70,34 @@ def _project(name: str, entry: Mapping[str, Any]) -> ProjectSpec:
     return project_spec(name, told)
 
 
-def prices(given: Mapping[str, Mapping[str, Any]]) -> dict[str, PriceList]:
-    """Price lists from configuration, credits to micro-credits."""
-    for device, entry in given.items():
-        _known(f"The price list of {device!r}", entry, _PRICE)
+def prices(given: Mapping[str, Any]) -> dict[str, PriceList]:
+    """Price lists that always hold, from configuration; credits to micro-credits."""
+    return {device: _prices(device, entry) for device, entry in given.items() if not isinstance(entry, list)}
+
+
+def dated_prices(given: Mapping[str, Any], zone: tzinfo) -> dict[str, list[tuple[datetime, PriceList]]]:
+    """Price lists that hold from a moment on (the lab's zone): ``[{"since": "2026-10-01", "per_shot": 0.006}, …]``."""
     return {
-        device: PriceList(**{part: credits_to_micro(value) for part, value in entry.items()})
-        for device, entry in given.items()
+        device: sorted(((_since(device, entry, zone), _prices(device, entry)) for entry in entries), key=itemgetter(0))
+        for device, entries in given.items()
+        if isinstance(entries, list)
     }
+
+
+def _since(device: str, entry: Mapping[str, Any], zone: tzinfo) -> datetime:
+    try:
+        found = datetime.fromisoformat(str(entry["since"]))
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"A dated price list of {device!r} needs `since`.", code="config", hint="Such as 2026-10-01."
+        ) from error
+    return found if found.tzinfo is not None else found.replace(tzinfo=zone)
+
+
+def _prices(device: str, entry: Mapping[str, Any]) -> PriceList:
+    _known(f"The price list of {device!r}", entry, _PRICE | {"since"})
+    parts = {part: value for part, value in entry.items() if part != "since"}
+    return PriceList(**{n: int(v) if n == "queue_minutes" else credits_to_micro(v) for n, v in parts.items()})
 
 
 def _limits(given: Mapping[str, int]) -> Limits:
@@ -156,6 +178,7 @@ def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settin
         policies=Path(service.policies) if service.policies else resource("hub_config/policies"),
         projects=projects(service.projects),
         prices=prices(service.prices),
+        dated_prices=dated_prices(service.prices, _zone(service.time_zone)),
         device_labels=dict(service.device_labels),
         max_seconds={"aer": 300.0, **service.max_seconds},
         operators=service.operators,

@@ -27,7 +27,8 @@ class ServiceTraits(HasTraits):
         "and whatever tenants.yaml may say of one. Applying tenants does not change these."
     ).tag(config=True)
     prices = Dict(
-        help="Device → per_task, per_shot, per_second, in credits. A simulator that is not here is free; any other "
+        help="Device → per_task, per_shot, per_second, per_queue_minute (of at most queue_minutes), in credits; or a "
+        "list of such, each with the moment `since` which it holds. A simulator that is not here is free; any other "
         "device that is not here takes no jobs."
     ).tag(config=True)
     device_labels = Dict(help="Device → words for people, where the runner's own do not fit.").tag(config=True)

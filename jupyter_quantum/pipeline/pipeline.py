@@ -30,6 +30,7 @@ from jupyter_quantum.pipeline.elevation import BreakingGlass, Elevation
 from jupyter_quantum.pipeline.envelopes import BudgetKind, Enveloping
 from jupyter_quantum.pipeline.execute import Executing
 from jupyter_quantum.pipeline.forgetting import Forgetting
+from jupyter_quantum.pipeline.ledger import Ledgers
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.members import Members
 from jupyter_quantum.pipeline.named import Naming
@@ -38,6 +39,7 @@ from jupyter_quantum.pipeline.people import Directory, People, absent
 from jupyter_quantum.pipeline.policing import Policing
 from jupyter_quantum.pipeline.policy import Policies
 from jupyter_quantum.pipeline.queues import Queues
+from jupyter_quantum.pipeline.raising import QuotaRaise
 from jupyter_quantum.pipeline.reconcile import Reconciling
 from jupyter_quantum.pipeline.registry import Device, Registry
 from jupyter_quantum.pipeline.reports import Reports
@@ -143,6 +145,8 @@ class Pipeline:
         self.breakglass = BreakingGlass(context, self.tenancy, self._live)
         self.requests.register(Onboarding(context, self.tenancy))
         self.requests.register(Elevation(context, self.tenancy))
+        self.ledger = Ledgers(context, budgets, self._live)
+        self.requests.register(QuotaRaise(context, budgets.accounts, self.ledger.refresh))
         self._sweeping = Sweeping(context, self.tenancy, self._retiring, self.requests, self.breakglass, self._live)
         self._reconciling = Reconciling(
             context,
@@ -168,6 +172,7 @@ class Pipeline:
         start(self._live.run(), "number events")
         await self._live.leads.wait()
         await self.tenancy.refresh()
+        await self.ledger.refresh()
         await self.door.start()
         await self._reconciling.restore()
         start(self._reconciling.stale(), "validate again")
@@ -201,6 +206,7 @@ class Pipeline:
         await self._approving.expire()
         await self.audit.refusals.flush()
         await self.requests.expire()
+        await self.ledger.turn()
         await self.door.turn()
         await self._delivering.turn()
         self._scheduling.kick_all()

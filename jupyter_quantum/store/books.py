@@ -17,7 +17,7 @@ from jupyter_quantum.core.ledger import POSTINGS, Kind, Part, group_of, unit_of
 from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.reading import Reading
 
-__all__ = ["BOOKS", "balances", "charges", "holds", "postings", "trial"]
+__all__ = ["BOOKS", "balances", "charges", "holds", "part_sums", "postings", "trial"]
 
 _LEGAL: Final = {
     (kind.value, part.value, to.value): kind in (Kind.LEND, Kind.RECALL)
@@ -39,7 +39,7 @@ def postings(view: Reading) -> Iterator[str]:
             yield f"entry {number} moves {amount}"
 
 
-def _sums(view: Reading) -> Counter[tuple[str, str]]:
+def part_sums(view: Reading) -> Counter[tuple[str, str]]:
     """What the entries leave in each part of each account."""
     e = t.entries.c
     found: Counter[tuple[str, str]] = Counter()
@@ -53,7 +53,7 @@ def _sums(view: Reading) -> Counter[tuple[str, str]]:
 
 def balances(view: Reading) -> Iterator[str]:
     """Each account's limit, used and held are what its entries say, and neither of the last two is below zero."""
-    sums, a = _sums(view), t.accounts.c
+    sums, a = part_sums(view), t.accounts.c
     known = set()
     for account, limit, used, held in view.query(select(a.id, a.limit, a.used, a.held)):
         known.add(account)
@@ -69,7 +69,7 @@ def balances(view: Reading) -> Iterator[str]:
 def trial(view: Reading) -> Iterator[str]:
     """In each unit, all accounts together hold what came from the source, and nothing else."""
     found: Counter[str] = Counter()
-    for (account, part), amount in _sums(view).items():
+    for (account, part), amount in part_sums(view).items():
         if part == Part.SOURCE:
             found[unit_of(account)] += amount
     a = t.accounts.c

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -27,7 +27,7 @@ _RUN: Final = (
     "device",
     "device_kind",
     "state",
-    "shots",
+    "report",
     "executions",
     "seconds",
     "queued",
@@ -35,6 +35,7 @@ _RUN: Final = (
     "started",
     "ended",
 )
+_RUN_COLUMNS: Final = tuple(t.jobs.c[name] for name in _RUN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Run:
     device: str
     device_kind: str
     state: str
-    shots: int | None
+    report: str | None
     executions: int | None
     seconds: float | None
     queued: datetime | None
@@ -123,24 +124,35 @@ class LedgerReads(Reading):
         """Every price list that was set by the API, by device and by when it holds from."""
         return self._all(PRICES, PRICES.select.order_by(t.prices.c.device, t.prices.c.since))
 
-    def charges(self, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[Charge]:
-        """Each charge of a job once (a job is charged in several accounts), in the order in which they were made."""
+    def entries_with(self, ids: Sequence[int]) -> list[EntryRow]:
+        """The entries with these ids, in their order."""
+        return self._all(ENTRIES, ENTRIES.select.where(t.entries.c.id.in_(ids)).order_by(t.entries.c.id))
+
+    def charges(self, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[tuple[Charge, Run]]:
+        """Each charge of a job once, with the job, in the order in which they were made.
+
+        A job is charged in several accounts; counted is what its user's month in its project was charged.
+        """
         e, a, j = t.entries.c, t.accounts.c, t.jobs.c
         query = (
-            select(e.id, e.job, e.time, e.amount)
+            select(e.id, e.job, e.time, e.amount, *_RUN_COLUMNS)
             .join(t.accounts, a.id == e.account)
             .join(t.jobs, (j.id == e.job) & (j.project == a.project))
             .where(e.kind == Kind.SETTLE.value, a.unit == "credits", a.scope == "user", a.id.like("%/any/month/%"))
         )
-        for number, job, time, amount in self.query(_between(query, e.time, since, until).order_by(e.id)):
-            yield Charge(number, job, moment(time), amount)
+        for row in self.query(_between(query, e.time, since, until).order_by(e.id)):
+            yield Charge(row[0], row[1], moment(row[2]), row[3]), _run(row[4:])
 
     def runs(self, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[Run]:
-        """Jobs that have ended, and those that were charged for something, by id."""
+        """Jobs that have ended, by id."""
         j = t.jobs.c
-        query = select(*(j[name] for name in _RUN)).where(j.ended.is_not(None))
+        query = select(*_RUN_COLUMNS).where(j.ended.is_not(None))
         for row in self.query(_between(query, j.ended, since, until).order_by(j.id)):
-            yield Run(*row[:11], *(None if value is None else moment(value) for value in row[11:]))
+            yield _run(row)
+
+
+def _run(row: Sequence[Any]) -> Run:
+    return Run(*row[:11], *(None if value is None else moment(value) for value in row[11:]))
 
 
 def _between(query: Select[Any], column: Any, since: datetime | None, until: datetime | None) -> Select[Any]:

@@ -43,6 +43,8 @@ EXAMPLES = {
     },
     "PUT api/v1/tenants": {"tenants": {}, "version": 0},
     "POST api/v1/tenants/plan": {},
+    "POST api/v1/ledger/loans": {"grant": "g", "from_project": "a", "to_project": "b", "amount": 1},
+    "POST api/v1/ledger/prices": {"device": "aer", "since": "2030-01-01T00:00:00Z"},
     "POST api/v1/requests/decisions": {"verdict": "approve", "ids": ["req_1"]},
 }
 """A body for each route that takes one."""
