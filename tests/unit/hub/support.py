@@ -131,6 +131,7 @@ class MemoryPipeline:
             "target": (CalibrationRef(digest=digest_of(b"cal")), {"num_qubits": 2}),
             "executable": b"QISKIT",
             "ledger.usage_csv": b"project,cost\r\n",
+            "data.exports.take": b"PK",
             "source": (CircuitBundle(format="qasm3", data=b"OPENQASM 3.0;"), []),
         }
         return _lines() if name == "audit.export" else known.get(name, job_view())
