@@ -26,6 +26,7 @@ from jupyter_quantum.hub.events import Events
 from jupyter_quantum.hub.exchange import Verifier
 from jupyter_quantum.hub.files import Lock, secret, token
 from jupyter_quantum.hub.issuers import Issuers
+from jupyter_quantum.hub.journal import Journal
 from jupyter_quantum.hub.metrics import Metrics
 from jupyter_quantum.hub.runner_api import RunnerServer
 from jupyter_quantum.hub.runner_process import RunnerProcess, socket_path
@@ -147,6 +148,9 @@ class Running:
             raise
         self._context.gate.signed_in = pipeline.signed_in
         self._context.refused = pipeline.audit.refusals.note
+        journal = Journal(self._service)
+        if journal.wanted:
+            pipeline.audit.follow("journal", journal.take)
         self._context.gate.workload = pipeline.workloads.identify
         self._context.started = pipeline
 

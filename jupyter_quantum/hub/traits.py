@@ -55,6 +55,11 @@ class ServiceTraits(HasTraits):
     audit_every = Float(60.0, min=0.05, help="Seconds that events wait for a signed checkpoint, at most.").tag(
         config=True
     )
+    audit_events = Unicode(
+        "",
+        help="File that every entry of the record is written to as well, as Jupyter events (JSON Lines); for other "
+        "ways out, give c.EventLogger.handlers.",
+    ).tag(config=True)
     audit_entries = Integer(1000, min=1, help="After so many events, a checkpoint is signed sooner.").tag(config=True)
     audit_window = Float(
         60.0, min=0.05, help="Refusals that are alike within so many seconds are one entry of the record, with a count."

@@ -6,7 +6,8 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -32,7 +33,11 @@ from jupyter_quantum.wire.audit import (
 
 __all__ = ["Asked", "Audit", "export_lines", "included", "proofs"]
 
+log = logging.getLogger(__name__)
+
 _PAGE: Final = 1_000
+_FOLLOW_S: Final = 0.25
+_FOLLOW_AT_MOST_S: Final = 60.0
 _PSEUDONYM: Final = "ppl_"
 _PARTS: Final = frozenset({"service", "unknown"})
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -74,6 +79,32 @@ class Audit:
         await self.refusals.flush(end=True)
         await self._live.finish()
         await self.checkpoints.close()
+
+    def follow(self, name: str, take: Callable[[Sequence[EventRow]], None]) -> None:
+        """Hand every numbered entry to ``take``, in order and at least once, for as long as this process leads.
+
+        ``take`` runs in a thread. Where it raises, it gets the same entries again, later and later.
+        """
+        self._context.background.start(self._follow(name, take), f"export to {name}")
+
+    async def _follow(self, name: str, take: Callable[[Sequence[EventRow]], None]) -> None:
+        pause = _FOLLOW_S
+        while True:
+            await asyncio.sleep(pause)
+            if self._live.fence is None:
+                continue
+            rows = await self._context.store.read(lambda view: view.events(view.cursor(name), limit=_PAGE))
+            if not rows:
+                await self._context.numbered.wait(5.0)
+                continue
+            try:
+                await asyncio.to_thread(take, rows)
+            except Exception:  # whatever an operator's handler raises
+                log.exception("entries of the record could not be exported to %s", name)
+                pause = min(2 * pause, _FOLLOW_AT_MOST_S)
+                continue
+            pause, last = _FOLLOW_S, rows[-1].seq or 0
+            await self._context.store.write(lambda tx, last=last: tx.set_cursor(name, last))  # type: ignore[misc]
 
     @property
     def state(self) -> str:

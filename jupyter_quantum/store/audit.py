@@ -94,6 +94,12 @@ class AuditWrites(Unit):
     def _mark(self, size: int, **values: Any) -> None:
         self._reading().execute(update(t.checkpoints).where(t.checkpoints.c.size == size).values(**values))
 
+    def set_cursor(self, name: str, seq: int) -> None:
+        """This export has taken every event up to this number."""
+        insert = {"sqlite": sqlite, "postgresql": postgresql}[self._conn.dialect.name].insert(t.cursors)
+        statement = insert.values(name=name, seq=seq)
+        self._reading().execute(statement.on_conflict_do_update(index_elements=["name"], set_={"seq": seq}))
+
     # -- people ----------------------------------------------------------------------------------------------------
 
     def forget_name(self, principal: str) -> str | None:

@@ -115,6 +115,11 @@ class AuditReads(Reading):
         query = select(func.coalesce(func.max(c.size), 0)).where(c.witnessed.is_not(None))
         return int(self._reading().execute(query).scalar_one())
 
+    def cursor(self, name: str) -> int:
+        """How far this export has got; 0 at its beginning."""
+        found = self._reading().execute(select(t.cursors.c.seq).where(t.cursors.c.name == name)).scalar()
+        return 0 if found is None else int(found)
+
     # -- search ----------------------------------------------------------------------------------------------------
 
     def event(self, event_id: str) -> EventRow:

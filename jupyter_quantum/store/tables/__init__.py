@@ -4,7 +4,7 @@ Column names are the fields of the rows (:mod:`jupyter_quantum.store.rows`). ``m
 test compares the two.
 """
 
-from jupyter_quantum.store.tables.audit import checkpoints, nodes, tree
+from jupyter_quantum.store.tables.audit import checkpoints, cursors, nodes, tree
 from jupyter_quantum.store.tables.base import metadata
 from jupyter_quantum.store.tables.data import keys
 from jupyter_quantum.store.tables.door import answers, buckets, dead_letters, webhooks
@@ -26,6 +26,7 @@ __all__ = [
     "attempts",
     "buckets",
     "checkpoints",
+    "cursors",
     "dead_letters",
     "decisions",
     "declared",

@@ -6,7 +6,7 @@ from sqlalchemy import Column, LargeBinary, PrimaryKeyConstraint, Table
 
 from jupyter_quantum.store.tables.base import integer, metadata, text
 
-__all__ = ["checkpoints", "nodes", "tree"]
+__all__ = ["checkpoints", "cursors", "nodes", "tree"]
 
 # One row: the right edge, all that appending needs.
 tree = Table(
@@ -37,3 +37,6 @@ checkpoints = Table(
     integer("copied", null=True),
     integer("witnessed", null=True),
 )
+
+# How far an export has got: the number of the last event that it took.
+cursors = Table("cursors", metadata, text("name", primary_key=True), integer("seq"))

@@ -77,6 +77,12 @@ def _tables() -> None:
         sa.Column("witnessed", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("size", name="pk_checkpoints"),
     )
+    op.create_table(
+        "cursors",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_cursors"),
+    )
 
 
 def _plant(conn: Any) -> None:
