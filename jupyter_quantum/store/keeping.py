@@ -29,7 +29,7 @@ _TRASH: Final = {
 }
 _SHRED: Final = (
     update(t.artefacts)
-    .where(_A.tenant == bindparam("owner"))
+    .where(_A.tenant == bindparam("owner"), _A.digest.not_like(f"{GONE}%"))
     .values(
         digest=literal(GONE) + _A.digest, raw=b"", file=None, size=0, key=func.coalesce(_A.key, literal("shredded"))
     )
@@ -90,7 +90,8 @@ class KeepingWrites(BlobWrites, Lifecycle):
         conn = self._reading()
         conn.execute(update(t.keys).where(_K.tenant == tenant, _K.destroyed.is_(None)).values(**gone))
         files = conn.execute(select(_A.file).where(_A.tenant == tenant, _A.file.is_not(None))).scalars().all()
-        conn.execute(delete(t.artefacts).where(_A.tenant == tenant, _A.digest.like(f"{GONE}%")))
+        again = select(literal(GONE) + _A.digest).where(_A.tenant == tenant)  # was shredded before, and kept again
+        conn.execute(delete(t.artefacts).where(_A.tenant == tenant, _A.digest.in_(again)))
         conn.execute(_SHRED, {"owner": tenant})
         self._throw([file for file in files if file is not None])
         self._clear_inputs(tenant)
