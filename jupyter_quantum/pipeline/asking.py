@@ -100,7 +100,7 @@ def agreed(view: View, job: JobRow) -> Agreed | None:
     """What people agreed to: in an envelope, or about this job; None where nobody was asked."""
     if job.envelope is not None:
         env = view.envelope(job.envelope)
-        return Agreed(tuple(json.loads(env.roles)), env.price_cap or job.held or 0, env.success_floor, 0)
+        return Agreed(tuple(json.loads(env.roles)), job.held or 0, env.success_floor, 0)  # no more than it took there
     rows = [row for row in round_of(view, job) if row.state == "approved"]
     if not rows:
         return None

@@ -51,11 +51,9 @@ class Deciding:
         prepared: Prepared,
         cost: Cost,
         approvals: Sequence[str] = (),
-        *,
-        action: str = "submit",
     ) -> Decision:
         """What policy says to this request now."""
-        facts = self.facts(asker, project, device, prepared, cost, approvals, action=action)
+        facts = self.facts(asker, project, device, prepared, cost, approvals)
         return self._context.policies.decide(facts)
 
     def facts(
@@ -66,8 +64,6 @@ class Deciding:
         prepared: Prepared,
         cost: Cost,
         approvals: Sequence[str] = (),
-        *,
-        action: str = "submit",
     ) -> Facts:
         """What policy is told about this request."""
         words = device.words
@@ -78,7 +74,7 @@ class Deciding:
             organisation=project.organisation,
             project=project.name,
             tier=project.tier,
-            action=action,
+            action="submit",
             device=device.name,
             device_kind=words.kind,
             vendor=words.vendor,
@@ -96,10 +92,6 @@ class Deciding:
             approvals=frozenset(approvals),
             now=self._context.clock().astimezone(self._context.settings.time_zone),
         )
-
-    def may_wait(self, asker: Asker, project: ProjectSpec, device: Device, prepared: Prepared, cost: Cost) -> bool:
-        """Whether policy lets a request whose budget is used up wait for the next one; by default it does not."""
-        return self.ask(asker, project, device, prepared, cost, action="wait").effect == "allow"
 
     async def asker_now(self, row: JobRow, *, mfa: bool = False) -> Asker:
         """The owner of a job as the hub knows them now.

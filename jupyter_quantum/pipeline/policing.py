@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -72,14 +72,15 @@ class Policing:
         def read(view: View) -> tuple[list[DecisionRow], dict[str, Any]]:
             job = self._context.people.check_job(who, view.job(job_id))
             made = view.job_decisions(job_id)
-            facts = json.loads(made[-1].context) if made else {}
+            facts = json.loads(_last(made).context) if made else {}
             return made, facts | ({"user": name_of(job.principal)} if made else {})
 
         made, facts = await self._context.store.read(read)
         loaded = self._context.policies.loaded
         if not made:
             return Explanation(job=job_id, made=[], facts={}, changed=False, rules=[])
-        action = made[-1].action
+        last = _last(made)
+        action = last.action
         known = action in loaded.facts and facts.keys() == loaded.facts[action].keys()
         rules = explain(loaded, action, facts) if known else []
         now = evaluate(loaded, action, facts)
@@ -87,8 +88,8 @@ class Policing:
             job=job_id,
             made=[_made(row) for row in made],
             facts=facts,
-            now=_now(made[-1], now),
-            changed=loaded.version != made[-1].version,
+            now=_now(last, now),
+            changed=loaded.version != last.version,
             rules=[RuleExplained(**{name: getattr(rule, name) for name in rule.__slots__}) for rule in rules],
         )
 
@@ -136,6 +137,11 @@ def _named(view: View, row: DecisionRow, names: dict[str, str]) -> Made:
     if "user" in context:
         context["user"] = name
     return Made(row.id, row.time, row.action, name, row.project, row.job, row.effect, row.words, context)
+
+
+def _last(made: Sequence[DecisionRow]) -> DecisionRow:
+    """The last decision about running it; whether it may wait for a budget, or leave, is another question."""
+    return next((row for row in reversed(made) if row.action == "submit"), made[-1])
 
 
 def _made(row: DecisionRow) -> DecisionMade:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -327,6 +328,7 @@ class Submitting:
         try:
             later = self._hold(tx, run, verdict)
         except QuotaExceeded as error:
+            keep_decision(tx, who, verdict.facts, decision, job=job)
             return self._reject(tx, job, self._deciding.budgets.say_quota(error, others))
         if decision.effect == "needs_approval":
             covered = verdict.covered
@@ -356,6 +358,8 @@ class Submitting:
     def _hold(self, tx: Tx, run: Run, verdict: Verdict) -> datetime | None:
         """The hold. Where this window's budgets are used up and policy lets it wait, in those of the next one.
 
+        By default policy does not: the action ``wait`` needs a permit of its own.
+
         Returns when that begins; None where the job need not wait for it. Raises QuotaExceeded.
         """
         budgets, row = self._deciding.budgets, run.row
@@ -364,7 +368,12 @@ class Submitting:
             tx.hold(row.id, budgets.claims(tx, *asked))
         except QuotaExceeded as error:
             until = error.details.get("until")
-            if until is None or not self._deciding.may_wait(run.asker, run.project, run.device, *asked[3:]):
+            if until is None:
+                raise
+            facts = replace(verdict.facts, action="wait")
+            decision = self._context.policies.decide(facts)
+            keep_decision(tx, row.principal, facts, decision, job=row.id)
+            if decision.effect != "allow":
                 raise
             later = datetime.fromisoformat(until)
             tx.hold(row.id, budgets.claims(tx, *asked, at=later))
