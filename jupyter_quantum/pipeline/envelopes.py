@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from jupyter_quantum.core import words
-from jupyter_quantum.core.facts import Approver
+from jupyter_quantum.core.facts import Approver, Facts
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.core.tenancy import Principal, name_of
 from jupyter_quantum.exceptions import InputError, Refused
@@ -20,10 +20,12 @@ from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.requests import Kind
 from jupyter_quantum.pipeline.runs import Covered, Run, Verdict
+from jupyter_quantum.pipeline.validate import Parcel
 from jupyter_quantum.store import Tx, View
 from jupyter_quantum.store.rows import ApprovalRow, EnvelopeRow, RequestRow
 from jupyter_quantum.wire.approvals import BudgetAsked, Envelopes, EnvelopeView, Revoke
 from jupyter_quantum.wire.jobs import Standing
+from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["BudgetKind", "Enveloping", "standing_of"]
 
@@ -37,23 +39,27 @@ class Enveloping:
         self._approvers = approvers
 
     async def cover(self, run: Run, verdict: Verdict) -> Verdict:
-        """The verdict, with the envelope that spares the job its request, where one fits and policy agrees."""
+        """The verdict, with the envelope that spares the job its request, where there is one."""
         if verdict.decision.effect != "needs_approval":
             return verdict
+        covered = await self.covering(run.row.principal, run.parcel, verdict.prepared, verdict.facts)
+        return replace(verdict, covered=covered)
+
+    async def covering(self, principal: str, parcel: Parcel, prepared: Prepared, facts: Facts) -> Covered | None:
+        """An envelope that fits what ``principal`` asks for, and with whose approvals policy allows it."""
         now = self._context.clock()
 
         def read(view: View) -> list[EnvelopeRow]:
-            same: dict[str, Any] = {"project": run.project.name, "device": run.device.name, "after": now}
-            return view.envelopes(state="approved", **same)
+            return view.envelopes(state="approved", project=facts.project, device=facts.device, after=now)
 
         for found in await self._context.store.read(read):
-            if not _fits(found, run, verdict):
+            if not _fits(found, principal, parcel, prepared, facts.price_at_most):
                 continue
-            facts = replace(verdict.facts, approvals=verdict.facts.approvals | set(json.loads(found.roles)))
-            decision = self._context.policies.decide(facts)
+            more = replace(facts, approvals=facts.approvals | set(json.loads(found.roles)))
+            decision = self._context.policies.decide(more)
             if decision.effect == "allow":
-                return replace(verdict, covered=Covered(found.id, decision, facts))
-        return verdict
+                return Covered(found.id, replace(decision, words="Allowed, as it was approved ahead."), more)
+        return None
 
     async def list(self, who: Principal, *, ended: bool = False) -> Envelopes:
         """Those of projects that one belongs to, newest first; ``ended``: also what covers nothing any more."""
@@ -123,21 +129,21 @@ class Enveloping:
         )
 
 
-def _fits(row: EnvelopeRow, run: Run, verdict: Verdict) -> bool:
-    """Whether this job is within the envelope, as far as can be said before the transaction that takes from it."""
-    at_most, success = verdict.cost.at_most, verdict.prepared.success
-    if row.decided_by == run.row.principal:  # nobody's approval is for their own run
+def _fits(row: EnvelopeRow, principal: str, parcel: Parcel, prepared: Prepared, at_most: int) -> bool:
+    """Whether a job is within the envelope, as far as can be said before the transaction that takes from it."""
+    success = prepared.success
+    if row.decided_by == principal:  # nobody's approval is for their own run
         return False
     if (row.price_cap is not None and at_most > row.price_cap) or (row.left is not None and at_most > row.left):
         return False
     if row.success_floor is not None and (success is None or success.value < row.success_floor):
         return False
-    return row.kind == "budget" or (row.principal == run.row.principal and _same(row, run))
+    return row.kind == "budget" or (row.principal == principal and _same(row, parcel))
 
 
-def _same(row: EnvelopeRow, run: Run) -> bool:
+def _same(row: EnvelopeRow, parcel: Parcel) -> bool:
     """The approved circuits with the approved options; the parameters too, unless they are free."""
-    terms, asked = json.loads(row.terms), terms_of(run.parcel)
+    terms, asked = json.loads(row.terms), terms_of(parcel)
     compared = ["source", "kind", "transpile", "options", "template" if terms["free_parameters"] else "pubs"]
     return all(terms[name] == asked[name] for name in compared)
 

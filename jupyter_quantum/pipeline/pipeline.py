@@ -124,10 +124,10 @@ class Pipeline:
         self._scheduling = Scheduling(context, self._deciding, self._live)
         self._queues = Queues(context, self._scheduling.scheduler, self._scheduling.later)
         budgets.expected_wait = self._queues.expected
-        self._reports = Reports(context, self._deciding, self._validating, self._queues)
         approvers = Approvers(context)
         self.policy = Policing(context)
         self.envelopes = Enveloping(context, self._live, approvers)
+        self._reports = Reports(context, self._deciding, self._validating, self._queues, self.envelopes)
         self._submitting = Submitting(
             context, self._deciding, self._validating, self._scheduling, self._reports, self.envelopes, self._live
         )

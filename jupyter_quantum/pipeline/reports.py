@@ -13,6 +13,7 @@ from jupyter_quantum.exceptions import Conflict, InputError, QuantumError, Unava
 from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Asker, Deciding
+from jupyter_quantum.pipeline.envelopes import Enveloping
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.queues import Queues
 from jupyter_quantum.pipeline.regions import out_of_bounds
@@ -30,11 +31,14 @@ __all__ = ["Reports", "promise"]
 class Reports:
     """Makes reports, and binds jobs to them."""
 
-    def __init__(self, context: Context, deciding: Deciding, validating: Validating, queues: Queues) -> None:
+    def __init__(
+        self, context: Context, deciding: Deciding, validating: Validating, queues: Queues, enveloping: Enveloping
+    ) -> None:
         self._context = context
         self._deciding = deciding
         self._validating = validating
         self._queues = queues
+        self._enveloping = enveloping
 
     async def make(self, who: Principal, request: ReportRequest) -> ReportView:
         """Validate on each device asked for. Raises what makes the circuits unusable anywhere."""
@@ -54,7 +58,7 @@ class Reports:
         for device in usable:
             prepared = found.get(device.name)
             if prepared is not None:
-                rows[device.name] = self._row(device, parcel, prepared, asker, project, quota)
+                rows[device.name] = await self._row(device, parcel, prepared, asker, project, quota)
         view = self._view(request, parcel, project, [rows[d.name] for d in devices], list(found.values()), reports)
         await self._keep(who, request, parcel, view)
         return view
@@ -156,7 +160,7 @@ class Reports:
             self._validating.close(ticket)
         return [report for _, report in answers]
 
-    def _row(
+    async def _row(
         self,
         device: Device,
         parcel: Parcel,
@@ -174,7 +178,11 @@ class Reports:
         except QuantumError as error:
             return self._blank(device, error)
         cost = self._deciding.budgets.cost(device, prepared)
-        decision = self._deciding.ask(asker, project, device, prepared, cost)
+        facts = self._deciding.facts(asker, project, device, prepared, cost)
+        decision = self._context.policies.decide(facts)
+        if decision.effect == "needs_approval":
+            covered = await self._enveloping.covering(asker.principal, parcel, prepared, facts)
+            decision = decision if covered is None else covered.decision
         return ReportRow(
             device=device.name,
             kind=device.words.kind,

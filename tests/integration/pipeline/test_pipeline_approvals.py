@@ -235,6 +235,10 @@ async def budget(house: House, amount: int = 14 * CREDIT, **body: Any) -> str:
 async def test_a_projects_budget_lets_its_members_go_on(house: House, runner: MemoryRunner) -> None:
     """Any member, any circuit, until it is used up; what a cancelled job held comes back; other devices ask."""
     env = await budget(house)
+    asked = ReportRequest(circuits=request().circuits, options={"shots": 1000}, devices=["campus_qpu"])
+    (row,) = (await house.pipeline.report(BEN, asked)).rows
+    assert row.decision is not None
+    assert (row.decision.effect, row.decision.words) == ("allow", "Allowed, as it was approved ahead.")
     runner.hold()
     first, second, third = [await submit(house, who) for who in (ADA, BEN, ADA)]
     assert (first.envelope, second.envelope, third.state) == (env, env, JobState.AWAITING_APPROVAL)
