@@ -17,8 +17,8 @@ weight. Ties break by submission, then id. (P. Goyal, H. M. Vin, H. Cheng, *Star
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from math import floor
 from typing import Final, Literal
@@ -287,6 +287,15 @@ class Shares:
         twin._jobs = dict(self._jobs)
         return twin
 
+    def reweigh(self, rules: Rules) -> None:
+        """Other weights from now on; what was used stays what it was."""
+        self._rules = rules
+        nodes: list[tuple[Path, _Node]] = [((), self._root)]
+        for path, node in nodes:
+            nodes += [((*path, name), child) for name, child in node.children.items()]
+            node.weight = rules.weights.get(path, 1.0)
+        self._reorder([node for _, node in nodes])
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _nodes(self, path: Path) -> list[_Node]:
@@ -344,7 +353,11 @@ class Shares:
             nodes += node.children.values()
             node.floor *= scale
             node.usage = None if node.usage is None else node.usage * scale
-        # What is old enough becomes nothing, so that ties appear: heads are looked for again, from below.
+        self._reorder(nodes)  # what is old enough becomes nothing, so that ties appear
+
+    @staticmethod
+    def _reorder(nodes: Sequence[_Node]) -> None:
+        """Look for the heads again, from below; ``nodes`` are all, parents before their children."""
         for node in reversed(nodes):
             if node.children:
                 node.heap = [child.entry() for child in node.children.values() if child.head is not None]
@@ -379,6 +392,12 @@ class Scheduler:
         self.rules = rules or Rules()
         self._lanes: dict[str, Lane] = {}
         self._where: dict[str, str] = {}
+
+    def reweigh(self, weights: Mapping[Path, float]) -> None:
+        """Other weights of organisations and projects, on every device, from now on."""
+        self.rules = replace(self.rules, weights=weights)
+        for lane in self._lanes.values():
+            lane.shares.reweigh(self.rules)
 
     def next(self, device: str, now: float) -> Demand | None:
         """The job that should start on this device now; None where none should. Changes nothing.

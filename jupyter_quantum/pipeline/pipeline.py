@@ -135,6 +135,7 @@ class Pipeline:
         self._approving = Approving(context, self._deciding, self._scheduling, self._live, approvers)
         self._live.show_approval = self._approving.view
         self.tenancy = Tenancy(context, self._live)
+        self.tenancy.listeners.append(self._scheduling.reweigh)
         self.requests = Requests(context, self._live)
         self._live.show_request = self.requests.view
         self.data = Data(context, self._live, self.requests)

@@ -74,6 +74,10 @@ class Scheduling:
         self._busy: set[str] = set()
         self._again: set[str] = set()
 
+    def reweigh(self) -> None:
+        """Tenants have changed: their weights count from now on."""
+        self.scheduler.reweigh(_weights(self._context))
+
     # What was committed
 
     def device(self, device: Device) -> None:
@@ -272,10 +276,13 @@ class Scheduling:
 
 
 def _rules(context: Context) -> Rules:
-    weights: dict[Path, float] = {
-        (spec.organisation, spec.name): spec.weight for spec in context.tenants.projects.values()
-    }
-    return Rules(half_life=context.settings.half_life_s, weights=weights)
+    return Rules(half_life=context.settings.half_life_s, weights=_weights(context))
+
+
+def _weights(context: Context) -> dict[Path, float]:
+    tenants = context.tenants
+    houses: dict[Path, float] = {(name,): house.weight for name, house in tenants.organisations.items()}
+    return houses | {(spec.organisation, spec.name): spec.weight for spec in tenants.projects.values()}
 
 
 def _demand(row: JobRow) -> Demand:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +44,8 @@ class Tenancy:
         self._context = context
         self._live = live
         self._loaded = (-1, -1)
+        self.listeners: list[Callable[[], None]] = []
+        """Called in the event loop when what is declared has changed."""
         seed = context.settings
         self._configured = Tenants.model_construct(  # names of before the file's rules on names
             organisations={name: declared_organisation(spec) for name, spec in seed.organisations.items()},
@@ -53,14 +56,18 @@ class Tenancy:
 
     async def refresh(self) -> None:
         """Take in what this or another replica has applied or granted since the last look."""
-        await self._context.store.read(self._take_in)
+        if await self._context.store.read(self._take_in):
+            for listener in self.listeners:
+                listener()
 
-    def _take_in(self, view: View) -> None:
+    def _take_in(self, view: View) -> bool:
+        """Whether what is declared has changed."""
         found = (view.revision("tenants").version, view.revision("members").version)
         if found == self._loaded:
-            return
+            return False
         tenants = self._context.tenants
-        if found[0] != self._loaded[0]:
+        declared = found[0] != self._loaded[0]
+        if declared:
             file = _declared(view)
             tenants.declare(
                 {name: organisation_spec(name, told) for name, told in file.organisations.items()},
@@ -68,6 +75,7 @@ class Tenancy:
             )
         tenants.grant(view.memberships(alive_at=self._context.clock(), limit=None))
         self._loaded = found
+        return declared
 
     def _project(self, name: str, told: Project) -> ProjectSpec:
         if self._context.tenants.configured(name):

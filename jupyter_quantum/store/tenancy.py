@@ -110,7 +110,8 @@ class TenancyWrites(Unit):
     def spend_token(self, token_hash: str, expires: datetime) -> None:
         """Remember that a foreign token was exchanged. Raises Conflict ``token.replayed`` for one that was before."""
         insert = self._dialect().insert(t.seen_tokens).values(hash=token_hash, expires=c.micros(expires))
-        if self._reading().execute(insert.on_conflict_do_nothing()).rowcount != 1:
+        made = insert.on_conflict_do_nothing().returning(t.seen_tokens.c.hash)
+        if self._reading().execute(made).first() is None:
             raise Conflict("This token was exchanged before.", code="token.replayed")
 
     def add_workload(self, row: WorkloadRow) -> WorkloadRow:

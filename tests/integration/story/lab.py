@@ -40,7 +40,7 @@ GONE_S = 20.0
 """Within so many seconds a change at the identity provider has arrived everywhere; 3 on an idle machine."""
 SERVER_SCOPES = ("custom:quantum:read", "custom:quantum:submit")
 """What the token of a user's server may do."""
-_READY_S = 90.0
+_READY_S = 240.0
 T = TypeVar("T")
 
 _CONFIG = """\

@@ -164,3 +164,10 @@ def test_apply_with_nothing_to_do_or_something_wrong(command: Any) -> None:
     done, tenancy = command(PLAN.model_copy(update={"problems": [wrong]}), "--yes")
     assert (done.exit_code, tenancy.applied) == (1, [])
     assert "tenants.yaml:6: projects.vqe.parent: There is no project x. Add it." in done.stderr
+
+
+def test_the_file_that_administrators_copy() -> None:
+    """hub_config/tenants.yaml is read, and says what its comments say."""
+    told = read_tenants(Path(__file__).parents[3] / "hub_config/tenants.yaml").tenants
+    assert told.projects["qcourse"].parent == "physics"
+    assert told.projects["physics"].onboarding
