@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 from jupyter_quantum.hub.api.route import JSON, KEY, Query, Route
 from jupyter_quantum.hub.api.routes import ROUTES
 from jupyter_quantum.wire.base import ErrorBody
+from jupyter_quantum.wire.codes import CODES, FAMILIES
 from jupyter_quantum.wire.jobs import EventView
 
 __all__ = ["document"]
@@ -106,7 +107,7 @@ def _operation(route: Route, refs: dict[tuple[Any, str], dict[str, Any]]) -> dic
 def _stream(refs: dict[tuple[Any, str], dict[str, Any]]) -> dict[str, Any]:
     event = refs[EventView, "serialization"]
     return {
-        "operationId": "events",
+        "operationId": "stream",
         "summary": "Server-sent events; id is where to go on, data an EventView",
         "security": [{"token": []}, {"cookie": []}],
         "x-scope": "custom:quantum:read",
@@ -130,6 +131,8 @@ def _stream(refs: dict[tuple[Any, str], dict[str, Any]]) -> dict[str, Any]:
 def document(prefix: str) -> str:
     """The document as JSON text; ``prefix`` is the service's path with both slashes."""
     refs, definitions = models_json_schema(_models(), ref_template=_REF)  # type: ignore[arg-type]
+    error = definitions["$defs"]["ErrorBody"]["properties"]["code"]
+    error["x-codes"] = [*CODES, *(f"{family}.*" for family in FAMILIES)]
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(f"/{route.path}", {})[route.method.lower()] = _operation(route, refs)  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ _ASKERS: Mapping[str, tuple[str, ...]] = {
 _SHARED = {"/api/v1/envelopes/{id}"}
 """What members of a project see of each other."""
 _HOUR = timedelta(hours=1)
-_JOIN: Mapping[str, str] = {"kind": "onboarding", "project": "qcourse"}
+_BUDGET = {"device": "campus_qpu", "amount": 14_000_000, "until": (datetime.now(UTC) + _HOUR).isoformat()}
 
 
 class Own:
@@ -43,12 +43,13 @@ class Own:
         waiting = lab.job("ada", ada.backend("campus_qpu").run(bell(), shots=1000).job_id())
         webhook = ada.webhooks.add("http://127.0.0.1:9/", events=["nothing"]).webhook.id
         lab.hub("ben").webhooks.add("http://127.0.0.1:9/", events=["nothing"])
+        asked = {"kind": "budget", "project": "qcourse", "reason": "the workshop", "body": _BUDGET}
         self.ids: dict[str, str] = {
             "/api/v1/jobs/{id}": done.job_id(),
             "/api/v1/approvals/{id}": waiting.approval or "",
             "/api/v1/reports/{id}": ada.report(bell(), shots=100).id,
             "/api/v1/envelopes/{id}": self._envelope(),
-            "/api/v1/requests/{id}": self._made("lise", "/api/v1/requests", _JOIN),
+            "/api/v1/requests/{id}": self._made("ada", "/api/v1/requests", asked),
             "/api/v1/members/{id}": self._made(
                 "zoe", "/api/v1/members", {"name": "lise", "project": "qcourse"}, "custom:quantum:admin"
             ),
