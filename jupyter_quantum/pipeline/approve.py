@@ -97,7 +97,7 @@ class Approving:
 
         row, job, others = await self._context.store.read(read)
         if not self._approvers.sees(who, row):
-            raise absent("approval")
+            raise absent("request for approval")
         obstacle = self._approvers.obstacle(who, row, others)
         if obstacle is not None:
             raise obstacle

@@ -71,6 +71,9 @@ configure(
         }},
         "devices": [{{"name": "aer", "adapter": "aer", "slots": 1}}],
         "workers": 2,
+        "webhook_allow": ["127.0.0.1"],
+        "webhook_ports": [443, {receiver_port}],
+        "webhook_http": True,
     }},
     data_dir=data / "quantum",
     ephemeral_home=data / "homes",
@@ -113,7 +116,7 @@ def running_hub() -> Iterator[Hub]:
     """A hub with the service, ready; stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="jq-hub-") as place:
         data = Path(place)
-        port, hub_port, api_port, external_port = _ports(4)
+        port, hub_port, api_port, external_port, receiver_port = _ports(5)
         password, token, external_token = (secrets.token_hex(24) for _ in range(3))
         proxy = [sys.executable, "-m", "jupyter_quantum.hub.leash", "--exec", "--", *ensure_proxy(print)]
         config = data / "jupyterhub_config.py"
@@ -124,6 +127,7 @@ def running_hub() -> Iterator[Hub]:
                 hub_port=hub_port,
                 api_port=api_port,
                 external_port=external_port,
+                receiver_port=receiver_port,
                 external_token=external_token,
                 proxy=proxy,
                 password=password,
@@ -143,7 +147,7 @@ def running_hub() -> Iterator[Hub]:
                 preexec_fn=leash.die_with_parent,
             )
         external = External(f"http://127.0.0.1:{external_port}", external_token, f"http://127.0.0.1:{hub_port}/hub/api")
-        running = Hub(f"http://127.0.0.1:{port}", password, token, external, data, process, log)
+        running = Hub(f"http://127.0.0.1:{port}", password, token, external, data, process, log, receiver_port)
         try:
             wait_until(lambda: running.ready() or process.poll() is not None, 60, "The hub does not answer.")
             assert process.poll() is None, log.read_text()[-3000:]

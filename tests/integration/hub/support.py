@@ -38,6 +38,8 @@ class Hub:
     data: Path
     process: subprocess.Popen[bytes]
     log: Path
+    receiver_port: int
+    """Where a receiver of webhooks may listen."""
     tokens: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
 
     @property
