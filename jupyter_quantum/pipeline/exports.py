@@ -222,7 +222,8 @@ class Exports:
             found = view.exports(principal=who.id, job=job, before=before, limit=most + 1)
             return found + (view.exports(projects=leads, job=job, before=before, limit=most + 1) if leads else [])
 
-        rows = {row.id: row for row in await self._context.store.read(read)}
+        seen = {*leads, *self._context.people.roles(who)}  # whoever left a project has left its exports as well
+        rows = {row.id: row for row in await self._context.store.read(read) if row.project in seen}
         newest = [rows[key] for key in sorted(rows, reverse=True)]
         following = newest[most - 1].id if len(newest) > most else None
         return ExportList(exports=[self.view(who, row) for row in newest[:most]], next=following)
@@ -232,8 +233,8 @@ class Exports:
         return self.view(who, await self._row(who, export_id))
 
     async def _row(self, who: Principal, export_id: str) -> ExportRow:
-        row = await self._context.store.read(lambda view: view.export(export_id))
-        if row.principal != who.id and row.project not in self._context.people.leads(who):
+        row, people = await self._context.store.read(lambda view: view.export(export_id)), self._context.people
+        if not people.owns(who, row.principal, row.project) and row.project not in people.leads(who):
             raise absent("export")
         return row
 

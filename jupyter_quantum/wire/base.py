@@ -50,6 +50,10 @@ class Answer(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    def __str__(self) -> str:
+        """What it looks like in a notebook: `print` shows the same words as the cell's output."""
+        return repr(self)
+
 
 class CircuitBundle(Request):
     """Circuits as bytes: one QPY file (version 13 or later) that may hold several, or OpenQASM text of one."""
