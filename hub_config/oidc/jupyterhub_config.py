@@ -60,6 +60,10 @@ SERVICE = {
         "fake_fez": {"per_task": 0.0195, "per_shot": 0.0004, "per_second": 0.0005},
         "campus_qpu": {"per_task": 0.096, "per_shot": 0.006, "per_second": 0.008},
     },
+    # Where projects may export to, each as its own declaration says: a directory or an object store, or, without a url,
+    # a download for whoever asked.
+    "export_targets": {"repository": {"url": (DATA / "repository").as_uri(), "region": "eu"}, "download": {}},
 }
 
-configure(c, config=SERVICE, data_dir=DATA / "quantum")
+# Whoever is signed in may come to the service's door: projects are declared in tenants.yaml, and people ask to join.
+configure(c, config=SERVICE, data_dir=DATA / "quantum", user_groups="*")

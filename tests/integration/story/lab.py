@@ -11,6 +11,7 @@ import os
 import secrets
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,12 +27,13 @@ from qiskit import QuantumCircuit
 from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.hub import leash
 from jupyter_quantum.hub.demo.proxy import ensure_proxy
-from jupyter_quantum.hub.demo.supervisor import free_port
 from tests.integration.story.provider import Provider
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "hub_config/oidc/jupyterhub_config.py"
 """The configuration that an administrator copies."""
+TENANTS = SHIPPED.with_name("tenants.yaml")
+"""The organisations and projects beside it."""
 REFRESH_S = 2
 """Seconds after which the hub asks the identity provider again; 120 as shipped."""
 MEMBERSHIP_S = 1
@@ -41,6 +43,7 @@ GONE_S = 20.0
 SERVER_SCOPES = ("custom:quantum:read", "custom:quantum:submit")
 """What the token of a user's server may do."""
 _READY_S = 240.0
+_PYTHON_PATH = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
 T = TypeVar("T")
 
 _CONFIG = """\
@@ -49,6 +52,7 @@ import json, os, pathlib
 c = get_config()
 shipped = pathlib.Path({shipped!r})
 c.QuantumService.update(json.loads({service!r}))
+c.JupyterHub.services = [{{"name": "quantum", "url": {service_url!r}}}]
 exec(compile(shipped.read_text(), str(shipped), "exec"), {{"get_config": lambda: c, "__file__": str(shipped)}})
 c.JupyterHub.bind_url = {public!r}
 c.JupyterHub.hub_bind_url = {hub!r}
@@ -60,12 +64,12 @@ c.Authenticator.auth_refresh_age = {refresh!r}
 """
 
 
-def wait_for(found: Callable[[], T], seconds: float, what: str | Callable[[], str]) -> T:
+def wait_for(found: Callable[[], T], seconds: float, what: str | Callable[[], str], *, pause: float = 0.2) -> T:
     """The first truthy value of ``found()``, within ``seconds``; fails with ``what`` otherwise."""
     deadline = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < deadline, what if isinstance(what, str) else what()
-        time.sleep(0.2)
+        time.sleep(pause)
     return value
 
 
@@ -76,6 +80,15 @@ def bell() -> QuantumCircuit:
     circuit.cx(0, 1)
     circuit.measure_all()
     return circuit
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of loopback, no two alike."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 class Person:
@@ -124,7 +137,7 @@ class Lab:
 
     def __init__(self, folder: Path, provider: Provider) -> None:
         self.folder, self.provider = folder, provider
-        ports = [free_port() for _ in range(3)]
+        ports = _free_ports(4)
         self.url = f"http://127.0.0.1:{ports[0]}"
         self.service = f"{self.url}/services/quantum"
         self.data = folder / "data"
@@ -155,7 +168,7 @@ class Lab:
     def command(self, token: str, *words: str, code: int = 0) -> Any:
         """What ``jupyter quantum …`` prints with ``--json``; fails where it does not exit with ``code``."""
         env = os.environ | {
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": _PYTHON_PATH,
             "JUPYTER_QUANTUM_URL": self.service,
             "JUPYTERHUB_API_TOKEN": token,
             "NO_COLOR": "1",
@@ -169,7 +182,7 @@ class Lab:
     def start(self, service: dict[str, Any]) -> None:
         """Start the hub, which starts the service, and wait until both answer."""
         self.data.mkdir()
-        public, hub, proxy_api = (f"http://127.0.0.1:{port}" for port in self._ports)
+        public, hub, proxy_api, service_url = (f"http://127.0.0.1:{port}" for port in self._ports)
         proxy = [sys.executable, "-m", "jupyter_quantum.hub.leash", "--exec", "--", *ensure_proxy(print)]
         config = self.folder / "jupyterhub_config.py"
         config.write_text(
@@ -178,13 +191,14 @@ class Lab:
                 service=json.dumps(service),
                 public=public,
                 hub=hub,
+                service_url=service_url,
                 proxy_api=proxy_api,
                 proxy=proxy,
                 refresh=REFRESH_S,
             )
         )
         env = os.environ | {
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": _PYTHON_PATH,
             "JUPYTERHUB_DATA": str(self.data),
             "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32),
             "OIDC_ISSUER": self.provider.url,
@@ -201,7 +215,7 @@ class Lab:
                 env=env,
                 preexec_fn=leash.die_with_parent,
             )
-        wait_for(self._answers, _READY_S, lambda: f"The hub is not ready:\n{self.log}")
+        wait_for(self._answers, _READY_S, lambda: f"The hub is not ready:\n{self.log}", pause=1.0)
 
     def _answers(self) -> bool:
         assert self._process is not None

@@ -128,7 +128,7 @@ def _pkce_pair() -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def running_provider(token_s: float = 3600.0) -> Iterator[Provider]:
+def running_provider(token_s: float = 600.0) -> Iterator[Provider]:
     """The issuer on a free port of loopback; its tokens live for ``token_s`` seconds, refresh tokens included."""
     app = oidc_provider_mock.app(access_token_max_age=timedelta(seconds=token_s))
     server = make_server("127.0.0.1", 0, Pkce(app), threaded=True, request_handler=_Quiet)
