@@ -88,10 +88,12 @@ class ProofLab:
 
     Args:
         tight_projects: how many further projects there are, each with room for :data:`TIGHT_ROOM` holds.
+        db_url: the service's database; SQLite in its data directory where it is empty.
     """
 
-    def __init__(self, tight_projects: int = 0) -> None:
+    def __init__(self, tight_projects: int = 0, db_url: str = "") -> None:
         self.tight_projects = tight_projects
+        self._db_url = db_url
         self._folder = tempfile.TemporaryDirectory(prefix="jq-prove-")
         self.folder = Path(self._folder.name)
         self._hub_process: subprocess.Popen[bytes] | None = None
@@ -144,6 +146,7 @@ class ProofLab:
             "webhook_http": True,
             "limits": {"active": 100_000},
             "data_dir": str(self.folder / "data"),
+            "db_url": self._db_url,
         }
 
     def __enter__(self) -> Self:
@@ -320,9 +323,8 @@ class ProofLab:
         import asyncio
 
         async def look() -> list[str]:
-            store = Store(
-                f"sqlite:///{self.folder}/data/quantum.sqlite", artefacts=f"file://{self.folder}/data/artefacts"
-            )
+            url = self._db_url or f"sqlite:///{self.folder}/data/quantum.sqlite"
+            store = Store(url, artefacts=f"file://{self.folder}/data/artefacts")
             try:
                 return await store.read(verify)
             finally:
