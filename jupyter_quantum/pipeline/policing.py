@@ -102,7 +102,8 @@ class Policing:
 
         def read(view: View) -> list[Made]:
             names: dict[str, str] = {}
-            return [_named(view, row, names) for row in view.decisions(since, limit=asked.limit)]
+            rows = list(view.decisions(since, limit=asked.limit))
+            return [_named(view, row, names) for row in rows]
 
         decisions = await self._context.store.read(read)
         found = await asyncio.to_thread(replay, loaded, decisions, examples=asked.examples)

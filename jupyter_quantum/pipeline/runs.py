@@ -96,7 +96,10 @@ def refusal(row: JobRow) -> QuantumError:
 
 def policy_error(decision: Decision) -> PolicyRefused:
     """Policy's no, with what it rests on."""
-    details = {"policies": list(decision.policies), "facts": decision.deciding, "version": decision.version}
+    details: dict[str, Any] = {"policies": list(decision.policies), "facts": decision.deciding}
+    details["version"] = decision.version
+    if decision.near:
+        details["near"] = [{"policy": one.policy, "words": one.words, "change": one.change} for one in decision.near]
     return PolicyRefused(decision.words, code=decision.code, details=details)
 
 
