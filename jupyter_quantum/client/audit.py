@@ -9,6 +9,7 @@ from typing import Any
 from jupyter_quantum.client import html
 from jupyter_quantum.client.http import Connection
 from jupyter_quantum.wire.audit import (
+    AuditCheck,
     AuditEvent,
     AuditEvents,
     AuditKey,
@@ -19,7 +20,7 @@ from jupyter_quantum.wire.audit import (
     InclusionProof,
 )
 
-__all__ = ["AuditTable", "Audits", "CheckpointCard", "ForgottenCard", "KeyCard", "ProofCard"]
+__all__ = ["AuditTable", "Audits", "CheckCard", "CheckpointCard", "ForgottenCard", "KeyCard", "ProofCard"]
 
 _HEAD = ("nr", "time (UTC)", "type", "by", "project", "job", "what")
 
@@ -60,6 +61,15 @@ class CheckpointCard(CheckpointView):
 
     def __repr__(self) -> str:
         return self.note.rstrip("\n")
+
+
+class CheckCard(AuditCheck):
+    """What reading the whole record found."""
+
+    def __repr__(self) -> str:
+        if not self.problems:
+            return f"Whole: {self.size} entries, as they were signed."
+        return "\n".join(html.clean(problem) for problem in self.problems)
 
 
 class KeyCard(AuditKey):
@@ -122,6 +132,13 @@ class Audits:
     def key(self) -> KeyCard:
         """The public keys that checkpoints are verified with; the current one first."""
         return self._connection.get("audit/key", KeyCard)
+
+    def check(self) -> CheckCard:
+        """Have the service read its whole record and compare it with tree, keys and the second place's checkpoints.
+
+        It trusts the service. :mod:`jupyter_quantum.audit_verify` trusts nobody.
+        """
+        return self._connection.get("audit/check", CheckCard, wait_s=600.0)
 
     def rotate(self) -> KeyCard:
         """Sign with a new key from now on, for administrators. Keep the old public key: older checkpoints need it."""

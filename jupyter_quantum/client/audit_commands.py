@@ -94,11 +94,24 @@ def checkpoint(as_json: Json = False) -> None:
 
 
 @app.command()
+def check(as_json: Json = False) -> None:
+    """Have the service read its whole record: 0 it is whole, 1 something is wrong."""
+    from jupyter_quantum.client.hub import Hub
+    from jupyter_quantum.client.terminal import FAILED, guarded, tell
+
+    with guarded(as_json):
+        found = Hub().audit.check()
+        tell(found, as_json)
+        if found.problems:
+            raise typer.Exit(FAILED)
+
+
+@app.command()
 def key(
     rotate: Annotated[bool, typer.Option("--rotate", help="Sign with a new key from now on (administrators).")] = False,
     as_json: Json = False,
 ) -> None:
-    """Print the public keys that the verifier takes, the current one first."""
+    """Print the public keys that the verifier takes: the current one, then those before it."""
     from jupyter_quantum.client.hub import Hub
     from jupyter_quantum.client.terminal import guarded, tell
 

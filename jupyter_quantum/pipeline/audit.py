@@ -19,10 +19,12 @@ from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.notes import read_checkpoint
 from jupyter_quantum.pipeline.people import absent
+from jupyter_quantum.pipeline.recheck import problems
 from jupyter_quantum.pipeline.refusals import Refusals
 from jupyter_quantum.store import Store, View
 from jupyter_quantum.store.rows import CheckpointRow, EventRow, Sought
 from jupyter_quantum.wire.audit import (
+    AuditCheck,
     AuditEvent,
     AuditEvents,
     AuditKey,
@@ -192,8 +194,23 @@ class Audit:
     async def key(self, who: Principal) -> AuditKey:
         """The public keys. They are no secret, but only auditors need them."""
         self._check(who)
-        signers = await asyncio.to_thread(self.checkpoints.key.signers)
-        return AuditKey(origin=signers[0].verifier.name, keys=[signer.verifier.text for signer in signers])
+        return await asyncio.to_thread(self._keys)
+
+    def _keys(self) -> AuditKey:
+        keys = self.checkpoints.key.verifiers()
+        return AuditKey(origin=keys[0].name, keys=[key.text for key in keys])
+
+    async def check(self, who: Principal) -> AuditCheck:
+        """Read the whole record and compare it with its tree, keys and the checkpoints of the second place."""
+        self._check(who)
+        await self._recorded(who, "check")
+        keys = await asyncio.to_thread(self.checkpoints.key.verifiers)
+        seen = await self.checkpoints.copied(None)
+
+        def read(view: View) -> AuditCheck:
+            return AuditCheck(size=view.tree().size, problems=list(problems(view, keys, seen)))
+
+        return await self._context.store.read(read)
 
     async def rotate(self, who: Principal) -> AuditKey:
         """A new signing key, recorded as an event; the next checkpoint carries both signatures. For administrators."""
@@ -204,7 +221,7 @@ class Audit:
         await self._context.store.write(lambda tx: tx.add_event("audit.key_rotated", actor=who.id, data=data))
         await self._live.finish()
         await self.checkpoints.make()
-        return AuditKey(origin=fresh.verifier.name, keys=[fresh.verifier.text, old.verifier.text])
+        return await asyncio.to_thread(self._keys)
 
 
 async def export_lines(store: Store, size: int) -> AsyncIterator[bytes]:

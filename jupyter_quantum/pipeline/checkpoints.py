@@ -12,7 +12,7 @@ from typing import Final
 from jupyter_quantum.exceptions import Conflict, InputError, QuantumError, Unavailable
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
-from jupyter_quantum.pipeline.notes import Checkpoint, Signer, checkpoint_text, read_checkpoint
+from jupyter_quantum.pipeline.notes import Checkpoint, Verifier, checkpoint_text, read_checkpoint
 from jupyter_quantum.pipeline.places import Copies, Witness
 from jupyter_quantum.pipeline.signing import KeyFile
 from jupyter_quantum.store import View
@@ -50,9 +50,9 @@ class Checkpoints:
 
     async def check(self) -> None:
         """Compare the record with what was signed before. Raises Unavailable (``audit.rolled_back``) at a roll-back."""
-        signers = await asyncio.to_thread(self.key.signers)
-        for seen in [*await self._kept(), *await self._copied()]:
-            checkpoint = self._own(seen, signers)
+        keys = await asyncio.to_thread(self.key.verifiers)
+        for seen in [*await self._kept(), *await self.copied(_READ_AT_START)]:
+            checkpoint = self._own(seen, keys)
             if checkpoint is None:
                 continue
             tree, then = await self._tree_at(checkpoint.size)
@@ -146,11 +146,12 @@ class Checkpoints:
         row = await self._context.store.read(lambda view: view.checkpoint())
         return [] if row is None else [row.note]
 
-    async def _copied(self) -> list[str]:
+    async def copied(self, count: int | None) -> list[str]:
+        """The newest notes of the second place; all of them where ``count`` is None. Raises Unavailable."""
         if self._copies is None:
             return []
         try:
-            return await asyncio.to_thread(self._copies.newest, _READ_AT_START)
+            return await asyncio.to_thread(self._copies.newest, count)
         except Exception as error:  # whatever the file system raises
             log.exception("the second place of the checkpoints cannot be read")
             raise Unavailable(
@@ -160,14 +161,14 @@ class Checkpoints:
             ) from error
 
     @staticmethod
-    def _own(note: str, signers: list[Signer]) -> Checkpoint | None:
+    def _own(note: str, keys: list[Verifier]) -> Checkpoint | None:
         """A checkpoint of this record; None for what somebody else put there."""
         try:
             found = read_checkpoint(note)
         except InputError:
             log.warning("a file among the checkpoints is none")
             return None
-        return found if found.origin == signers[0].verifier.name else None
+        return found if any(key.name == found.origin and key.verifies(found) for key in keys) else None
 
     # -- delivering ------------------------------------------------------------------------------------------------
 

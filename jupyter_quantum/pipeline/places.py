@@ -45,8 +45,8 @@ class Copies:
         # Whole or not at all: a reader never sees the beginning of a note.
         self._files.mv(draft, path)
 
-    def newest(self, count: int = 1) -> list[str]:
-        """The largest checkpoints, the largest first."""
+    def newest(self, count: int | None) -> list[str]:
+        """The largest checkpoints (all where None), the largest first."""
         if not self._files.exists(self._root):
             return []
         names = sorted((str(name) for name in self._files.ls(self._root, detail=False)), reverse=True)

@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from jupyter_quantum.exceptions import Unavailable
-from jupyter_quantum.pipeline.notes import Signer
+from jupyter_quantum.pipeline.notes import Signer, Verifier
 
 __all__ = ["KeyFile"]
 
@@ -21,6 +21,7 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._past = path.with_name(f"{path.name}.past")
 
     def signers(self) -> list[Signer]:
         """The keys; a first one is made where there is no file. Raises Unavailable (``audit.key``) for a bad file."""
@@ -38,10 +39,18 @@ class KeyFile:
             raise Unavailable(f"{self._path} holds no key.", code="audit.key", hint="Restore it from your backup.")
         return found
 
+    def verifiers(self) -> list[Verifier]:
+        """The public keys that ever signed, the current one first."""
+        now = [signer.verifier for signer in self.signers()]
+        past = self._past.read_text(encoding="utf8").split() if self._past.exists() else []
+        return list(dict.fromkeys([*now, *(Verifier.read(text) for text in reversed(past))]))
+
     def rotate(self) -> tuple[Signer, Signer]:
         """A new key with the same name; the one before signs once more beside it. Answers old and new."""
         old = self.signers()[0]
         fresh = Signer.new(old.verifier.name)
+        with self._past.open("a", encoding="utf8") as file:
+            file.write(old.verifier.text + "\n")
         self._write([fresh, old])
         return old, fresh
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from jupyter_quantum.wire.base import Answer, Request, Time
 
 __all__ = [
+    "AuditCheck",
     "AuditEvent",
     "AuditEvents",
     "AuditKey",
@@ -72,11 +73,20 @@ class ConsistencyProof(Answer):
     hashes: list[str] = Field(description="hexadecimal")
 
 
+class AuditCheck(Answer):
+    """What reading the whole record found."""
+
+    size: int
+    problems: list[str] = Field(description="a sentence for each; empty where the record is whole")
+
+
 class AuditKey(Answer):
     """The public keys that checkpoints are verified with."""
 
     origin: str
-    keys: list[str] = Field(description="name+id+base64 (c2sp.org/signed-note); the current one first")
+    keys: list[str] = Field(
+        description="name+id+base64 (c2sp.org/signed-note); the current one first, then those before it"
+    )
 
 
 class ExportLine(Answer):

@@ -60,6 +60,12 @@ class Record:
     def store(self, path: Path) -> Store:
         return Store(f"sqlite:///{path}", artefacts=(self.place / "artefacts").as_uri())
 
+    def fresh(self, path: Path) -> None:
+        """A copy of the record as it is, and nothing of the copy before."""
+        for beside in path.parent.glob(f"{path.name}-*"):
+            beside.unlink()
+        shutil.copyfile(self.place / "newest.sqlite", path)
+
     async def grow(self) -> None:
         """Jobs and other acts, signed a dozen times; each time a copy of the database and of the export is kept."""
         store = self.store(self.path)
@@ -112,7 +118,7 @@ def _content(path: Path) -> object:
         with closing(sqlite3.connect(path)) as raw:
             raw.text_factory = bytes
             return [raw.execute(query).fetchall() for query in _CONTENT]
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeError):  # its words about a broken schema may be no text
         return None
 
 
@@ -257,7 +263,7 @@ def _store_case(record: Record, chance: random.Random, genuine: object) -> tuple
     """What was done to a copy, and whether it was found."""
     path = record.place / "case.sqlite"
     while True:
-        shutil.copyfile(record.place / "newest.sqlite", path)
+        record.fresh(path)
         tamper = chance.choices([_edit, _byte, _restore], [8, 3, 1])[0]
         what = tamper(record, path, chance)
         if _content(path) != genuine:
@@ -373,7 +379,7 @@ def _control(record: Record, number: int, key: Key) -> list[str]:
         findings = verify_export(record.export, [key], record.notes).findings
         return [f"case {number}: untampered export flagged: {found.words}" for found in findings]
     path = record.place / "case.sqlite"
-    shutil.copyfile(record.place / "newest.sqlite", path)
+    record.fresh(path)
     with closing(sqlite3.connect(path)) as raw, raw:
         raw.execute("UPDATE checkpoints SET copied = 1, witnessed = 2")
     return [f"case {number}: untampered store flagged: {found}" for found in _problems(record, path)]

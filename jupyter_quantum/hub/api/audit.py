@@ -10,6 +10,7 @@ from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.hub.api.route import File, Query, Route
 from jupyter_quantum.pipeline.audit import Asked
 from jupyter_quantum.wire.audit import (
+    AuditCheck,
     AuditEvents,
     AuditKey,
     CheckpointView,
@@ -102,6 +103,11 @@ async def key(api: Api) -> AuditKey:
     return await api.pipeline.audit.key(api.who)
 
 
+async def check(api: Api) -> AuditCheck:
+    """Whether the record is whole."""
+    return await api.pipeline.audit.check(api.who)
+
+
 async def rotate(api: Api) -> AuditKey:
     """A new signing key."""
     return await api.pipeline.audit.rotate(api.who)
@@ -160,6 +166,9 @@ ROUTES: Final = (
         errors=(404,),
     ),
     Route("GET", "api/v1/audit/key", _A, "Public keys that checkpoints are verified with", AuditKey, key),
+    Route(
+        "GET", "api/v1/audit/check", _A, "Read the whole record and say what is wrong", AuditCheck, check, fresh=True
+    ),
     Route("POST", "api/v1/audit/key/rotate", Scope.ADMIN, "Sign with a new key", AuditKey, rotate),
     Route(
         "POST",

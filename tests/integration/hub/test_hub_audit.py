@@ -61,6 +61,7 @@ def test_an_auditor_searches_exports_and_verifies(hub: Hub, vera: Auditor, tmp_p
     wait_until(lambda: list(copies.glob("*.checkpoint")), 10, "no checkpoint was copied")
     done = vera.run("verify", str(file), "--key", key, "--checkpoints", str(copies))
     assert (done.exit_code, done.stdout.split(":")[0]) == (0, "Verified"), done.output
+    assert vera.run("check").stdout.startswith("Whole: ")
     assert vera.run("checkpoint").stdout.startswith(key.split("+")[0] + "\n")
     assert vera.run("prove", "1").stdout.startswith("c2sp.org/tlog-proof@v1\nindex 0\n")
     file.write_bytes(file.read_bytes().replace(b"running", b"sunning"))
@@ -108,5 +109,5 @@ def test_a_person_is_forgotten(hub: Hub, vera: Auditor) -> None:
 def test_help_names_every_command() -> None:
     """The commands, and none of them imports the client to show its help."""
     shown = CliRunner().invoke(audit_commands.app, ["--help"]).stdout
-    for name in ("search", "export", "checkpoint", "key", "prove", "verify"):
+    for name in ("search", "export", "check", "checkpoint", "key", "prove", "verify"):
         assert name in shown

@@ -24,7 +24,7 @@ from jupyter_quantum.exceptions import Conflict, NotFound, PolicyRefused, Quantu
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.pipeline.audit import Asked
 from jupyter_quantum.pipeline.named import FORGOTTEN
-from jupyter_quantum.pipeline.notes import Signer, read_checkpoint
+from jupyter_quantum.pipeline.notes import Signer, checkpoint_text, read_checkpoint
 from jupyter_quantum.pipeline.refusals import UNKNOWN, Refusal
 from jupyter_quantum.pipeline.settings import AuditSettings
 from jupyter_quantum.store import verify
@@ -155,6 +155,7 @@ async def test_only_auditors_read(house: House, who: Principal) -> None:
         lambda: audit.inclusion(who, "1"),
         lambda: audit.consistency(who, 1, 1),
         lambda: audit.key(who),
+        lambda: audit.check(who),
         lambda: audit.rotate(who),
         lambda: house.pipeline.forgetting.forget(who, "ada"),
     ]
@@ -231,6 +232,10 @@ async def test_a_rolled_back_database_does_not_start(settings: Settings) -> None
     old = _back_up(house)
     await act(house)
     await house.close()
+    planted = house.settings.data_dir / "checkpoints" / f"{10**6:020d}.checkpoint"
+    other = Signer.new(read_checkpoint(copies(house)[0]).origin)
+    text = checkpoint_text(other.verifier.name, 10**6, bytes(32))
+    planted.write_text(text + "\n" + other.line(text))  # not signed by the key: it says nothing
     newest = house.store.path.with_suffix(".newest")
     shutil.copy(house.store.path, newest)
     for source, works in ((old, False), (newest, True)):
@@ -256,6 +261,7 @@ async def test_an_edited_tree_is_not_signed(house: House) -> None:
     await act(house)
     await until(lambda: "signing" in house.pipeline.audit.checkpoints.trouble)
     assert house.pipeline.audit.state.startswith("ready; signing: ")
+    assert (await house.pipeline.audit.check(VERA)).problems
     assert len(copies(house)) == 1
 
 
@@ -281,8 +287,10 @@ async def test_a_rotation_is_recorded_and_verifies(house: House) -> None:
     turned = await house.pipeline.audit.rotate(ROOT)
     lines = await whole(house)
     after = await keys(house)
-    assert [key.name for key in after] == [before[0].name]
-    assert verify_export(lines, [*before, *after]).verified
+    assert (await house.pipeline.audit.check(VERA)).problems == []
+    assert [key.name for key in after] == [before[0].name] * 2
+    assert before[0] in after
+    assert verify_export(lines, after).verified
     assert not verify_export(lines, before).verified
     found = await house.pipeline.audit.search(VERA, Asked(type="audit.key_rotated"), before=None, limit=1)
     assert [turned.keys[0], turned.keys[1]] == [found.events[0].data["new"], found.events[0].data["old"]]

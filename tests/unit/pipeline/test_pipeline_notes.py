@@ -97,5 +97,6 @@ def test_rotation_signs_twice_once(tmp_path: Path) -> None:
     assert [signer.secret() for signer in keys.signers()] == [fresh.secret(), old.secret()]
     assert fresh.verifier.name == old.verifier.name
     keys.retire()
+    assert keys.verifiers() == [fresh.verifier, old.verifier]
     assert [signer.secret() for signer in keys.signers()] == [fresh.secret()]
     assert (tmp_path / "audit.key").stat().st_mode & 0o777 == 0o600
