@@ -15,7 +15,15 @@ from jupyter_quantum.core.facts import Decision
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import Cost
 from jupyter_quantum.exceptions import Conflict, QuotaExceeded, Refused
-from jupyter_quantum.pipeline.asking import Agreed, agreed, ask_people, envelope, keep_decision, round_of
+from jupyter_quantum.pipeline.asking import (
+    Agreed,
+    agreed,
+    ask_people,
+    check_reachable,
+    envelope,
+    keep_decision,
+    round_of,
+)
 from jupyter_quantum.pipeline.budgets import bound_prices
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
@@ -63,6 +71,7 @@ class DecidingAgain:
             if broken is not None:  # nobody need be asked any more, so that the owner's own promise is what counts
                 self._check_promise(run, prepared, cost)
             return await self._queue(run, verdict)
+        check_reachable(run.project, verdict.decision.roles, run.row.owner)
         return await self._ask(run, verdict, bound, broken)
 
     def _judge(self, run: Run, prepared: Prepared, cost: Cost, approvals: Sequence[str]) -> Verdict:

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jupyter_quantum.core import words
-from jupyter_quantum.core.facts import Decision, ExportFacts, Facts
+from jupyter_quantum.core.facts import Approver, Decision, ExportFacts, Facts
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import Cost
-from jupyter_quantum.core.tenancy import name_of
+from jupyter_quantum.core.tenancy import ProjectSpec, name_of
+from jupyter_quantum.exceptions import Refused
 from jupyter_quantum.pipeline.policy import context_of
 from jupyter_quantum.pipeline.runs import Run, Verdict
 from jupyter_quantum.pipeline.validate import PUBS, Parcel
@@ -28,6 +29,7 @@ __all__ = [
     "approvers_of",
     "ask_about",
     "ask_people",
+    "check_reachable",
     "envelope",
     "keep_decision",
     "round_of",
@@ -115,6 +117,18 @@ def approvers_of(view: View, job: JobRow) -> str | None:
         return name_of(view.envelope(job.envelope).decided_by)
     names = [name_of(row.decided_by) for row in round_of(view, job) if row.state == "approved" and row.decided_by]
     return ", ".join(names) or None
+
+
+def check_reachable(project: ProjectSpec, roles: Sequence[str], asker: str) -> None:
+    """Nobody waits for a person who cannot be. Raises Refused ``approval.nobody``."""
+    if Approver.OWNER not in roles or (project.owner is not None and project.owner != asker):
+        return
+    why = "has no owner" if project.owner is None else "has no other owner than you"
+    raise Refused(
+        f"This needs the owner's approval, and {project.name} {why}.",
+        code="approval.nobody",
+        hint="Tell the administrators: the project needs an owner, or the policy another role.",
+    )
 
 
 def ask_people(

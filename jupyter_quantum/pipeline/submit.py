@@ -31,7 +31,7 @@ from jupyter_quantum.exceptions import (
     Unavailable,
 )
 from jupyter_quantum.pipeline import sentences
-from jupyter_quantum.pipeline.asking import ask_about, keep_decision
+from jupyter_quantum.pipeline.asking import ask_about, check_reachable, keep_decision
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
@@ -253,6 +253,8 @@ class Submitting:
                 ticket, report = await self._validating.found(ticket)
                 prepared = single(report)
                 verdict = await self._enveloping.cover(run, self._judge(run, prepared))
+                if not verdict.goes_on:
+                    check_reachable(run.project, verdict.decision.roles, run.row.owner)
             except QuantumError as error:
                 return await self._record(run, error, stored)
             return await self._commit(run, verdict, ticket, stored)

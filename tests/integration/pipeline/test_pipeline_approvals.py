@@ -156,6 +156,12 @@ async def test_the_owner_of_a_project_may_be_asked(settings: Settings, policies:
         assert (row.role, (await requests(house, GRACE))[0].may_decide) == ("owner", False)
         await house.pipeline.decide(HEDY, row.id, APPROVE)
         await in_state(house, job.id, JobState.COMPLETED)
+        with pytest.raises(Refused, match="has no other owner than you") as caught:
+            await submit(house, HEDY)
+        assert caught.value.code == "approval.nobody"
+    async with running(settings, policies=policies, projects={"qcourse": COURSE}) as house, house.runner():
+        with pytest.raises(Refused, match="has no owner"):
+            await submit(house)
 
 
 # Envelopes
