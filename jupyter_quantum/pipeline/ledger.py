@@ -16,6 +16,7 @@ from jupyter_quantum.exceptions import Conflict, InputError, Refused
 from jupyter_quantum.pipeline.accounts import grant_spec
 from jupyter_quantum.pipeline.budgets import Budgets, prices_json
 from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.keys import administrator
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.named import Naming
 from jupyter_quantum.pipeline.people import absent
@@ -149,7 +150,7 @@ class Ledgers:
         """Take a loan back: what is unspent and not on hold now, the rest as it is released."""
         loans = {loan.id: loan for loan in await self._context.store.read(lambda view: view.loans())}
         loan = loans.get(loan_id)
-        if loan is None:
+        if loan is None or not self._sees(who, loan.from_project):
             raise absent("loan")
         self._leads(who, loan.from_project)
         after = await self._context.store.write(lambda tx: tx.recall(loan_id, actor=who.id, end=True))
@@ -159,11 +160,15 @@ class Ledgers:
     def _leads(self, who: Principal, project: str) -> ProjectSpec:
         spec = self._context.tenants.projects.get(project)
         admin = "admin" in self._context.people.staff(who)
-        if spec is None or not (admin or project in self._context.people.roles(who)):
+        if spec is None or not self._sees(who, project):
             raise absent("project")
         if not admin and project not in self._context.people.leads(who):
             raise Refused(f"Leads of {project} do this.", code="ledger.role")
         return spec
+
+    def _sees(self, who: Principal, project: str) -> bool:
+        people = self._context.people
+        return "admin" in people.staff(who) or project in people.roles(who)
 
     async def _changed(self) -> None:
         await self.refresh()
@@ -190,6 +195,7 @@ class Ledgers:
 
     async def set_prices(self, who: Principal, asked: SetPrices) -> PriceLists:
         """A list that holds from a moment on. Raises InputError for one in the past: what was promised stays."""
+        administrator(self._context, who)
         if asked.since < self._context.clock():
             raise InputError("A price list cannot begin in the past.", code="prices.past", hint="Name a later moment.")
         parts = asked.model_dump(exclude={"device", "since"})
@@ -213,9 +219,10 @@ class Ledgers:
         return await self._showback.entries(who, asked, after=after, limit=limit)
 
     async def entries(
-        self, _who: Principal, *, account: str | None, job: str | None, after: int, limit: int
+        self, who: Principal, *, account: str | None, job: str | None, after: int, limit: int
     ) -> EntryList:
         """Entries of an account or a job, for administrators."""
+        administrator(self._context, who)
 
         def read(view: View) -> EntryList:
             rows = view.entries(account=account, job=job, after=after, limit=limit + 1)
@@ -225,8 +232,9 @@ class Ledgers:
 
         return await self._context.store.read(read)
 
-    async def accounts(self, _who: Principal, *, project: str | None, unit: str | None) -> AccountList:
+    async def accounts(self, who: Principal, *, project: str | None, unit: str | None) -> AccountList:
         """Accounts with their balances, for administrators."""
+        administrator(self._context, who)
 
         def read(view: View) -> AccountList:
             naming = Naming(view)
@@ -236,8 +244,9 @@ class Ledgers:
 
         return await self._context.store.read(read)
 
-    async def verify(self, _who: Principal) -> BooksView:
+    async def verify(self, who: Principal) -> BooksView:
         """Prove the sums, on the database as it is: one snapshot, nothing trusted that can be computed."""
+        administrator(self._context, who)
         return await self._context.store.read(books)
 
 

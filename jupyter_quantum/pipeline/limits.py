@@ -52,7 +52,8 @@ KINDS: Final[Mapping[str, Rate]] = {
 """Classes of requests, and what one principal may send of each. ``exchange`` (tokens) and ``stranger`` (nobody known)
 count by address, ``peer`` by the machine that forwards them, ``project.…`` what all members of a project send."""
 
-_LIFE_S: Final = 5.0
+_LIFE_S: Final = 60.0
+"""So long a purse is good, seconds: somebody who polls slowly costs a write a minute, not one a request."""
 _MOST: Final = 20_000
 
 

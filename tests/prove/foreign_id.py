@@ -14,7 +14,8 @@ from typing import Any
 
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.store import Store, Tx
-from jupyter_quantum.store.rows import WorkloadRow
+from jupyter_quantum.store.codec import LOANS
+from jupyter_quantum.store.rows import ExportRow, LoanRow, WorkloadRow
 from tests.prove.lab import EVERY_SCOPE, ProofLab, bell
 from tests.unit.hub.test_hub_routes import EXAMPLES
 
@@ -54,7 +55,7 @@ class Own:
                 "zoe", "/api/v1/members", {"name": "lise", "project": "qcourse"}, "custom:quantum:admin"
             ),
             "/api/v1/webhooks/{id}": webhook,
-            **asyncio.run(self._written(webhook)),
+            **asyncio.run(self._written(webhook, done.job_id())),
         }
 
     def _made(self, user: str, path: str, body: Any, *scopes: str) -> str:
@@ -72,22 +73,34 @@ class Own:
         found = self.lab.request("ada", "get", "/api/v1/envelopes?ended=1").json()
         return str(found["envelopes"][0]["id"])
 
-    async def _written(self, webhook: str) -> dict[str, str]:
-        """What takes a day or an identity provider to come about, written past the service."""
+    async def _written(self, webhook: str, job_id: str) -> dict[str, str]:
+        """What takes a day, a target or an identity provider to come about, written past the service."""
         folder = self.lab.folder / "data"
         store = Store(f"sqlite:///{folder}/quantum.sqlite", artefacts=f"file://{folder}/artefacts")
-        now = datetime.now(UTC)
-        row = WorkloadRow("0" * 64, new_id("wkt"), "ci@workload", "qcourse", "https://issuer", now, now + _HOUR)
 
-        def write(tx: Tx) -> str:
-            tx.add_workload(row)
-            return tx.bury(webhook, tx.events(0, limit=1)[0], error="It did not answer.").id
+        def write(tx: Tx) -> dict[str, str]:
+            job, now = tx.job(job_id), tx.now
+            token = WorkloadRow("0" * 64, new_id("wkt"), "ci@workload", "qcourse", "https://issuer", now, now + _HOUR)
+            funds = next(account.id for account in tx.accounts(project="qcourse"))
+            loan = LoanRow(new_id("lon"), funds, funds, "qcourse", "crowd", 1, 0, now, "service")
+            words = {"reason": "", "created": now, "changed": now, "state": "ready", "decision": "Allowed."}
+            export = ExportRow(
+                new_id("exp"), job.id, "qcourse", job.principal, "ada", "download", '["results"]', **words
+            )
+            tx.add_workload(token)
+            tx.add_export(export)
+            tx._shelf(LOANS).add(loan)
+            return {
+                "/api/v1/webhooks/{id}/dead/{letter}": tx.bury(webhook, tx.events(0, limit=1)[0], error="Silence.").id,
+                "/api/v1/tokens/{id}": token.id,
+                "/api/v1/exports/{id}": export.id,
+                "/api/v1/ledger/loans/{id}": loan.id,
+            }
 
         try:
-            letter = await store.write(write)
+            return await store.write(write)
         finally:
             store.close()
-        return {"/api/v1/webhooks/{id}/dead/{letter}": letter, "/api/v1/tokens/{id}": row.id}
 
 
 def parted(path: str, ids: Mapping[str, str]) -> tuple[str, str, str] | None:

@@ -19,6 +19,8 @@ from tests.prove.lab import EVERY_SCOPE, ProofLab, bell
 from tests.unit.hub.test_hub_routes import EXAMPLES
 
 _SAFE = ("get", "head")
+_QUERIES = {"/api/v1/audit/proof/consistency": "?first=1&second=1"}
+"""What a route cannot do without."""
 _STREAM = "/api/v1/events"
 
 
@@ -41,7 +43,7 @@ class Operation:
     def address(self) -> str:
         """With ids that nobody has; a device that is there."""
         path = self.path.replace("{name}", "aer")
-        return re.sub(r"\{(\w+)\}", lambda _: new_id("job"), path)
+        return re.sub(r"\{(\w+)\}", lambda _: new_id("job"), path) + _QUERIES.get(path, "")
 
     @property
     def is_read(self) -> bool:
