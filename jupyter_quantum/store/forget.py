@@ -42,7 +42,6 @@ PLACES: Final[list[Place]] = [
     Place(t.approvals, "decided_by"),
     Place(t.requests, "principal", ("asked_by",)),
     Place(t.requests, "decided_by"),
-    Place(t.entries, "actor"),
     Place(t.memberships, "principal", ("name",)),
     Place(t.memberships, "granted_by"),
     Place(t.memberships, "ended_by"),
@@ -52,6 +51,7 @@ PLACES: Final[list[Place]] = [
     Place(t.workloads, "revoked_by"),
     Place(t.envelopes, "principal", ("asked_by",)),
     Place(t.envelopes, "decided_by"),
+    Place(t.exports, "principal", ("asked_by",)),
     Place(t.answers, "principal", delete=True),
     Place(t.webhooks, "principal"),
 ]
