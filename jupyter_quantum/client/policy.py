@@ -101,6 +101,7 @@ class ExplanationCard(Explanation):
         said = [f"{last.effect.replace('_', ' ')} · {', '.join(last.policies) or last.code or '–'}", last.words]
         if self.changed and self.now is not None:
             said.append(f"Other policies are in force now: {self.now.effect.replace('_', ' ')}. {self.now.words}")
+        said.append("Facts: " + ", ".join(f"{name} {_plain(value)}" for name, value in sorted(self.facts.items())))
         for rule in self.rules:
             said.append(f"{'●' if rule.applies else '○'} {rule.policy} ({rule.effect}): {rule.words}")
             if rule.change:
@@ -162,6 +163,10 @@ class Policy:
         return self._connection.post(
             "requests", RequestView, Ask(kind="budget", project=project, reason=reason, body=body)
         )
+
+
+def _plain(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 def files_of(directory: Path) -> dict[str, str]:

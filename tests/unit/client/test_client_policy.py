@@ -74,7 +74,7 @@ ANSWERS: dict[str, Any] = {
     "decision": {
         "job": "job_1",
         "made": [MADE],
-        "facts": {"price": 6_100_000},
+        "facts": {"price": 6_100_000, "approvals": []},
         "now": {**MADE, "effect": "allow", "words": "Allowed."},
         "changed": True,
         "rules": [
@@ -194,6 +194,7 @@ def test_a_decision_is_explained_in_words() -> None:
         "needs approval · qpu-over-5",
         MADE["words"],
         "Other policies are in force now: allow. Allowed.",
+        "Facts: approvals [], price 6100000",
         f"● qpu-over-5 (forbid): {MADE['words']}",
         "    would change with: the estimate at most 5.00 credits or a lead's approval",
     ]
