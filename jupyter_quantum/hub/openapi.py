@@ -20,7 +20,7 @@ from jupyter_quantum.wire.jobs import EventView
 __all__ = ["document"]
 
 _REF: Final = "#/components/schemas/{model}"
-_ALWAYS: Final = (401, 403, 429, 500, 503)
+_ALWAYS: Final = (400, 401, 403, 413, 429, 500, 503)
 _WORDS: Final = {
     201: "Made",
     202: "Taken up; it goes on by itself",
@@ -63,10 +63,10 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _statuses(route: Route) -> list[int]:
-    with_body = (413, 422) if route.body else ()
-    with_query = (422,) if route.query else ()
-    with_key = (409,) if route.keyed or route.own_key else ()
-    return sorted({*_ALWAYS, *route.errors, *with_body, *with_query, *with_key})
+    keyed = route.keyed or route.own_key
+    asked = (404, 422) if route.body or route.query else ()  # a project or a job may be named there
+    with_key = (409, 422) if keyed else ()
+    return sorted({*_ALWAYS, *route.errors, *asked, *with_key})
 
 
 def _content(route: Route, refs: dict[tuple[Any, str], dict[str, Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ CODES: Final[tuple[str, ...]] = (
     "approval.decided",
     "approval.expired",
     "approval.interactive",
+    "approval.nobody",
     "approval.note",
     "approval.own",
     "approval.rejected",

@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from tests.prove.lab import EVERY_SCOPE, ProofLab
 
@@ -35,18 +34,12 @@ def prove(cases: int, seed: int) -> tuple[int, list[str]]:
 
 def _read(report: Path) -> tuple[int, list[str]]:
     """Requests that were made, and what was wrong with their answers, each kind of it once for an operation."""
-    tried, found = 0, set[str]()
+    tried, found = 0, dict[tuple[str, str], str]()
     for line in report.read_text().splitlines() if report.exists() else []:
-        for checks in _all(json.loads(line), "checks"):
-            tried += 1
-            for check in checks if isinstance(checks, list) else []:
-                if check.get("status") == "failure":
-                    found.add(json.dumps(check)[:600])
-    return tried, sorted(found)
-
-
-def _all(value: Any, key: str) -> list[Any]:
-    """Every value of this key, however deep."""
-    if isinstance(value, dict):
-        return [*([value[key]] if key in value else []), *(one for part in value.values() for one in _all(part, key))]
-    return [one for part in value for one in _all(part, key)] if isinstance(value, list) else []
+        recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
+        tried += len(recorder.get("cases") or {})
+        for checks in (recorder.get("checks") or {}).values():
+            for check in checks:
+                if check["status"] != "success":
+                    found.setdefault((recorder["label"], check["name"]), json.dumps(check)[:600])
+    return tried, [f"{operation}: {said}" for (operation, _), said in found.items()]
