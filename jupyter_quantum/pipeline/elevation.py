@@ -45,6 +45,8 @@ class Elevation(Kind):
 
     name = "elevation"
     body = ElevationBody
+    standing = True
+    """Otherwise two could keep each other in a role for ever."""
 
     def __init__(self, context: Context, tenancy: Tenancy) -> None:
         self._context = context

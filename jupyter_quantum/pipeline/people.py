@@ -72,7 +72,7 @@ class People:
             raise Refused(
                 "You are in no project, so nobody would pay for this.",
                 code="project.none",
-                hint="Ask a lead to add you to the project's group.",
+                hint="See which take people in (jupyter quantum requests projects), or ask a lead.",
             )
         if len(roles) > 1:
             names = ", ".join(roles)
@@ -81,17 +81,23 @@ class People:
             )
         return self.projects[next(iter(roles))]
 
-    def leads(self, who: Principal) -> frozenset[str]:
-        """Projects that ``who`` leads."""
-        return frozenset(name for name, role in self.roles(who).items() if role is Role.LEAD)
+    def leads(self, who: Principal, *, standing: bool = False) -> frozenset[str]:
+        """Projects that ``who`` leads; ``standing``: without what they took for a while."""
+        found = ((name, self._tenants.role(who, name, standing=standing)) for name in self.projects)
+        return frozenset(name for name, role in found if role is Role.LEAD)
 
     def operates(self, who: Principal) -> bool:
         """Whether ``who`` operates devices."""
         return bool(self.staff(who) & {"operator", "admin"})
 
-    def staff(self, who: Principal) -> frozenset[str]:
-        """Roles that hold on the whole hub (operator, auditor, admin): by group, or for a while by a grant of ours."""
+    def staff(self, who: Principal, *, standing: bool = False) -> frozenset[str]:
+        """Roles that hold on the whole hub (operator, auditor, admin): by group, or for a while by a grant of ours.
+
+        ``standing``: by group only.
+        """
         held = self._by_group(who)
+        if standing:
+            return held
         return held | self._tenants.staff(who, staff=bool(held))
 
     def _by_group(self, who: Principal) -> frozenset[str]:

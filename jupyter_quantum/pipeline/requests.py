@@ -42,6 +42,8 @@ class Kind:
     body: ClassVar[type[BaseModel]]
     role: ClassVar[str] = "lead"
     """Who decides; :meth:`decided_by` may say otherwise for one request."""
+    standing: ClassVar[bool] = False
+    """Whether only those decide who have their role for good, not for a while by a grant."""
     expires_s: ClassVar[float | None] = None
     """Seconds until nobody may decide it any more; the service's ``approval_expiry_s`` where None."""
 
@@ -256,10 +258,12 @@ class Requests:
 
     def decides(self, who: Principal, row: RequestRow) -> bool:
         """Whether ``who`` has the role that decides it; an admin stands in for every other."""
-        staff = self._context.people.staff(who)
+        people, kind = self._context.people, self._kinds.get(row.kind)
+        standing = kind is not None and kind.standing
+        staff = people.staff(who, standing=standing)
         if "admin" in staff or row.role in staff:
             return True
-        return row.role == "lead" and row.project in self._context.people.leads(who)
+        return row.role == "lead" and row.project in people.leads(who, standing=standing)
 
     def _obstacle(self, who: Principal, row: RequestRow) -> Refused | None:
         """Why this person may not decide this request."""

@@ -72,17 +72,18 @@ class Tenants:
 
     # Who has which role
 
-    def role(self, who: Principal, project: str) -> Role | None:
+    def role(self, who: Principal, project: str, *, standing: bool = False) -> Role | None:
         """The role of ``who`` in a project; None for a stranger, and for a project that does not exist.
 
-        Leads of a project lead its parts.
+        Leads of a project lead its parts. ``standing``: without what was taken for a while on top of it.
         """
+        own = self._base if standing else self._own
         spec = self._projects.get(project)
         if spec is None or (who.project is not None and who.project != project):
             return None
-        if any(self._own(who, above) is Role.LEAD for above in self.line(spec)):
+        if any(own(who, above) is Role.LEAD for above in self.line(spec)):
             return Role.LEAD
-        return self._own(who, spec)
+        return own(who, spec)
 
     def _own(self, who: Principal, spec: ProjectSpec) -> Role | None:
         """The role that ``who`` has in this very project: by group, by account, or by a grant for a while."""

@@ -196,8 +196,11 @@ async def test_a_lead_for_a_while(open_house: House) -> None:
     assert roles(open_house, ADA) == {"qcourse": "lead"}
     assert pipeline.signed_in(ADA).scopes == frozenset()
     assert pipeline.signed_in(replace(ADA, interactive=True)).scopes == {Scope.APPROVE}
-    other = await pipeline.requests.ask(BEN, elevate())
-    assert (await pipeline.requests.decide(replace(ADA, interactive=True), other.id, YES)).state == "approved"
+    page = replace(ADA, interactive=True)
+    other = await pipeline.requests.ask(EVE, join())
+    assert (await pipeline.requests.decide(page, other.id, YES)).state == "approved"
+    again = await pipeline.requests.ask(BEN, elevate())  # leads for a while do not make others leads for a while
+    assert await refused(pipeline.requests.decide(page, again.id, YES)) == "absent"
     later(open_house, hours=2.1)
     assert roles(open_house, ADA) == {"qcourse": "user"}
     assert pipeline.signed_in(replace(ADA, interactive=True)).scopes == frozenset()

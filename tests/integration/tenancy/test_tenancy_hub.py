@@ -125,8 +125,7 @@ def test_a_second_factor_reaches_the_hub(lab: Lab, provider: Provider) -> None:
 def test_a_lead_for_an_hour(lab: Lab, provider: Provider, lena: Person) -> None:
     """Ida has no scope to decide from the hub; while she is lead by a grant she decides on the page, not by token."""
     ida = member(lab, provider, "ida", "physics")
-    olga = member(lab, provider, "olga", "physics")
-    asked = olga.hub().members.elevate("lead", "to see", project="physics")
+    asked = member(lab, provider, "olga").hub().members.join("physics", reason="to see")
     path = f"requests/{asked.id}/decision"
     assert said(ida.ask("POST", path, verdict="approve"), 403)["code"] == "scope.missing"
     mine = ida.hub().members.elevate("lead", "lena is away", project="physics", hours=1)
