@@ -236,6 +236,8 @@ class HubDirectory:
     async def refreshed(self, principal_id: str) -> frozenset[str] | None:
         """As :meth:`groups_of`, after the hub has asked the identity provider anew, also for somebody who is absent.
 
+        None also where the provider does not let them in any more.
+
         A hub whose configuration did not come through ``configure(c)`` cannot do that, and says what it knows.
         """
         name, _, created = principal_id.rpartition("@")
@@ -243,6 +245,8 @@ class HubDirectory:
             return frozenset()
         asked = time.monotonic()
         model = await self._hub.refreshed(name)
+        if model is not None and model.get("refused"):  # not remembered: the hub itself still knows them
+            return None
         user = _known(model)
         self._known.put(name, user, asked)
         return user[1] if user is not None and user[0] == created else None
@@ -262,6 +266,6 @@ class HubDirectory:
 
 def _known(model: Mapping[str, Any] | None) -> tuple[str, frozenset[str]] | None:
     """When a user was created, and their groups."""
-    if model is None or model.get("refused"):
+    if model is None:
         return None
     return str(model.get("created")), frozenset(model.get("groups") or ())

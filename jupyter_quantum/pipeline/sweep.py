@@ -7,6 +7,7 @@ so nothing is taken back on its silence.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Mapping
 
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 _WAITING = frozenset(JobState) - FINAL - {JobState.RUNNING}
 """What has not begun to run is taken back; a run on a device is paid for, and its project's leads see the result."""
 _AT_ONCE = 8
+_RARELY = 5
+"""Those who have a grant or a request only are asked about at every fifth look, and the hub alone: they have no access
+once the hub does not know them."""
 
 
 class Sweeping:
@@ -51,20 +55,20 @@ class Sweeping:
 
     async def run(self) -> None:
         """Look again and again, while this process leads."""
-        while True:
+        for turn in itertools.count():
             await asyncio.sleep(self._context.settings.sweep_s)
             if not self._live.leading:
                 continue
             try:
-                await self.once()
+                await self.once(everybody=turn % _RARELY == 0)
                 await self._glass.remind()
                 await self._context.store.write(lambda tx: tx.forget_spent())
             except Exception:  # one bad look must not be the last
                 log.exception("the look at who has left failed")
 
-    async def once(self) -> None:
-        """One look at everybody who has something open."""
-        found = await self._context.store.read(self._open)
+    async def once(self, *, everybody: bool = True) -> None:
+        """One look at those who have jobs waiting, or at ``everybody`` who has something open."""
+        found = await self._context.store.read(lambda view: self._open(view, everybody))
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def look(principal: str, projects: frozenset[str]) -> None:
@@ -76,11 +80,13 @@ class Sweeping:
 
         await asyncio.gather(*(look(principal, projects) for principal, projects in found.items()))
 
-    def _open(self, view: View) -> Mapping[str, frozenset[str]]:
+    def _open(self, view: View, everybody: bool) -> Mapping[str, frozenset[str]]:
         """Principal → projects in which they have waiting jobs; also those with grants or requests only."""
         found: dict[str, set[str]] = {}
         for principal, project in view.at_work(_WAITING):
             found.setdefault(principal, set()).add(project)
+        if not everybody:
+            return {principal: frozenset(projects) for principal, projects in found.items()}
         for member in view.memberships(alive_at=self._context.clock(), limit=None):
             found.setdefault(member.principal, set())
         for request in view.requests(state="open", limit=10_000):
@@ -88,7 +94,8 @@ class Sweeping:
         return {principal: frozenset(projects) for principal, projects in found.items()}
 
     async def _look(self, principal: str, projects: frozenset[str]) -> None:
-        groups = await self._context.directory.refreshed(principal)
+        directory = self._context.directory
+        groups = await (directory.refreshed(principal) if projects else directory.groups_of(principal))
         if groups is None:
             await self._gone(principal, projects)
             return
@@ -102,6 +109,8 @@ class Sweeping:
         message = f"The account of {name_of(principal)} is gone, so the run was taken back."
         for project in sorted(projects):
             await self._take_back(principal, project, Refused(message, code="owner.gone"))
+        if await self._context.directory.groups_of(principal) is not None:
+            return  # the identity provider does not let them in now; what they have for good waits for their return
         await self._requests.withdraw_all(principal)
 
         def end(tx: Tx) -> int:
