@@ -67,7 +67,13 @@ configure(
     c,
     config={{
         "projects": {{
-            "qcourse": {{"members": ["qcourse"], "leads": ["qcourse-leads"], "grant": 100, "user_quota": 50}}
+            "qcourse": {{
+                "members": ["qcourse"],
+                "leads": ["qcourse-leads"],
+                "grant": 100,
+                "user_quota": 50,
+                "service_accounts": {{"nightly": "user"}},
+            }}
         }},
         "devices": [{{"name": "aer", "adapter": "aer", "slots": 1}}],
         "workers": 2,
@@ -75,6 +81,7 @@ configure(
         "webhook_ports": [443, {receiver_port}],
         "webhook_http": True,
     }},
+    service_accounts={{"nightly": {nightly!r}, "stranger": {stranger!r}}},
     data_dir=data / "quantum",
     ephemeral_home=data / "homes",
 )
@@ -118,6 +125,7 @@ def running_hub() -> Iterator[Hub]:
         data = Path(place)
         port, hub_port, api_port, external_port, receiver_port = _ports(5)
         password, token, external_token = (secrets.token_hex(24) for _ in range(3))
+        accounts = {name: secrets.token_hex(24) for name in ("nightly", "stranger")}
         proxy = [sys.executable, "-m", "jupyter_quantum.hub.leash", "--exec", "--", *ensure_proxy(print)]
         config = data / "jupyterhub_config.py"
         config.write_text(
@@ -132,6 +140,8 @@ def running_hub() -> Iterator[Hub]:
                 proxy=proxy,
                 password=password,
                 token=token,
+                nightly=accounts["nightly"],
+                stranger=accounts["stranger"],
                 server=str(_HERE / "server.py"),
             )
         )
@@ -147,9 +157,11 @@ def running_hub() -> Iterator[Hub]:
                 preexec_fn=leash.die_with_parent,
             )
         external = External(f"http://127.0.0.1:{external_port}", external_token, f"http://127.0.0.1:{hub_port}/hub/api")
-        running = Hub(f"http://127.0.0.1:{port}", password, token, external, data, process, log, receiver_port)
+        running = Hub(
+            f"http://127.0.0.1:{port}", password, token, external, data, process, log, receiver_port, accounts
+        )
         try:
-            wait_until(lambda: running.ready() or process.poll() is not None, 60, "The hub does not answer.")
+            wait_until(lambda: running.ready() or process.poll() is not None, 240, "The hub does not answer.")
             assert process.poll() is None, log.read_text()[-3000:]
             yield running
         finally:

@@ -40,6 +40,8 @@ class Hub:
     log: Path
     receiver_port: int
     """Where a receiver of webhooks may listen."""
+    accounts: dict[str, str] = field(default_factory=dict)
+    """Tokens of services that act for projects."""
     tokens: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
 
     @property

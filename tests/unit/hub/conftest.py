@@ -13,14 +13,21 @@ from jupyter_quantum.hub.context import Context
 from jupyter_quantum.hub.cursor import Cursors
 from jupyter_quantum.hub.metrics import Metrics
 from jupyter_quantum.hub.web import web_application
-from tests.unit.hub.support import PREFIX, HubUser, MemoryHub, MemoryPipeline, Service, listen, parts
+from tests.unit.hub.support import PREFIX, HubRefresh, HubUser, MemoryHub, MemoryPipeline, Service, listen, parts
 
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
     hub, pipeline = MemoryHub(), MemoryPipeline()
     hub_server, hub_port = listen(
-        Application([(r"/hub/api/user", HubUser), (r"/hub/api/users/(.+)", HubUser)], hub=hub)
+        Application(
+            [
+                (r"/hub/api/user", HubUser),
+                (r"/hub/api/users/(.+)", HubUser),
+                (r"/hub/api/quantum/refresh/(.+)", HubRefresh),
+            ],
+            hub=hub,
+        )
     )
     oauth = HubOAuth(
         api_url=f"http://127.0.0.1:{hub_port}/hub/api",

@@ -156,6 +156,19 @@ class HubUser(RequestHandler):
             self.write(json.dumps(model))
 
 
+class HubRefresh(RequestHandler):
+    """``GET quantum/refresh/<name>``, where ``configure(c)`` was called."""
+
+    def get(self, name: str) -> None:
+        hub: MemoryHub = self.settings["hub"]
+        hub.asked.append(f"refresh/{name}")
+        model = hub.users.get(name) if hub.refreshes else None
+        if model is None:
+            self.send_error(404)
+        else:
+            self.write(json.dumps(model | {"refused": name in hub.refused}))
+
+
 @dataclass
 class MemoryHub:
     """Knows tokens and users as the hub's API shows them."""
@@ -164,6 +177,8 @@ class MemoryHub:
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     broken: bool = False
+    refreshes: bool = True
+    refused: set[str] = field(default_factory=set)
 
     def add(self, token: str, scopes: list[str], *, name: str = "ada", groups: tuple[str, ...] = ("qcourse",)) -> str:
         """A token of a user; returns it."""

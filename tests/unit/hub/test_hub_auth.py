@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
+from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.hub.auth import Gate, HubDirectory
 from tests.unit.hub.support import ALL, JOB, READ, SUBMIT, Service, signed_in
 
@@ -129,3 +131,58 @@ async def test_the_pages_own_script_reads_with_its_token(service: Service) -> No
     assert (await service.fetch(f"api/v1/jobs?_xsrf={quote(login['X-XSRFToken'])}", headers=script)).code == 200
     answer = await service.fetch("api/v1/jobs", headers=visit)
     assert (answer.code, answer.headers["Cross-Origin-Opener-Policy"]) == (200, "same-origin")
+
+
+async def test_an_absent_user_is_asked_about_anew(service: Service, directory: HubDirectory) -> None:
+    """Through the hub's handler, or plainly where it has none; one whom the provider refuses is out, not forgotten."""
+    service.hub.add("t", [READ])
+    ada = "ada@2026-05-12T09:00:00Z"
+    assert await directory.refreshed(ada) == {"qcourse"}
+    assert service.hub.asked == ["refresh/ada"]
+    service.hub.refused.add("ada")
+    assert await directory.refreshed(ada) is None
+    assert await directory.groups_of(ada) == {"qcourse"}
+    service.hub.refreshes = False
+    assert await directory.refreshed(ada) == {"qcourse"}
+    assert await directory.refreshed("ada@2020-01-01T00:00:00Z") is None
+    assert await directory.refreshed("ghost@2026-05-12T09:00:00Z") is None
+    assert await directory.refreshed("checker@service") == frozenset()
+    assert await directory.refreshed("ci:x@workload:0:vqe") == frozenset()
+    assert await directory.find("ada") == ada
+    assert await directory.find("ghost") is None
+
+
+async def test_roles_for_a_while_reach_the_page_only(service: Service) -> None:
+    """What the gate adds for somebody who is signed in comes with each answer, remembered or not."""
+    token = service.hub.add("t", [READ])
+    service.context.gate.signed_in = lambda who: replace(who, scopes=who.scopes | {"extra"}) if who.interactive else who
+    for _ in range(2):
+        page = await service.context.gate.identify(token, interactive=True, max_age=60)
+        bare = await service.context.gate.identify(token, interactive=False, max_age=60)
+        assert page is not None
+        assert bare is not None
+        assert ("extra" in page.who.scopes, "extra" in bare.who.scopes) == (True, False)
+
+
+async def test_how_somebody_signed_in_is_known(service: Service) -> None:
+    """The groups that stand for acr and a second factor."""
+    token = service.hub.add("t", [READ], groups=("qcourse", "acr:https://refeds.org/profile/mfa", "quantum-mfa"))
+    found = await service.context.gate.identify(token, interactive=False, max_age=0)
+    assert found is not None
+    assert (found.who.acr, found.who.mfa) == ("https://refeds.org/profile/mfa", True)
+
+
+async def test_tokens_of_workloads_are_not_the_hubs(service: Service) -> None:
+    """The hub is not asked about them; by cookie they are nobody's."""
+    bound = Principal("ci:x", "workload:0:vqe", scopes=frozenset({READ}), project="vqe")
+
+    async def known(token: str) -> Principal | None:
+        return bound if token == "jqw_good" else None
+
+    service.context.gate.workload = known
+    found = await service.context.gate.identify("jqw_good", interactive=False, max_age=60)
+    assert found is not None
+    assert found.who == bound
+    assert await service.context.gate.identify("jqw_good", interactive=True, max_age=60) is None
+    assert await service.context.gate.identify("jqw_bad", interactive=False, max_age=60) is None
+    assert service.hub.asked == []
