@@ -30,6 +30,7 @@ class Forgetting:
         principal = await self._context.store.read(lambda view: _principal(view, user))
 
         def write(tx: Tx) -> Forgotten:
+            tx.forget_webhooks(principal)  # they would go on telling an address of theirs
             pseudonym, changed = tx.forget(principal)
             tx.add_event("person.forgotten", actor=who.id, data={"person": pseudonym, "changed": changed})
             return Forgotten(pseudonym=pseudonym, changed=changed)

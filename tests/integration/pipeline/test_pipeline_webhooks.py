@@ -23,7 +23,7 @@ from jupyter_quantum.exceptions import Conflict, InputError, NotFound, Refused
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.pipeline.deliver import Pace
 from jupyter_quantum.wire.webhooks import ChangeWebhook, NewWebhook
-from tests.integration.pipeline.conftest import ADA, BEN, GRACE, HEDY, LISE, House, request, until
+from tests.integration.pipeline.conftest import ADA, BEN, GRACE, HEDY, LISE, House, person, request, until
 from tests.integration.pipeline.receiver import Receiver, receiving
 
 QUICK = Pace(first=0.02, factor=1.5, longest=0.1)
@@ -307,3 +307,13 @@ def certificates(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem, private)
     return pem, context
+
+
+async def test_a_forgotten_person_has_no_webhook(place: Place) -> None:
+    """Forgetting somebody removes their webhooks, addresses included."""
+    webhook = await place.add(LISE)
+    root = replace(person("root", "quantum-admins"), interactive=True)
+    await place.house.pipeline.forgetting.forget(root, "lise")
+    assert await place.house.store.read(lambda view: view.webhooks()) == []
+    with pytest.raises(NotFound):
+        await place.hooks.get(LISE, webhook)
