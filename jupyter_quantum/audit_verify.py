@@ -182,7 +182,7 @@ class _Reader:
     def _entry(self, entry: dict[str, Any], line: int) -> None:
         kind = ",".join(entry)
         if kind == "hash,leaf,payload" and type(entry["leaf"]) is int:
-            self._leaf(entry["leaf"], bytes.fromhex(entry["hash"]), entry["payload"].encode(), line)
+            self._leaf(entry["leaf"], entry["hash"], entry["payload"].encode(), line)
         elif kind == "checkpoint":
             self._checkpoint(entry["checkpoint"], line)
         elif kind == "end":
@@ -192,7 +192,10 @@ class _Reader:
         else:
             raise ValueError("it is neither leaf nor checkpoint nor end")
 
-    def _leaf(self, number: int, said: bytes, payload: bytes, line: int) -> None:
+    def _leaf(self, number: int, text: str, payload: bytes, line: int) -> None:
+        said = bytes.fromhex(text)
+        if said.hex() != text or len(said) != 32:
+            raise ValueError("its hash is not one in canonical form")
         expected = self._tree.size + 1
         if number != expected:
             if self._in_order:  # all that follows is beside its place too

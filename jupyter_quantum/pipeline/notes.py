@@ -31,6 +31,14 @@ def _key_id(name: str, public: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
 
 
+def _decoded(text: str) -> bytes:
+    """Base64 in its one canonical form: two texts never mean the same. Raises ValueError for others."""
+    found = base64.b64decode(text, validate=True)
+    if base64.b64encode(found).decode() != text:
+        raise ValueError("not base64 in canonical form")
+    return found
+
+
 def _malformed(what: str) -> InputError:
     return InputError(f"This is not {what}.", code="audit.format")
 
@@ -57,7 +65,7 @@ class Verifier:
         """From :attr:`text`. Raises InputError (``audit.format``)."""
         try:
             name, key_id, raw = text.strip().split("+", 2)
-            key = base64.b64decode(raw, validate=True)
+            key = _decoded(raw)
         except ValueError:
             raise _malformed("a verifier's key") from None
         found = cls(name, key[1:])
@@ -98,7 +106,7 @@ class Signer:
         prefix, _, rest = text.strip().partition(f"{_SKEY}+")
         try:
             name, key_id, raw = rest.split("+", 2)
-            key = base64.b64decode(raw, validate=True)
+            key = _decoded(raw)
         except ValueError:
             raise _malformed("a signer's key") from None
         if prefix or key[:1] != _ED25519:
@@ -144,7 +152,7 @@ def read_checkpoint(note: str) -> Checkpoint:
     if not blank or len(lines) < 3 or not all(lines) or not _SIZE.fullmatch(lines[1]) or len(below) > 100_000:
         raise _malformed("a checkpoint")
     try:
-        root = base64.b64decode(lines[2], validate=True)
+        root = _decoded(lines[2])
         signatures = tuple(_signature(line) for line in below.removesuffix("\n").split("\n"))
     except ValueError:
         raise _malformed("a checkpoint") from None
@@ -155,7 +163,7 @@ def read_checkpoint(note: str) -> Checkpoint:
 
 def _signature(line: str) -> tuple[str, bytes, bytes]:
     dash, name, raw = line.split(" ")
-    signed = base64.b64decode(raw, validate=True)
+    signed = _decoded(raw)
     if dash != _DASH or len(signed) < 5:
         raise ValueError(line)
     return name, signed[:4], signed[4:]

@@ -41,6 +41,7 @@ _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 Lines = list[bytes]
 Raw = sqlite3.Connection
+Content = list[list[tuple[object, ...]]] | None
 
 
 @dataclass
@@ -104,15 +105,15 @@ def _live(tx: Tx, batch: int) -> TreeState:
 
 _COLUMNS = ("id", "time", "type", "actor", "payload", "leaf", "principal", "project", "job", "seq")
 _CONTENT = (
-    f"SELECT {', '.join(_COLUMNS)} FROM events ORDER BY pos",
+    f"SELECT {', '.join(_COLUMNS)} FROM events ORDER BY seq, id",
     "SELECT * FROM tree ORDER BY name",
     "SELECT * FROM nodes ORDER BY level, place",
     "SELECT size, note FROM checkpoints ORDER BY size",
 )
-"""What the record is; where a checkpoint was delivered is bookkeeping."""
+"""What the record is; the ids of its rows, and where a checkpoint was delivered, are bookkeeping."""
 
 
-def _content(path: Path) -> object:
+def _content(path: Path) -> Content:
     """The record in a file; None where SQLite cannot read it any more."""
     try:
         with closing(sqlite3.connect(path)) as raw:
@@ -120,6 +121,14 @@ def _content(path: Path) -> object:
             return [raw.execute(query).fetchall() for query in _CONTENT]
     except (sqlite3.Error, UnicodeError):  # its words about a broken schema may be no text
         return None
+
+
+def _where(content: Content, genuine: Content) -> str:
+    """Which tables a tamper changed, to be named where it is not found."""
+    if content is None or genuine is None:
+        return "unreadable"
+    names = ("events", "tree", "nodes", "checkpoints")
+    return ", ".join(name for name, one, two in zip(names, content, genuine, strict=True) if one != two)
 
 
 def _rebuild(raw: Raw) -> None:
@@ -259,15 +268,18 @@ def _restore(record: Record, path: Path, chance: random.Random) -> str:
     return "old copy"
 
 
-def _store_case(record: Record, chance: random.Random, genuine: object) -> tuple[str, bool]:
+def _store_case(
+    record: Record, chance: random.Random, genuine: list[list[tuple[object, ...]]] | None
+) -> tuple[str, bool]:
     """What was done to a copy, and whether it was found."""
     path = record.place / "case.sqlite"
     while True:
         record.fresh(path)
         tamper = chance.choices([_edit, _byte, _restore], [8, 3, 1])[0]
         what = tamper(record, path, chance)
-        if _content(path) != genuine:
-            return what, bool(_problems(record, path))
+        content = _content(path)
+        if content != genuine:
+            return f"{what} ({_where(content, genuine)})", bool(_problems(record, path))
 
 
 def _problems(record: Record, path: Path) -> list[str]:

@@ -91,6 +91,18 @@ def _forge(lines: Lines) -> Lines:
     return export(signer=OTHER)[0]
 
 
+def _upper(leaf: bytes) -> bytes:
+    whole = json.loads(leaf)
+    return line(**whole | {"hash": whole["hash"].upper()})
+
+
+def _slack(noted: bytes) -> bytes:
+    """The bits that base64 does not use, in the last letter before the padding."""
+    text = json.loads(noted)["checkpoint"].rstrip("\n")
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    return line(checkpoint=text[:-2] + letters[letters.index(text[-2]) ^ 1] + "=\n")
+
+
 TAMPERS: dict[str, tuple[Callable[[Lines], Lines], tuple[str, int | None]]] = {
     "edit": (_edit, ("changed", 6)),
     "edit with its hash": (_edit_with_hash, ("changed", 5)),
@@ -104,6 +116,8 @@ TAMPERS: dict[str, tuple[Callable[[Lines], Lines], tuple[str, int | None]]] = {
     "unsigned leaves": (lambda lines: [*lines[:-2], line(end={"leaves": 12, "checkpoints": 2})], ("unsigned", 11)),
     "something after the end": (lambda lines: [*lines, lines[0]], ("format", 13)),
     "another form": (lambda lines: [lines[0].replace(b",", b", "), *lines[1:]], ("format", 1)),
+    "a hash in capitals": (lambda lines: [_upper(lines[0]), *lines[1:]], ("format", 1)),
+    "other base64 for the same": (lambda lines: [*lines[:4], _slack(lines[4]), *lines[5:]], ("signature", None)),
     "nothing": (lambda lines: [], ("incomplete", 1)),
     "not JSON": (lambda lines: [b"\xff\n", *lines], ("format", 1)),
 }

@@ -46,6 +46,16 @@ def test_a_checkpoint_comes_back() -> None:
     assert not signer.verifier.verifies(read_checkpoint(note(signer).replace("\n3\n", "\n4\n")))
 
 
+def test_base64_has_one_form() -> None:
+    """The bits that it does not use must be zero: otherwise a note could be changed without a difference."""
+    written = note(Signer.new("example.org/log")).rstrip("\n")
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    changed = written[:-2] + letters[letters.index(written[-2]) ^ 1] + "=\n"
+    assert base64.b64decode(changed.split()[-1]) == base64.b64decode(written.split()[-1])
+    with pytest.raises(InputError):
+        read_checkpoint(changed)
+
+
 @pytest.mark.parametrize(
     "broken",
     [
