@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from jupyter_quantum.client.html import (
     GLYPHS,
@@ -12,6 +12,7 @@ from jupyter_quantum.client.html import (
     clean,
     columns,
     details,
+    esc,
     meter,
     table,
     time_tag,
@@ -47,19 +48,30 @@ class QuotaCard(QuotaView):
     """The budgets that bind you in a project; shown as meters."""
 
     def _repr_html_(self) -> str:
-        rows = [(_budget(one), _gauge(one), _left(one), _spent(one), time_tag(one.resets)) for one in self.meters]
-        return table(("Budget", "", "Left", "Used", "Starts again"), rows, f"{self.project}: {_left(self._tightest)}")
+        rows = [(_budget(one), _gauge(one), _left(one), _spent(one), time_tag(one.resets)) for one in self._all]
+        shown = table(("Budget", "", "Left", "Used", "Starts again"), rows, f"{self.project}: {_left(self._tightest)}")
+        return Html(shown + "".join(f"<p>▲ {esc(said)}</p>" for said in self._warnings))
 
     def __repr__(self) -> str:
         rows = [("Budget", "Left", "Used", "Starts again")]
-        rows += [(clean(_budget(one)), _left(one), _spent(one), when(one.resets)) for one in self.meters]
-        return f"{clean(self.project)}: {_left(self._tightest)}\n{columns(rows)}"
+        rows += [(clean(_budget(one)), _left(one), _spent(one), when(one.resets)) for one in self._all]
+        lines = [f"{clean(self.project)}: {_left(self._tightest)}", columns(rows)]
+        return "\n".join([*lines, *(f"▲ {clean(said)}" for said in self._warnings)])
 
     __str__ = __repr__
 
     @property
     def _tightest(self) -> Meter:
         return self.meters[self.binding]
+
+    @property
+    def _all(self) -> list[Meter]:
+        return [*self.meters, *self.others]
+
+    @property
+    def _warnings(self) -> list[str]:
+        """What to say of budgets whose soft limit is reached."""
+        return [one.words for one in self._all if one.words]
 
 
 class MeCard(Me):
@@ -217,15 +229,31 @@ def jobs_text(jobs: Sequence[JobView]) -> str:
 
 
 def _budget(one: Meter) -> str:
-    return f"{'you' if one.scope == 'user' else one.project} · {one.window}"
+    where = f" · {one.device_kind.value} only" if one.device_kind is not None else ""
+    return f"{'you' if one.scope == 'user' else one.name} · {one.window}{where}"
 
 
 def _left(one: Meter) -> str:
+    if one.unit != "credits":
+        return (
+            f"{words.amount(one.unit, one.available)} of {words.amount(one.unit, one.limit)} {_COUNTS[one.unit]} left"
+        )
     return f"{words.left(one.available)} of {words.left(one.limit).removesuffix('.00')} credits left"
 
 
 def _spent(one: Meter) -> str:
+    if one.unit != "credits":
+        return f"{words.amount(one.unit, one.used)}, on hold {words.amount(one.unit, one.held)}"
     return f"{words.spent(one.used)}, on hold {words.spent(one.held)}"
+
+
+_COUNTS: Final = {
+    "shots": "shots",
+    "jobs": "jobs at once",
+    "qpu_seconds": "on hardware",
+    "simulator_seconds": "on simulators",
+}
+"""What a budget that is not of credits counts, after its amount."""
 
 
 def _gauge(one: Meter) -> Html:

@@ -40,9 +40,7 @@ Amount = int | float | str | Decimal
 
 
 def _amount(unit: str, value: int) -> str:
-    if unit == "credits":
-        return words.left(value)
-    return words.seconds(value / 1000) if unit.endswith("_seconds") else words.number(value)
+    return words.left(value) if unit == "credits" else words.amount(unit, value)
 
 
 class UsageTable(UsageView):

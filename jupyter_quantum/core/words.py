@@ -12,7 +12,19 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import CREDIT
 
-__all__ = ["job_state", "left", "moment", "number", "plural", "price", "seconds", "shots", "spent", "with_range"]
+__all__ = [
+    "amount",
+    "job_state",
+    "left",
+    "moment",
+    "number",
+    "plural",
+    "price",
+    "seconds",
+    "shots",
+    "spent",
+    "with_range",
+]
 
 _THIN = "\u202f"
 _STATES = {
@@ -58,6 +70,13 @@ def job_state(state: JobState, code: object = None) -> str:
     if state is JobState.REJECTED and code == "approval.rejected":
         return "rejected"
     return _STATES.get(state, state.value)
+
+
+def amount(unit: str, value: int) -> str:
+    """An amount of a budget that is not of credits: ``10 000`` shots or jobs, ``45 s`` of milliseconds."""
+    if not unit.endswith("_seconds"):
+        return number(value)
+    return seconds(value / 1000) if value else "0 s"
 
 
 def plural(value: int, noun: str) -> str:

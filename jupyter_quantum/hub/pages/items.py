@@ -185,7 +185,7 @@ def _unstyled(svg: str) -> str:
 def meter_item(meter: Meter, clock: Clock) -> MeterItem:
     """A budget with its bar."""
     left, limit = words.left(meter.available), words.left(meter.limit).removesuffix(".00")
-    whose = "your budget" if meter.scope == "user" else "the project"
+    whose = {"user": "your budget", "project": "the project"}.get(meter.scope, meter.name)
     sentence = f"{meter.project}, {whose}: {left} of {limit} credits left"
     parts = [Part("used", meter.used / CREDIT), Part("on hold", meter.held / CREDIT, "held")]
     return MeterItem(
