@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import tempfile
+from pathlib import Path
 
 from jupyter_quantum.pipeline.ledger import books
 from jupyter_quantum.store import Store
@@ -16,11 +18,12 @@ __all__ = ["main"]
 
 
 async def _proved(url: str) -> BooksView:
-    store = Store(url, artefacts="memory://")
-    try:
-        return await store.read(books)
-    finally:
-        store.close()
+    with tempfile.TemporaryDirectory() as nothing:  # the books refer to no artefact
+        store = Store(url, artefacts=Path(nothing).as_uri())
+        try:
+            return await store.read(books)
+        finally:
+            store.close()
 
 
 def main(arguments: list[str]) -> int:
