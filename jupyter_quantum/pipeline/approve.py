@@ -182,7 +182,7 @@ class Approving:
         mfa = bool(json.loads(row.envelope).get("mfa", False))
         asker = await self._deciding.asker_now(job, mfa=mfa)
         prepared = Prepared.model_validate_json(job.prepared or "{}")
-        project = self._context.tenants.projects[job.project]
+        project = self._context.tenants.project(job.project)
         cost = self._deciding.budgets.cost(device, prepared, bound_prices(job))
         facts = self._deciding.facts(asker, project, device, prepared, cost, sorted(roles))
         decision = self._context.policies.decide(facts)

@@ -74,7 +74,7 @@ class Exports:
         store = self._context.store
         row = await store.read(lambda view: view.job(asked.job))
         self._context.people.check_job(who, row)
-        project = self._context.tenants.projects[row.project]
+        project = self._context.tenants.project(row.project)
         target = self._target(project, asked.target)
         classes: list[str] = sorted(set(asked.classes))
         size = sum(len(raw) for raw in (await self._collect(row, classes)).values())
@@ -260,7 +260,7 @@ class Exports:
         store = self._context.store
         try:
             await self._still_allowed(row)
-            target = self._target(self._context.tenants.projects[row.project], row.target)
+            target = self._target(self._context.tenants.project(row.project), row.target)
             raw = await self._made(row)
             place = f"{row.project}/{row.id}.zip"
             await store.in_thread(lambda: _write(target.url or "", place, raw))

@@ -166,7 +166,7 @@ class Reconciling:
         device = self._context.registry.get(row.device)
         if device is None:
             raise Refused(f"{row.device} is no longer there.", code="device.gone", hint="Choose another device.")
-        check_region(self._context, self._context.tenants.projects[row.project], device)
+        check_region(self._context, self._context.tenants.project(row.project), device)
         mfa = await self._context.store.read(lambda view: signed_in_with_mfa(view, row))
         asker: Asker = await self._deciding.asker_now(row, mfa=mfa)
         source = await self._context.store.artefacts.get(row.project, row.source)
@@ -174,7 +174,7 @@ class Reconciling:
         if row.report is not None:
             report = row.report
             promised = promise(await self._context.store.read(lambda view: view.report(report)), row.device)
-        return Run(row, parcel_of(row, source), asker, self._context.tenants.projects[row.project], device, promised)
+        return Run(row, parcel_of(row, source), asker, self._context.tenants.project(row.project), device, promised)
 
     async def stale(self) -> None:
         """For ever: validate again what the scheduler found to be out of date."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from jupyter_quantum.core.tenancy import OrganisationSpec, Principal, ProjectSpec, Role
+from jupyter_quantum.exceptions import Refused
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.store.rows import MembershipRow
 
@@ -58,6 +59,13 @@ class Tenants:
     def organisation(self, name: str) -> OrganisationSpec:
         """An organisation; one that nothing is declared of has neither grants nor quotas."""
         return self._organisations.get(name) or OrganisationSpec(name)
+
+    def project(self, name: str) -> ProjectSpec:
+        """The project of something that was made in it. Raises Refused ``project.gone`` where it was removed since."""
+        spec = self._projects.get(name)
+        if spec is None:
+            raise Refused(f"The project {name} is no longer there.", code="project.gone")
+        return spec
 
     def configured(self, project: str) -> bool:
         """Whether the service's configuration declares this project."""

@@ -224,3 +224,20 @@ async def test_strangers_stay_strangers(house: House) -> None:
     await apply(house, file())
     for who in (EVE, LISE):
         assert "physics" not in (await house.pipeline.me(who)).projects
+
+
+async def test_what_waits_in_a_project_that_is_gone_is_taken_back(settings: Settings) -> None:
+    """Configuration without a project: its waiting jobs end with the reason and no hold; the service starts."""
+    async with running(settings) as house, house.runner() as runner:
+        runner.hold()
+        jobs = [await house.pipeline.submit(LISE, request("fake_torino"), key=None, wait_s=0) for _ in range(3)]
+        await until(lambda: runner.executed)
+    left = {name: spec for name, spec in settings.projects.items() if name != "lab"}
+    async with running(settings, projects=left) as house, house.runner():
+
+        async def settled() -> bool:
+            rows = await house.store.read(lambda view: [view.job(job.id) for job in jobs])
+            return all(row.on_hold == 0 for row in rows)
+
+        await house.pipeline._sweeping.once()
+        await until(settled, 20)
