@@ -127,7 +127,7 @@ class Delivering:
             return row
         named = await self._context.store.pseudonym(who.id)
         for event in events:
-            if _concerns(row, named, event):
+            if _concerns(row, named, event) and self._may_hear(row, who, named, event):
                 passed = await self._deliver(row, who, event)
                 row = await self._row(row.id)
                 if not passed:
@@ -209,7 +209,12 @@ class Delivering:
         if who is None or not found or found[0].seq != seq:
             return None
         named = await self._context.store.pseudonym(who.id)
-        return await self._message(row, who, found[0]) if _concerns(row, named, found[0], every=True) else None
+        heard = _concerns(row, named, found[0], every=True) and self._may_hear(row, who, named, found[0])
+        return await self._message(row, who, found[0]) if heard else None
+
+    def _may_hear(self, row: WebhookRow, who: Principal, named: str, event: EventRow) -> bool:
+        """A person's own webhook tells no more than they see: nothing of a project that they have left."""
+        return row.project is not None or self._context.people.sees_event(who, named, event)
 
     async def _message(self, row: WebhookRow, who: Principal, event: EventRow) -> Message | None:
         try:

@@ -100,6 +100,19 @@ async def test_a_users_webhook_is_told_of_their_own_jobs(place: Place) -> None:
     assert view.delivered is not None
 
 
+async def test_a_webhook_tells_nothing_of_a_project_that_its_owner_left(place: Place) -> None:
+    """What becomes of ada's waiting job after she left is her project's matter; her other projects' jobs are told."""
+    await place.add(ADA, events=["job.*"])
+    left = await place.house.pipeline.submit(ADA, request("campus_qpu"), key=None, wait_s=0)
+    await until(lambda: "awaiting_approval" in [one["data"]["state"] for one in place.receiver.taken])
+    place.house.directory.now[ADA.id] = LISE.groups
+    await place.house.pipeline.cancel(GRACE, left.id)
+    there = replace(ADA, groups=LISE.groups)
+    job = await place.run(there)
+    await until(lambda: final(place, job))
+    assert [one["data"]["state"] for one in await place.told(job=left.id)][-1] == "awaiting_approval"
+
+
 async def final(place: Place, job: str) -> list[str] | None:
     states = [one["data"]["state"] for one in await place.told(job=job)]
     return states if "completed" in states else None
