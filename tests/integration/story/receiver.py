@@ -48,6 +48,10 @@ class Receiver:
         """Types of what was told about a job."""
         return [str(message["type"]) for message in self.messages if message.get("job") == job]
 
+    def states(self, job: str) -> list[str]:
+        """States that were told of a job."""
+        return [str(message["data"].get("state")) for message in self.messages if message.get("job") == job]
+
     def serve(self) -> None:
         """Take messages until :meth:`close`."""
         self._server.serve_forever(poll_interval=0.1)

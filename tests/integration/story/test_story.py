@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from jupyter_quantum import audit_verify
 from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.client.members import exchange
@@ -20,6 +22,7 @@ from tests.integration.story.provider import Provider
 from tests.integration.story.receiver import Receiver
 from tests.integration.story.tale import ADMIN, CAST, SERVICE, Tale, names_in, not_told, payloads, refused
 
+pytestmark = pytest.mark.timeout(600)  # it waits for the hub, which takes a loaded machine minutes
 RUN_S = 60.0
 """The longest that anybody waits for a result, seconds; a tenth of a second on an idle machine."""
 CREDIT = 1_000_000
@@ -37,7 +40,7 @@ def test_the_story(lab: Lab, provider: Provider, receiver: Receiver, tmp_path: P
     an_export_is_reviewed(tale, job)
     waiting = a_job_that_waits(tale)
     token = the_student_leaves(tale, waiting)
-    everything_is_refused(tale, token, job)
+    everything_is_refused(tale, token, job, waiting)
     the_audit_tells_it(tale, tmp_path)
 
 
@@ -184,8 +187,8 @@ def the_student_leaves(tale: Tale, waiting: Any) -> str:
     return token
 
 
-def everything_is_refused(tale: Tale, token: str, job: Any) -> None:
-    """Neither with the token that she had nor on the page does anything of the projects open for her."""
+def everything_is_refused(tale: Tale, token: str, job: Any, waiting: Any) -> None:
+    """Neither with the token that she had, nor on the page, nor by webhook does she get anything of the projects."""
     lab, job_id = tale.lab, job.job_id()
     wait_for(lambda: lab.raw(token, "GET", f"jobs/{job_id}").status_code == 404, GONE_S, "She still reads her job.")
     heard = len(tale.receiver.messages)
@@ -208,6 +211,7 @@ def everything_is_refused(tale: Tale, token: str, job: Any) -> None:
     tale.done(tale.otto, "devices/campus_qpu/state", action="resume")
     tale.says("device.changed", "operator-otto", device="campus_qpu", state="ready")
     assert len(tale.receiver.messages) == heard, tale.receiver.messages[heard:]
+    assert "cancelled" not in tale.receiver.states(waiting.job_id())
     tale.provider.revoke("student-zoe")
     wait_for(lambda: lab.raw(token, "GET", "me").status_code == 401, GONE_S, "The token outlives the account.")
     assert "/hub/login" in tale.zoe.visit().url

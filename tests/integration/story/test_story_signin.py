@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import requests
 from traitlets.config import Config
 
 from jupyter_quantum.hub.traits import ServiceTraits
 from tests.integration.story.lab import GONE_S, SHIPPED, Lab, bell, wait_for
 from tests.integration.story.provider import Provider
+
+pytestmark = pytest.mark.timeout(600)  # the first test waits for the hub, which takes a loaded machine minutes
 
 
 def test_as_shipped_leaving_takes_less_than_five_minutes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -31,6 +34,8 @@ def test_as_shipped_leaving_takes_less_than_five_minutes(monkeypatch: pytest.Mon
         ("lea", ["qcourse", "qcourse-leads"], {"qcourse": "lead"}, []),
         ("ole", ["quantum-operators"], {}, ["operator"]),
         ("uma", ["quantum-auditors"], {}, ["auditor"]),
+        ("lia", ["qlab-leads"], {"qlab": "lead", "qlab-pilot": "lead"}, []),
+        ("eve", ["library"], {}, []),
     ],
 )
 def test_groups_become_roles(
@@ -40,6 +45,19 @@ def test_groups_become_roles(
     provider.enrol(name, *groups)
     me = lab.person(name).hub().me()
     assert (me.name, me.projects, me.roles) == (name, projects, roles)
+
+
+@pytest.mark.parametrize(("name", "mfa"), [("ann", True), ("bob", False)])
+def test_a_second_factor_is_a_group(lab: Lab, provider: Provider, name: str, mfa: bool) -> None:
+    """What the issuer says of a sign-in (`acr`) is a group at the hub, and the fact `mfa` for policy."""
+    provider.enrol(name, "qcourse", mfa=mfa)
+    person = lab.person(name)
+    token = person.token("read:users:groups!user", "read:users:name!user")
+    model = requests.get(f"{lab.url}/hub/api/user", headers={"Authorization": f"token {token}"}, timeout=30).json()
+    assert ("quantum-mfa" in model["groups"]) == mfa
+    job = person.hub("qcourse").backend("aer").run(bell(), shots=10)
+    explained = lab.raw(person.token(), "GET", f"jobs/{job.job_id()}/decision").json()
+    assert explained["facts"]["mfa"] == mfa, explained
 
 
 def test_leaving_a_group_ends_access(lab: Lab, provider: Provider) -> None:
