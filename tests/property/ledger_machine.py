@@ -147,12 +147,16 @@ class LedgerMachine(RuleBasedStateMachine):
         shots=st.integers(1, 40),
     )
     def submit(self, who: str, project: str, kind: DeviceKind, price: int, shots: int) -> str:
-        """The usual way to *running*, in one request; where the budgets refuse, a draft is left."""
+        """The usual way to *running*, in one request; where the budgets refuse, the same request rejects it."""
         job = self.draft(who, project, kind)
 
         def work(tx: Tx) -> str:
             tx.move(job, JobState.VALIDATED, actor=who)
-            self.take(tx, job, price, shots)
+            try:
+                self.take(tx, job, price, shots)
+            except QuotaExceeded:
+                tx.move(job, JobState.REJECTED, actor=who)
+                return job
             tx.add_attempt(an_attempt(tx.job(job)))
             for state in (JobState.QUEUED, JobState.SCHEDULED, JobState.RUNNING):
                 tx.move(job, state, actor=who)

@@ -12,7 +12,7 @@ import time
 PROOFS = {
     "kill-service": ("tests.prove.kill_service", 50),
     "overdraw": ("tests.prove.overdraw", 20),
-    "ledger-machine": ("tests.prove.ledger_machine", 400),
+    "ledger-machine": ("tests.prove.ledger_machine", 200),
     "foreign-id": ("tests.prove.foreign_id", 1),
     "policy-facts": ("tests.prove.policy_facts", 40),
     "scopes": ("tests.prove.scopes", 1),
