@@ -34,7 +34,7 @@ from jupyter_quantum.hub.traits import ServiceTraits
 from jupyter_quantum.hub.web import web_application
 from jupyter_quantum.pipeline import Pipeline
 from jupyter_quantum.store import Store
-from jupyter_quantum.store.crypt.masters import choose
+from jupyter_quantum.store.crypt.choose import choose
 from jupyter_quantum.wire.runner import Announce
 
 __all__ = ["Running"]

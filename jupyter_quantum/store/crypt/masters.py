@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Protocol
 
-from jupyter_quantum.exceptions import InputError, Unavailable
+from jupyter_quantum.exceptions import Unavailable
 
-__all__ = ["MasterKey", "Wrapped", "choose", "unanswered"]
+__all__ = ["MasterKey", "Wrapped", "unanswered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,55 +60,3 @@ def unanswered(what: str, error: Exception) -> Unavailable:
     found = Unavailable(f"{what} did not answer, so the keys cannot be had.", code="keys.provider")
     found.__cause__ = error
     return found
-
-
-_KNOWN: Final = {
-    "file": frozenset({"path"}),
-    "vault": frozenset({"url", "key", "mount", "token_file", "namespace", "ca", "timeout_s"}),
-    "pkcs11": frozenset({"library", "token", "pin_file", "key"}),
-}
-
-
-def choose(given: Mapping[str, Any], beside: Path) -> MasterKey:
-    """The provider that the configuration names; a file in the directory ``beside`` where it names none.
-
-    Raises InputError ``config``.
-    """
-    values = dict(given)
-    provider = values.pop("provider", "file")
-    if provider not in _KNOWN:
-        raise InputError(
-            f"There is no provider of keys {provider!r}.", code="config", hint="Use file, vault or pkcs11."
-        )
-    unknown = sorted(values.keys() - _KNOWN[provider])
-    if unknown:
-        raise InputError(
-            f"The key provider {provider!r} has no setting {unknown[0]!r}.",
-            code="config",
-            hint=f"It has {', '.join(sorted(_KNOWN[provider]))}.",
-        )
-    try:
-        return _made(provider, values, beside)
-    except (TypeError, KeyError) as error:
-        raise InputError(f"The key provider {provider!r} lacks a setting: {error}.", code="config") from error
-    except ImportError as error:
-        raise InputError(
-            f"The key provider {provider!r} is not installed.",
-            code="config",
-            hint=f"pip install 'jupyter-quantum[{provider}]'",
-        ) from error
-
-
-def _made(provider: str, values: Mapping[str, Any], beside: Path) -> MasterKey:
-    """Vendors' libraries are imported only where they are used."""
-    if provider == "vault":
-        from jupyter_quantum.store.crypt.vault import VaultMaster
-
-        return VaultMaster(**values)
-    if provider == "pkcs11":
-        from jupyter_quantum.store.crypt.token import TokenMaster
-
-        return TokenMaster(**values)
-    from jupyter_quantum.store.crypt.file import FileMaster
-
-    return FileMaster(Path(values.get("path") or beside / "master-keys.json"))

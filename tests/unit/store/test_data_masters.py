@@ -15,7 +15,7 @@ import pytest
 
 from jupyter_quantum.exceptions import InputError, Unavailable
 from jupyter_quantum.store.crypt import FileMaster, MasterKey, Wrapped
-from jupyter_quantum.store.crypt.masters import choose
+from jupyter_quantum.store.crypt.choose import choose
 from tests.unit.store.vault import FakeVault
 
 RAW = bytes(range(32))
