@@ -123,12 +123,16 @@ class _Compiled:
 class Codec(Generic[R]):
     """One row class and its table."""
 
-    def __init__(self, row: type[R], table: Table, key: str, guard: str | None = None) -> None:
+    def __init__(
+        self, row: type[R], table: Table, key: str, guard: str | None = None, veiled: tuple[str, ...] = ()
+    ) -> None:
         self.row = row
         self.table = table
         self.key = key
         self.guard = guard
         """A column that must still have the value that was read, when the row is updated."""
+        self.veiled = veiled
+        """Texts that are sealed with the key of the row's project."""
         kinds = get_type_hints(row)
         self.names: tuple[str, ...] = tuple(field.name for field in fields(row))  # type: ignore[arg-type]
         self._values: Callable[[R], tuple[Any, ...]] = attrgetter(*self.names)
@@ -174,9 +178,9 @@ class Codec(Generic[R]):
         return Statement(update(self.table).where(where).values(values))
 
 
-JOBS: Final = Codec(rows.JobRow, tables.jobs, "id", guard="version")
+JOBS: Final = Codec(rows.JobRow, tables.jobs, "id", guard="version", veiled=("pubs", "prepared"))
 ATTEMPTS: Final = Codec(rows.AttemptRow, tables.attempts, "tag", guard="fence")
-REPORTS: Final = Codec(rows.ReportRow, tables.reports, "id")
+REPORTS: Final = Codec(rows.ReportRow, tables.reports, "id", veiled=("pubs", "body"))
 APPROVALS: Final = Codec(rows.ApprovalRow, tables.approvals, "id", guard="state")
 DEVICES: Final = Codec(rows.DeviceRow, tables.devices, "name")
 ACCOUNTS: Final = Codec(rows.AccountRow, tables.accounts, "id")

@@ -47,6 +47,7 @@ class KeepingWrites(BlobWrites, Lifecycle):
         self._shelf(c.KEYS).change(before, retired=self.now)
         self.flush()
         self._sealing.pop(tenant, None)
+        self._key_rows.clear()
         after = self.add_key(tenant)
         self._tell("key.rotated", actor=actor, project=tenant, data={"key": after.id, "version": after.version})
         return after
@@ -85,16 +86,18 @@ class KeepingWrites(BlobWrites, Lifecycle):
                 code="data.open_jobs",
                 hint="Wait for them, or cancel them.",
             )
+        self._clear_inputs(tenant)
         keys = [key for key in self.keys(tenant) if key.destroyed is None]
         gone = {"wrapped": b"", "retired": c.micros(self.now), "destroyed": c.micros(self.now)}
         conn = self._reading()
         conn.execute(update(t.keys).where(_K.tenant == tenant, _K.destroyed.is_(None)).values(**gone))
+        self._sealing.pop(tenant, None)
+        self._key_rows.clear()
         files = conn.execute(select(_A.file).where(_A.tenant == tenant, _A.file.is_not(None))).scalars().all()
         again = select(literal(GONE) + _A.digest).where(_A.tenant == tenant)  # was shredded before, and kept again
         conn.execute(delete(t.artefacts).where(_A.tenant == tenant, _A.digest.in_(again)))
         conn.execute(_SHRED, {"owner": tenant})
         self._throw([file for file in files if file is not None])
-        self._clear_inputs(tenant)
         conn.execute(delete(t.reports).where(t.reports.c.project == tenant))
         data = {"keys": [key.id for key in keys], "artefacts": len(files)}
         self._tell("data.shredded", actor=actor, project=tenant, data=data)
@@ -102,10 +105,9 @@ class KeepingWrites(BlobWrites, Lifecycle):
 
     def _clear_inputs(self, tenant: str) -> None:
         """What rows of jobs hold of their inputs beside the artefacts: PUBs with their values."""
-        columns = select(_J.id, _J.prepared).where(_J.project == tenant)
         where = or_(_J.pubs != "[]", _J.prepared.is_not(None))
         change = update(t.jobs).where(_J.id == bindparam("key")).values(pubs="[]", prepared=bindparam("text"))
-        found = self._reading().execute(columns.where(where)).all()
+        found = self._all(c.JOBS, c.JOBS.select.where(_J.project == tenant, where))
         if found:
             self._conn.execute(change, [{"key": row.id, "text": without_pubs(row.prepared)} for row in found])
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select
 
 from jupyter_quantum.exceptions import NotFound
 from jupyter_quantum.store.codec import Codec
+from jupyter_quantum.store.rows import KeyRow
 from jupyter_quantum.store.safe import Safe
 
 __all__ = ["Reading", "absent", "where"]
@@ -35,6 +36,8 @@ class Reading:
     def __init__(self, conn: Connection, safe: Safe) -> None:
         self._conn = conn
         self._safe = safe
+        self._key_rows: dict[str, KeyRow] = {}
+        """Keys that were looked up already."""
 
     def _reading(self) -> Connection:
         return self._conn
@@ -45,7 +48,15 @@ class Reading:
 
     def _get(self, codec: Codec[R], key: str) -> R | None:
         found = codec.one.run(self._reading(), {"key": key}).first()
-        return None if found is None else codec.decode(found)
+        return None if found is None else self._decoded(codec, found)
+
+    def _decoded(self, codec: Codec[R], found: Any) -> R:
+        row = codec.decode(found)
+        return self._unveiled(codec, row) if codec.veiled else row
+
+    def _unveiled(self, codec: Codec[R], row: R) -> R:
+        """The row with its sealed texts opened; the mixin that has the keys does it."""
+        raise NotImplementedError
 
     def _need(self, codec: Codec[R], key: str, what: str) -> R:
         found = self._get(codec, key)
@@ -54,4 +65,4 @@ class Reading:
         return found
 
     def _all(self, codec: Codec[R], query: Select[Any]) -> list[R]:
-        return [codec.decode(row) for row in self._reading().execute(query)]
+        return [self._decoded(codec, row) for row in self._reading().execute(query)]

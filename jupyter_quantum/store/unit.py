@@ -7,7 +7,7 @@ one of its entries, not ten statements.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
@@ -50,12 +50,24 @@ class Stale(Conflict):
         super().__init__("Something else changed this at the same moment.", hint="Try again.")
 
 
+_PLAIN: Final = (None, "", "[]", "{}")
+"""Texts that say nothing, and are not sealed."""
+
+
 class Shelf(Generic[R]):
     """Rows of one table that a request has touched; new and changed ones wait here until :meth:`flush`."""
 
-    def __init__(self, codec: Codec[R], conn: Connection) -> None:
+    def __init__(
+        self,
+        codec: Codec[R],
+        conn: Connection,
+        decode: Callable[[Codec[R], Any], R],
+        encode: Callable[[Codec[R], R, Iterable[str] | None], dict[str, Any]],
+    ) -> None:
         self._codec = codec
         self._conn = conn
+        self._decode = decode
+        self._encode = encode
         self._rows: dict[str, R] = {}
         self._new: dict[str, None] = {}
         self._changed: dict[str, tuple[Any, set[str]]] = {}
@@ -66,7 +78,7 @@ class Shelf(Generic[R]):
             found = self._codec.one.run(self._conn, {"key": key}).first()
             if found is None:
                 return None
-            self._rows[key] = self._codec.decode(found)
+            self._rows[key] = self._decode(self._codec, found)
         return self._rows[key]
 
     def add(self, row: R) -> R:
@@ -89,10 +101,12 @@ class Shelf(Generic[R]):
     def flush(self) -> None:
         """Write what waits. Raises Stale where a row has changed meanwhile (another process on the database)."""
         if self._new:
-            self._codec.insert.run_each(self._conn, [self._codec.encode(self._rows[key]) for key in self._new])
+            self._codec.insert.run_each(
+                self._conn, [self._encode(self._codec, self._rows[key], None) for key in self._new]
+            )
             self._new.clear()
         for key, (guard, names) in self._changed.items():
-            values = self._codec.encode(self._rows[key], names) | {"old_key": key}
+            values = self._encode(self._codec, self._rows[key], names) | {"old_key": key}
             if self._codec.guard:
                 values["old_guard"] = guard
             if self._codec.update(frozenset(names)).run(self._conn, values).rowcount != 1:
@@ -107,7 +121,7 @@ class Unit(View):
         super().__init__(conn, safe)
         self.now = now or datetime.now(UTC)
         """The moment that everything written here carries."""
-        self._jobs = Shelf(c.JOBS, conn)
+        self._jobs = Shelf(c.JOBS, conn, self._decoded, self._encoded)
         self._shelves: dict[Codec[Any], Shelf[Any]] = {c.JOBS: self._jobs}
         self._entries: list[dict[str, Any]] = []
         self._events: list[dict[str, Any]] = []
@@ -124,9 +138,20 @@ class Unit(View):
         self._blobs: set[tuple[str, str]] = set()
         """Tenant and digest of what this request has kept already."""
 
+    def _encoded(self, codec: Codec[R], row: R, names: Iterable[str] | None) -> dict[str, Any]:
+        values = codec.encode(row, names)
+        for name in codec.veiled:
+            if values.get(name) not in _PLAIN:
+                values[name] = self._veil(codec, row, name, values[name])
+        return values
+
+    def _veil(self, codec: Codec[R], row: R, name: str, text: str) -> str:
+        """The text sealed for its place; the mixin that has the keys does it."""
+        raise NotImplementedError
+
     def _shelf(self, codec: Codec[R]) -> Shelf[R]:
         if codec not in self._shelves:
-            self._shelves[codec] = Shelf(codec, self._conn)
+            self._shelves[codec] = Shelf(codec, self._conn, self._decoded, self._encoded)
         return self._shelves[codec]
 
     def _get(self, codec: Codec[R], key: str) -> R | None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Final
+import base64
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import bindparam
 
 from jupyter_quantum.store import tables as t
-from jupyter_quantum.store.codec import KEYS, Statement
+from jupyter_quantum.store.codec import KEYS, Codec, Statement
 from jupyter_quantum.store.crypt import DataKey, header_of
 from jupyter_quantum.store.crypt.envelope import damaged, open_sealed, seal
 from jupyter_quantum.store.reading import Reading
 from jupyter_quantum.store.rows import KeyRow
 
-__all__ = ["Opening"]
+__all__ = ["CURRENT", "VEIL", "Opening"]
 
-_CURRENT: Final = Statement(
+R = TypeVar("R")
+
+VEIL: Final = "JQE1:"
+"""What a sealed text begins with; base64 follows."""
+
+CURRENT: Final = Statement(
     KEYS.select.where(
         t.keys.c.tenant == bindparam("wanted"), t.keys.c.retired.is_(None), t.keys.c.destroyed.is_(None)
     ).order_by(t.keys.c.version.desc())
@@ -32,7 +38,7 @@ class Opening(Reading):
 
     def sealing_key(self, tenant: str) -> KeyRow | None:
         """The key that seals for this tenant now; None where it has none yet."""
-        found = _CURRENT.run(self._reading(), {"wanted": tenant}).first()
+        found = CURRENT.run(self._reading(), {"wanted": tenant}).first()
         return None if found is None else KEYS.decode(found)
 
     def warm(self, tenant: str) -> str | None:
@@ -52,8 +58,23 @@ class Opening(Reading):
         """
         return open_sealed(self._opening_key(tenant, header_of(sealed).key), table, row, sealed)
 
+    def _unveiled(self, codec: Codec[R], row: R) -> R:
+        found: Any = row
+        opened = {}
+        for name in codec.veiled:
+            text = getattr(row, name)
+            if text is not None and text.startswith(VEIL):
+                place = f"{getattr(row, codec.key)}/{name}"
+                sealed = base64.b64decode(text[len(VEIL) :])
+                opened[name] = self.open(found.project, codec.table.name, place, sealed).decode()
+        return codec.replace(row, opened) if opened else row
+
     def _opening_key(self, tenant: str, key_id: str) -> DataKey:
-        row = self._get(KEYS, key_id)
-        if row is None or row.tenant != tenant:
+        if key_id not in self._key_rows:
+            row = self._get(KEYS, key_id)
+            if row is None:
+                raise damaged()
+            self._key_rows[key_id] = row
+        if self._key_rows[key_id].tenant != tenant:
             raise damaged()
-        return self._safe.keyring.unwrapped(row)
+        return self._safe.keyring.unwrapped(self._key_rows[key_id])

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from jupyter_quantum.core.jobs import JobKind, JobState
-from jupyter_quantum.exceptions import Conflict, InputError, NotFound, Refused
+from jupyter_quantum.exceptions import Conflict, InputError, NotFound, Refused, Unavailable
 from jupyter_quantum.store import verify
 from jupyter_quantum.store.artefacts import INLINE
-from jupyter_quantum.store.tables import artefacts
+from jupyter_quantum.store.tables import artefacts, jobs
 from jupyter_quantum.testing.runner import MemoryRunner
 from jupyter_quantum.wire.data import KeysView, RotateKeys, ShredKeys
 from jupyter_quantum.wire.jobs import JobView, Pub, ReportRequest
@@ -299,3 +299,22 @@ async def test_what_nothing_refers_to_is_swept(house: House, tmp_path: Path) -> 
     done = await house.pipeline.data.retention.enforce(actor="root")
     assert done.artefacts == 1
     assert not [path for path in (house.settings.data_dir / "artefacts").rglob("*") if path.is_file()]
+
+
+async def test_values_and_reports_are_sealed_in_their_rows(house: House, runner: MemoryRunner) -> None:
+    """PUBs with their values, what was prepared of them and reports are texts of rows: sealed for their very place."""
+    job = await completed(house, kind=JobKind.SAMPLER, pubs=[Pub(circuit=0, parameters=[ANGLE])])
+    asked = ReportRequest(circuits=request(data=SECRET).circuits, devices=["aer"], project="qcourse")
+    report = await house.pipeline.report(ADA, asked)
+    assert str(ANGLE).encode() not in on_disk(house)
+    assert b"runner.answer" not in on_disk(house)
+    assert (await house.pipeline.source(ADA, job.id))[1][0].parameters == [ANGLE]
+    assert (await house.pipeline.get_report(ADA, report.id)).rows == report.rows
+    columns = select(jobs.c.pubs, jobs.c.prepared).where(jobs.c.id == job.id)
+    (row,) = await house.store.read(lambda view: list(view.query(columns)))
+    assert row.pubs.startswith("JQE1:")
+    assert row.prepared.startswith("JQE1:")
+    await house.store.write(lambda tx: tx._conn.execute(update(jobs).values(pubs=row.prepared)))
+    with pytest.raises(Unavailable) as damaged:
+        await house.pipeline.job(ADA, job.id)
+    assert damaged.value.code == "store.damaged"
