@@ -73,12 +73,12 @@ def test_refusals_and_failed_sign_ins_are_entries(hub: Hub, vera: Auditor) -> No
     """A foreign job, a missing scope, an unknown token, a login that nobody began."""
     job = hub.run_bell("ada").json()["id"]
     assert hub.ask(f"api/v1/jobs/{job}", hub.token("ben", "read", "submit")).status_code == 404
-    assert hub.ask("api/v1/audit/events", hub.token("eve", "read")).status_code == 403
+    assert hub.ask("api/v1/audit/events", hub.token("otto", "read")).status_code == 403
     assert hub.ask("api/v1/me", "stolen").status_code == 401
     assert requests.get(f"{hub.service}/oauth_callback?code=x&state=y", timeout=10).status_code >= 400
     (absent, *_) = vera.found("--type", "request.refused", "--who", "ben", "--code", "absent")
     assert (absent["data"]["route"], absent["data"]["address"]) == ("GET api/v1/jobs/{id}", "loopback")
-    assert vera.found("--type", "request.refused", "--who", "eve", "--code", "scope.missing")
+    assert vera.found("--type", "request.refused", "--who", "otto", "--code", "scope.missing")
     assert vera.found("--type", "auth.failed", "--who", "unknown", "--code", "auth.missing")
     assert vera.found("--type", "auth.failed", "--code", "auth.callback")
 
