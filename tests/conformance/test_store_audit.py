@@ -128,7 +128,8 @@ async def test_search_finds_what_matches(store: Store, sought: dict[str, str], f
     """By who, project, type, device, decision, code; all together."""
     await store.write(_acts)
     named = await store.pseudonym(ADA)
-    wanted = Sought(**(sought | ({"who": named} if sought.get("who") == ADA else {})))
+    who = None if "who" not in sought else (named if sought["who"] == ADA else sought["who"],)
+    wanted = Sought(**(sought | {"who": who}))
     assert [event.seq for event in await store.read(lambda view: view.search(wanted))] == found
 
 
