@@ -104,7 +104,7 @@ def configure(
     lead groups                  approve              to decide requests, signed in on the page
     operators                    operate, approve     to pause and drain devices and to decide what policy asks them,
                                                       signed in on the page
-    auditors                     audit                read, export and verify the record
+    auditors                     audit, read          to search, export and verify the record; they run nothing
     admins                       all of them          to do what operators do, and to read the metrics
     token of a user's server     read, submit         notebooks read it: nothing that decides or operates
     token of a user's server     users:activity!user, what it has without us
@@ -237,7 +237,8 @@ def _roles(
     else:
         users = set(user_groups) if user_groups is not None else _groups_of(given, "members")
     staff = {part: str(given.get(part, f"quantum-{part}")) for part in ("operators", "auditors", "admins")}
-    use = [_READ, _SUBMIT, f"access:services!service={name}"]
+    look = [_READ, f"access:services!service={name}"]
+    use = [_SUBMIT, *look]
 
     def role(of: str, words: str, scopes: Iterable[str], groups: Iterable[str]) -> dict[str, Any]:
         return {
@@ -248,10 +249,10 @@ def _roles(
         }
 
     roles = [
-        role("user", "Use quantum devices", use, users | leads | set(staff.values())),
+        role("user", "Use quantum devices", use, users | leads | {staff["operators"], staff["admins"]}),
         role("lead", "Decide requests of one's project", [_APPROVE], leads),
         role("operator", "Operate quantum devices", [_OPERATE, _APPROVE], [staff["operators"]]),
-        role("auditor", "Auditors of the quantum service: they read its record", [_AUDIT], [staff["auditors"]]),
+        role("auditor", "Read the record of the quantum service", [_AUDIT, *look], [staff["auditors"]]),
         role("admin", "Administrate the quantum service", CUSTOM_SCOPES, [staff["admins"]]),
         {"name": f"{name}-service", "scopes": list(_SERVICE_SCOPES), "services": [name]},
     ]

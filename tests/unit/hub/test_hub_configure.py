@@ -56,6 +56,19 @@ def test_tokens_of_user_servers_never_decide() -> None:
     }
 
 
+def test_auditors_run_nothing() -> None:
+    """Their group reads and audits; no role with which one submits is given to it."""
+    c = Config()
+    configure(c, config=QCOURSE)
+    held = {
+        scope
+        for role in c.JupyterHub.load_roles
+        if "quantum-auditors" in role.get("groups", ())
+        for scope in role["scopes"]
+    }
+    assert held == {"custom:quantum:read", "custom:quantum:audit", "access:services!service=quantum"}
+
+
 def test_twice_is_once() -> None:
     """A second call changes nothing, port included."""
     c = Config()
