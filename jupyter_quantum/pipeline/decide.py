@@ -11,6 +11,7 @@ from jupyter_quantum.core.tenancy import Principal, ProjectSpec, Role
 from jupyter_quantum.exceptions import Refused
 from jupyter_quantum.pipeline.budgets import Budgets
 from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.people import known_now
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.store.rows import JobRow
 from jupyter_quantum.wire.runner import Prepared
@@ -98,11 +99,14 @@ class Deciding:
 
         Raises Refused (``owner.gone``, ``owner.left``) where the user is gone or left the project.
         """
-        groups = await self._context.directory.groups_of(row.principal)
-        if groups is None:
+        tenants = self._context.tenants
+        who = await known_now(
+            self._context.directory, row.principal, lambda who: tenants.role(who, row.project) is not None
+        )
+        if who is None:
             raise Refused(f"The account of {row.owner} is gone, so the run was taken back.", code="owner.gone")
-        role = self._context.tenants.role(Principal.known(row.principal, groups), row.project)
+        role = tenants.role(who, row.project)
         if role is None:
             message = f"{row.owner} is no longer in the project {row.project}, so the run was taken back."
             raise Refused(message, code="owner.left")
-        return Asker(row.principal, row.owner, groups, role, mfa)
+        return Asker(row.principal, row.owner, who.groups, role, mfa)

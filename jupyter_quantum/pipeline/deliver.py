@@ -23,6 +23,7 @@ from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import NotFound, QuantumError, Unavailable
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.people import known_now
 from jupyter_quantum.pipeline.sending import Sender, Sent
 from jupyter_quantum.store import View, claims
 from jupyter_quantum.store.crypt import SERVICE
@@ -127,7 +128,7 @@ class Delivering:
             return row
         named = await self._context.store.pseudonym(who.id)
         for event in events:
-            if _concerns(row, named, event) and self._may_hear(row, who, named, event):
+            if _concerns(row, named, event) and await self._may_hear(row, named, event):
                 passed = await self._deliver(row, who, event)
                 row = await self._row(row.id)
                 if not passed:
@@ -209,12 +210,19 @@ class Delivering:
         if who is None or not found or found[0].seq != seq:
             return None
         named = await self._context.store.pseudonym(who.id)
-        heard = _concerns(row, named, found[0], every=True) and self._may_hear(row, who, named, found[0])
+        heard = _concerns(row, named, found[0], every=True) and await self._may_hear(row, named, found[0])
         return await self._message(row, who, found[0]) if heard else None
 
-    def _may_hear(self, row: WebhookRow, who: Principal, named: str, event: EventRow) -> bool:
+    async def _may_hear(self, row: WebhookRow, named: str, event: EventRow) -> bool:
         """A person's own webhook tells no more than they see: nothing of a project that they have left."""
-        return row.project is not None or self._context.people.sees_event(who, named, event)
+        if row.project is not None:
+            return True
+
+        def sees(who: Principal) -> bool:
+            return self._context.people.sees_event(who, named, event)
+
+        who = await known_now(self._context.directory, row.principal, sees)
+        return who is not None and sees(who)
 
     async def _message(self, row: WebhookRow, who: Principal, event: EventRow) -> Message | None:
         try:

@@ -23,7 +23,7 @@ from jupyter_quantum.pipeline.asking import keep_decision
 from jupyter_quantum.pipeline.bundle import bundle
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
-from jupyter_quantum.pipeline.people import absent
+from jupyter_quantum.pipeline.people import absent, known_now
 from jupyter_quantum.pipeline.requests import Kind, Requests
 from jupyter_quantum.pipeline.runs import policy_error
 from jupyter_quantum.pipeline.schedule import SERVICE
@@ -282,7 +282,7 @@ class Exports:
 
     async def _still_allowed(self, row: ExportRow) -> None:
         """Policy and membership as they are now, with the review that it had."""
-        who = await self._asker(row.principal)
+        who = await self._asker(row.principal, row.project)
         project = self._context.tenants.projects.get(row.project)
         if project is None:
             raise Conflict(f"The project {row.project} is no longer there.", code="project.gone")
@@ -292,11 +292,12 @@ class Exports:
             role = (await self._context.store.read(lambda view: view.request(request))).role
         self.judge(who, project, row, role)
 
-    async def _asker(self, principal: str) -> Principal:
-        groups = await self._context.directory.groups_of(principal)
-        if groups is None:
+    async def _asker(self, principal: str, project: str) -> Principal:
+        tenants = self._context.tenants
+        who = await known_now(self._context.directory, principal, lambda who: tenants.role(who, project) is not None)
+        if who is None:
             raise Refused("The account of who asked is gone.", code="owner.gone")
-        return Principal.known(principal, groups)
+        return who
 
     def judge(self, who: Principal, project: ProjectSpec, row: ExportRow, role: str | None) -> Decision:
         """Policy's answer with a role's approval. Raises what forbids it now."""
@@ -363,7 +364,7 @@ class ExportKind(Kind):
         project = self._context.tenants.projects.get(row.project or "")
         if export is None or project is None:
             raise Conflict(f"The project {row.project} is no longer there.", code="project.gone")
-        self._exports.judge(await self._exports._asker(row.principal), project, export, row.role)
+        self._exports.judge(await self._exports._asker(row.principal, project.name), project, export, row.role)
 
     def approve(self, tx: Tx, row: RequestRow, by: Principal) -> Mapping[str, Any]:
         """It may go."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -13,7 +13,7 @@ from jupyter_quantum.pipeline.tenants import Tenants
 from jupyter_quantum.store.rows import EventRow, JobRow
 from jupyter_quantum.wire.jobs import Me, Membership
 
-__all__ = ["Directory", "People", "absent"]
+__all__ = ["Directory", "People", "absent", "known_now"]
 
 
 _SCOPES: Final[Mapping[str, frozenset[Scope]]] = {
@@ -34,6 +34,17 @@ class Directory(Protocol):
 
     async def find(self, name: str) -> str | None:
         """``Principal.id`` of the user of this name; None where there is none."""
+
+
+async def known_now(directory: Directory, principal: str, may: Callable[[Principal], bool]) -> Principal | None:
+    """A principal with the groups of now; None where they are gone.
+
+    What is remembered may be a minute old and does not know who has just joined: where it says no, the hub is asked.
+    """
+    groups = await directory.groups_of(principal)
+    if groups is None or not may(Principal.known(principal, groups)):
+        groups = await directory.refreshed(principal)
+    return None if groups is None else Principal.known(principal, groups)
 
 
 def absent(what: str = "job") -> NotFound:

@@ -213,8 +213,11 @@ async def test_an_approved_export_survives_a_restart(settings: Any, tmp_path: Pa
 
         await house.store.write(approved)
     async with running(settings, **changes) as house:
-        await house.pipeline.data.exports.resume()
-        assert (await house.pipeline.data.exports.get(ADA, view.id)).state == "written"
+
+        async def written() -> bool:
+            return (await house.pipeline.data.exports.get(ADA, view.id)).state == "written"
+
+        await until(written)
 
 
 # -- tokens ------------------------------------------------------------------------------------------------------------

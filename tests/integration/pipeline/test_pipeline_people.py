@@ -210,6 +210,20 @@ async def test_who_left_leaves_the_projects_things_behind(house: House, runner: 
     assert {one.id for one in (await pipeline.jobs(ADA)).jobs} == {job.id, asked.job.id}
 
 
+async def test_who_has_just_joined_runs_and_is_told(house: House, runner: MemoryRunner) -> None:
+    """What is remembered of somebody's groups may be older than their joining: a no is asked again."""
+
+    async def before(_: str) -> frozenset[str]:
+        return frozenset({"other"})
+
+    async def now(_: str) -> frozenset[str]:
+        return ADA.groups
+
+    house.directory.groups_of, house.directory.refreshed = before, now  # type: ignore[method-assign]
+    job = await house.pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=5)
+    assert (await ended(house, job.id)).state is JobState.COMPLETED
+
+
 async def test_projects_take_turns(house: House, runner: MemoryRunner) -> None:
     """A project that submitted ten jobs first does not make another wait for all ten."""
     runner.hold()
