@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 
 from jupyter_quantum.hub import configure
+from jupyter_quantum.hub.workspace import private_home
 
 c = get_config()  # noqa: F821 (the hub gives it)
 
@@ -22,7 +23,11 @@ DATA = Path(os.environ.get("JUPYTERHUB_DATA", "/srv/jupyterhub"))
 c.JupyterHub.bind_url = "http://127.0.0.1:8000"  # put your TLS proxy in front, or set ssl_key and ssl_cert
 c.JupyterHub.db_url = f"sqlite:///{DATA}/jupyterhub.sqlite"
 c.JupyterHub.cookie_secret_file = str(DATA / "cookie_secret")
+# Any spawner does. This one starts servers as the unix user of the person's name (LDAP, SSSD); containers need none.
 c.JupyterHub.spawner_class = "localprocess"
+c.Spawner.pre_spawn_hook = private_home  # a home that nobody else may enter
+c.Spawner.default_url = "/lab"
+c.Spawner.notebook_dir = "~"
 
 # --- yours: the identity provider; its addresses are in <issuer>/.well-known/openid-configuration ---
 ISSUER = os.environ["OIDC_ISSUER"].rstrip("/")
@@ -55,6 +60,7 @@ SERVICE = {
     "operators": "quantum-operators",  # pause and drain devices
     "auditors": "quantum-auditors",  # read the audit, and run nothing
     "admins": "quantum-admins",  # declare projects, keys, retention
+    "breakglass_groups": ["quantum-emergency"],  # may take a role at once; somebody else looks at it after
     "prices": {
         "fake_torino": {"per_task": 0.0195, "per_shot": 0.0004, "per_second": 0.0005},
         "fake_fez": {"per_task": 0.0195, "per_shot": 0.0004, "per_second": 0.0005},
@@ -63,6 +69,11 @@ SERVICE = {
     # Where projects may export to, each as its own declaration says: a directory or an object store, or, without a url,
     # a download for whoever asked.
     "export_targets": {"repository": {"url": (DATA / "repository").as_uri(), "region": "eu"}, "download": {}},
+    "retention": {"inputs": 365, "results": 365},  # days, where a project says nothing
+    # Signed checkpoints of the audit also go to a second place, best on another machine: "s3://…", "file:///mnt/…".
+    "audit_copies": (DATA / "checkpoints").as_uri(),
+    # Data is encrypted with a key per project, wrapped by one in a file of this machine; better by Vault or an HSM:
+    # "keys": {"provider": "vault", "url": "https://vault.campus.example", "key": "quantum", "token_file": "/run/…"},
 }
 
 # Whoever is signed in may come to the service's door: projects are declared in tenants.yaml, and people ask to join.

@@ -41,6 +41,7 @@ def test_the_story(lab: Lab, provider: Provider, receiver: Receiver, tmp_path: P
     waiting = a_job_that_waits(tale)
     token = the_student_leaves(tale, waiting)
     everything_is_refused(tale, token, job, waiting)
+    the_books_are_right(tale)
     the_audit_tells_it(tale, tmp_path)
 
 
@@ -215,6 +216,19 @@ def everything_is_refused(tale: Tale, token: str, job: Any, waiting: Any) -> Non
     tale.provider.revoke("student-zoe")
     wait_for(lambda: lab.raw(token, "GET", "me").status_code == 401, GONE_S, "The token outlives the account.")
     assert "/hub/login" in tale.zoe.visit().url
+
+
+def the_books_are_right(tale: Tale) -> None:
+    """What was spent is what the runs cost, nothing is left on hold, and each sum equals its entries."""
+    ledger = tale.lab.person(ADMIN).hub(None, "custom:quantum:admin", "custom:quantum:read").ledger
+    books = ledger.verify()
+    assert books.ok, books
+    accounts = ledger.accounts(unit="credits").accounts
+    assert [one.id for one in accounts if one.held] == []
+    spent = {one.project: one.used for one in accounts if one.scope == "user" and one.name == "student-zoe"}
+    assert spent.get("qcourse", 0) == 0  # the simulator is free
+    assert 3 * 0.4 * CREDIT < spent["qlab-pilot"] < 3 * 0.45 * CREDIT  # 3000 shots of the emulator
+    assert 6 * CREDIT < spent["qlab"] - spent["qlab-pilot"] < 6.6 * CREDIT  # 1000 shots of the QPU; a part counts
 
 
 def the_audit_tells_it(tale: Tale, folder: Path) -> None:
