@@ -243,7 +243,7 @@ class Lab:
 
 @contextlib.contextmanager
 def running_lab(provider: Provider, service: dict[str, Any]) -> Iterator[Lab]:
-    """A lab in a scratch directory; ``service`` is configuration beyond the shipped file's."""
+    """A lab in a scratch directory; ``service`` is configuration that the shipped file does not name."""
     with tempfile.TemporaryDirectory(prefix="jq-story-") as place:
         lab = Lab(Path(place), provider)
         try:

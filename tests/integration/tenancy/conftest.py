@@ -21,7 +21,6 @@ SERVICE: dict[str, Any] = {
     "membership_age": MEMBERSHIP_S,
     "sweep_every": 1.0,
     "insecure_issuers": True,
-    "breakglass_groups": ["emergency"],
 }
 
 

@@ -136,7 +136,7 @@ def test_a_lead_for_an_hour(lab: Lab, provider: Provider, lena: Person) -> None:
 
 def test_the_glass(lab: Lab, provider: Provider, lena: Person) -> None:
     """By a person on the page only; at once; the auditor sees and reviews it, who broke it cannot."""
-    kay = member(lab, provider, "kay", "physics", "emergency")
+    kay = member(lab, provider, "kay", "physics", "quantum-emergency")
     audie = member(lab, provider, "audie", "quantum-auditors")
     asked = {"role": "lead", "project": "physics", "reason": "fire", "hours": 0.5}
     assert said(lab.raw(kay.token(), "POST", "breakglass", asked), 403)["code"] == "auth.interactive"
