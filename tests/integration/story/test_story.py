@@ -232,9 +232,10 @@ def the_books_are_right(tale: Tale) -> None:
 
 
 def the_audit_tells_it(tale: Tale, folder: Path) -> None:
-    """The auditor alone reads; the export stands on its own, names nobody, and holds the story in order."""
+    """The auditor alone reads, and runs nothing; the export stands alone, names nobody, and has the story in order."""
     for other in (tale.lena, tale.otto):
         assert other.ask("GET", "audit/events").status_code == 403
+    refused(lambda: tale.uma.hub().backend("aer").run(bell(), shots=10), "absent", "project.none")
     auditor = tale.uma.token("custom:quantum:audit", "custom:quantum:read")
     hub = Hub(tale.lab.service, auditor)
     refusals = hub.audit.search(who="student-zoe", type="request.refused", limit=1000)
