@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 _IDLE_S: Final = 5.0
 _REFRESH_S: Final = 10.0
+_ASK_S: Final = 240.0
+"""So long after the identity provider was asked about an owner it is not asked again."""
 _SKIPPED: Final = 500
 """Events of no concern after which the cursor is written all the same."""
 
@@ -74,6 +76,8 @@ class Delivering:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._looked = -_REFRESH_S
         self._stale = False
+        self._asked: dict[str, float] = {}
+        """Owner → when the identity provider was last asked about them."""
 
     # Which are served
 
@@ -127,8 +131,12 @@ class Delivering:
             await self._context.numbered.wait(_IDLE_S)
             return row
         named = await self._context.store.pseudonym(who.id)
-        for event in events:
-            if _concerns(row, named, event) and await self._may_hear(row, named, event):
+        for event in (event for event in events if _concerns(row, named, event)):
+            await self._until(row.next_at)
+            who = await self._owner(row, sure=True)  # as of now: a slow receiver makes hours of this loop
+            if who is None:
+                return await self._disable(row, "webhook.rights")
+            if await self._may_hear(row, named, event):
                 passed = await self._deliver(row, who, event)
                 row = await self._row(row.id)
                 if not passed:
@@ -143,8 +151,7 @@ class Delivering:
         return _at(stored, seq)
 
     async def _deliver(self, row: WebhookRow, who: Principal, event: EventRow) -> bool:
-        """Try once, when it is time; whether the next event may follow."""
-        await self._until(row.next_at)
+        """Try once; whether the next event may follow."""
         message = await self._message(row, who, event)
         if message is None:
             return True
@@ -192,9 +199,12 @@ class Delivering:
 
     # What it may be told
 
-    async def _owner(self, row: WebhookRow) -> Principal | None:
-        """The owner with the groups of now; None where they are gone, or may not have this webhook any more."""
-        groups = await self._context.directory.groups_of(row.principal)
+    async def _owner(self, row: WebhookRow, *, sure: bool = False) -> Principal | None:
+        """The owner with the groups of now; None where they are gone, or may not have this webhook any more.
+
+        ``sure``: as the identity provider has them, which the hub does not ask by itself about somebody who is absent.
+        """
+        groups = await self._groups(row.principal, sure)
         if groups is None:
             return None
         who, people = Principal.known(row.principal, groups), self._context.people
@@ -202,6 +212,14 @@ class Delivering:
             return who
         may = row.project in people.leads(who) or ("admin" in people.staff(who) and row.project in people.projects)
         return who if may else None
+
+    async def _groups(self, principal: str, sure: bool) -> frozenset[str] | None:
+        directory, now = self._context.directory, asyncio.get_running_loop().time()
+        if not sure or now - self._asked.get(principal, -_ASK_S) < _ASK_S:
+            return await directory.groups_of(principal)
+        groups = await directory.refreshed(principal)
+        self._asked[principal] = now
+        return groups
 
     async def message_of(self, row: WebhookRow, seq: int) -> Message | None:
         """The message about the event with this number; None where the owner may not see it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator
@@ -238,6 +239,43 @@ async def test_leaving_ends_it(place: Place) -> None:
     """A lead who is none any more, or who is gone, has no webhook of the project any more."""
     webhook = await place.add(GRACE, project="qcourse", events=["job.moved"])
     place.house.directory.now[GRACE.id] = frozenset({"qcourse"})
+    await place.run(ADA)
+
+    async def disabled() -> Any:
+        view = await place.hooks.get(HEDY, webhook)
+        return view if view.state == "disabled" else None
+
+    assert (await until(disabled, 10.0)).reason == "webhook.rights"
+    assert place.receiver.taken == []
+
+
+async def test_leaving_while_it_waits_ends_it(place: Place) -> None:
+    """What failed is tried again for whoever has the rights then, not for who had them when it failed."""
+    place.pace(Pace(first=1.0, factor=1.0, longest=1.0))
+    webhook = await place.add(GRACE, project="qcourse", events=["job.moved"])
+    place.receiver.answers = [503]
+    await place.run(ADA)
+    await until(lambda: place.receiver.ids)
+    await asyncio.sleep(0.3)  # it waits for its next try now
+    place.house.directory.now[GRACE.id] = frozenset({"qcourse"})
+    place.receiver.answers = [200]
+
+    async def disabled() -> Any:
+        view = await place.hooks.get(HEDY, webhook)
+        return view if view.state == "disabled" else None
+
+    assert (await until(disabled, 10.0)).reason == "webhook.rights"
+    assert place.receiver.taken == []
+
+
+async def test_who_is_absent_is_asked_about_at_the_provider(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lead who never comes back is in the hub's groups for ever: before it tells, the provider is asked anew."""
+
+    async def refreshed(_: str) -> frozenset[str]:
+        return frozenset({"qcourse"})
+
+    webhook = await place.add(GRACE, project="qcourse", events=["job.moved"])
+    monkeypatch.setattr(place.house.directory, "refreshed", refreshed)
     await place.run(ADA)
 
     async def disabled() -> Any:
