@@ -55,7 +55,8 @@ class HubApi:
     async def get(self, path: str, *, token: str | None = None) -> dict[str, Any] | None:
         """The JSON object at ``path``; None where the hub does not know the token or the thing.
 
-        Raises :class:`Unavailable` (``hub.unavailable``) where the hub does not answer.
+        Raises :class:`Unavailable`: ``hub.unavailable`` where the hub does not answer, ``hub.scope`` where it does not
+        let the service itself ask; that says nothing about who was asked about.
         """
         request = HTTPRequest(
             f"{self._url}/{path}",
@@ -67,8 +68,10 @@ class HubApi:
         try:
             answer = await self._client.fetch(request)
         except HTTPClientError as error:
-            if error.code in {401, 403, 404}:
+            if error.code == 404 or (token is not None and error.code in {401, 403}):
                 return None
+            if error.code in {401, 403}:
+                raise _unheard() from error
             raise _silent_hub() from error
         except OSError as error:
             raise _silent_hub() from error
@@ -92,6 +95,14 @@ class HubApi:
 def _silent_hub() -> Unavailable:
     return Unavailable(
         "The hub does not answer, so nobody can be identified.", code="hub.unavailable", hint="Try again in a minute."
+    )
+
+
+def _unheard() -> Unavailable:
+    return Unavailable(
+        "The service may not read users from the hub.",
+        code="hub.scope",
+        hint="An administrator must give the service's role the scope read:users.",
     )
 
 
@@ -203,11 +214,7 @@ class Gate:
             return known[1]
         user = await self._hub.user(model["name"])
         if user is None or not user.get("created"):
-            raise Unavailable(
-                "The service may not read users from the hub.",
-                code="hub.scope",
-                hint="An administrator must give the service's role the scope read:users.",
-            )
+            raise _unheard()
         self._created.put(key, str(user["created"]), time.monotonic())
         return str(user["created"])
 

@@ -150,8 +150,8 @@ class HubUser(RequestHandler):
         hub.asked.append(self.request.path.removeprefix("/hub/api/"))
         token = self.request.headers["Authorization"].removeprefix("token ")
         model = hub.tokens.get(token) if name is None else hub.users.get(name)
-        if hub.broken or model is None:
-            self.send_error(500 if hub.broken else 403)
+        if hub.broken or model is None or (hub.mute and name is not None):
+            self.send_error(500 if hub.broken else 403 if name is None or hub.mute else 404)
         else:
             self.write(json.dumps(model))
 
@@ -163,8 +163,8 @@ class HubRefresh(RequestHandler):
         hub: MemoryHub = self.settings["hub"]
         hub.asked.append(f"refresh/{name}")
         model = hub.users.get(name) if hub.refreshes else None
-        if model is None:
-            self.send_error(404)
+        if model is None or hub.mute:
+            self.send_error(403 if hub.mute else 404)
         else:
             self.write(json.dumps(model | {"refused": name in hub.refused}))
 
@@ -177,6 +177,8 @@ class MemoryHub:
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     broken: bool = False
+    mute: bool = False
+    """It does not let the service ask about users."""
     refreshes: bool = True
     refused: set[str] = field(default_factory=set)
 

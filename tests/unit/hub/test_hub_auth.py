@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from jupyter_quantum.core.tenancy import Principal
+from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.hub.auth import Gate, HubDirectory
 from tests.unit.hub.support import ALL, JOB, READ, SUBMIT, Service, signed_in
 
@@ -92,6 +93,18 @@ async def test_without_read_users_nobody_is_identified(service: Service) -> None
     service.hub.users.clear()
     answer = await service.fetch("api/v1/me", token=token)
     assert (answer.code, json.loads(answer.body)["code"]) == (503, "hub.scope")
+
+
+async def test_a_hub_that_does_not_let_us_ask_says_of_nobody_that_they_are_gone(
+    service: Service, directory: HubDirectory
+) -> None:
+    """A lost scope or an expired token of the service's own is an outage: on it nobody's grants and jobs are ended."""
+    service.hub.add("t", [READ])
+    service.hub.mute = True
+    for ask in (directory.groups_of, directory.refreshed):
+        with pytest.raises(Unavailable) as error:
+            await ask("ada@2026-05-12T09:00:00Z")
+        assert error.value.code == "hub.scope"
 
 
 async def test_the_directory_tells_a_reused_name_apart(service: Service, directory: HubDirectory) -> None:
