@@ -16,7 +16,7 @@ What is found, and where:
                  checkpoint to the next that are not what was signed
 ``incomplete``   the last line is missing, or counts other lines than there are
 ``signature``    a checkpoint without a valid signature of the key
-``unsigned``     leaves after the last checkpoint: nothing says yet that they are what was recorded
+``unsigned``     leaves after the last checkpoint, or no checkpoint at all: nothing says that they are what was recorded
 ``truncated``    a witnessed checkpoint is larger than the export: leaves are missing at its end
 ``rolled_back``  a witnessed checkpoint of a size in the export has another root: another history was signed
 
@@ -232,7 +232,11 @@ class _Reader:
             self.found(
                 "incomplete", None, self._tree.size + 1, f"the export ends after leaf {self._tree.size} without its end"
             )
-        if self._tree.size > self.outcome.signed and not self.outcome.findings:
+        if not self.outcome.signed and not self.outcome.findings:
+            self.found(
+                "unsigned", None, 1, "no checkpoint covers anything: nothing says that this is what was recorded"
+            )
+        elif self._tree.size > self.outcome.signed and not self.outcome.findings:
             first = self.outcome.signed + 1
             self.found("unsigned", None, first, f"no checkpoint covers leaves {first} to {self._tree.size}")
 

@@ -132,6 +132,12 @@ def test_tampering_is_found_where_it_is(tamper: str) -> None:
     assert expected in found(outcome)
 
 
+def test_nothing_is_not_verified() -> None:
+    """Where everything was taken away, an end that counts it right is not enough: no signature says so."""
+    assert found(verify([line(end={"checkpoints": 0, "leaves": 0})], [KEY])) == [("unsigned", 1)]
+    assert found(verify([], [KEY])) == [("incomplete", 1)]
+
+
 def test_old_and_other_histories_need_a_witness() -> None:
     """An old export, and one that was signed anew by the key's owner, are in themselves sound."""
     (_, notes), (old, _), (other, _) = export(), export(10), export(word="x")
