@@ -143,13 +143,22 @@ class Accounts:
 
     def key(self, who: str, project: ProjectSpec, spec: QuotaSpec) -> str | None:
         """Which of the project's quotas is meant, as :func:`quota_key`; None where none binds it."""
+        found = self._meant(project, spec)
+        return None if found is None else found.key(who)
+
+    def own(self, project: ProjectSpec, spec: QuotaSpec) -> bool:
+        """Whether the project itself declares the quota that is meant, and not one above it or its organisation."""
+        found = self._meant(project, spec)
+        return found is not None and found.declarer == f"project:{project.name}"
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _meant(self, project: ProjectSpec, spec: QuotaSpec) -> _Quota | None:
         for quota in self._plan(project).quotas:
             same = (quota.spec.scope, quota.spec.unit, quota.spec.window, quota.spec.device_kind)
             if same == (spec.scope, spec.unit, spec.window, spec.device_kind):
-                return quota.key(who)
+                return quota
         return None
-
-    # -- inside ----------------------------------------------------------------------------------------------------
 
     def _plan(self, project: ProjectSpec) -> _Plan:
         line, organisation = self._tenants.line(project), self._tenants.organisation(project.organisation)

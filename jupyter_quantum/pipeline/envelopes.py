@@ -132,7 +132,7 @@ class Enveloping:
 def _fits(row: EnvelopeRow, principal: str, parcel: Parcel, prepared: Prepared, at_most: int) -> bool:
     """Whether a job is within the envelope, as far as can be said before the transaction that takes from it."""
     success = prepared.success
-    if row.decided_by == principal:  # nobody's approval is for their own run
+    if name_of(row.decided_by) == name_of(principal):  # nobody's approval is for their own run
         return False
     if (row.price_cap is not None and at_most > row.price_cap) or (row.left is not None and at_most > row.left):
         return False

@@ -24,7 +24,7 @@ from jupyter_quantum.pipeline.bundle import bundle
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.people import absent, known_now
-from jupyter_quantum.pipeline.requests import Kind, Requests
+from jupyter_quantum.pipeline.requests import Kind, Requests, check_room
 from jupyter_quantum.pipeline.runs import policy_error
 from jupyter_quantum.pipeline.schedule import SERVICE
 from jupyter_quantum.pipeline.settings import ExportTarget
@@ -108,6 +108,7 @@ class Exports:
             keep_decision(tx, who.id, facts, decision, job=row.id, request=export.request)
             tx.add_export(export)
             if role is not None:
+                check_room(tx, who.id)
                 tx.add_request(self._request(export, role))
 
         await store.write(write)
@@ -278,7 +279,10 @@ class Exports:
     async def resume(self) -> None:
         """Go on with what was approved before the service stopped."""
         for row in await self._context.store.read(lambda view: view.exports(states={"approved"}, limit=1000)):
-            await self.send(row)
+            try:
+                await self.send(row)
+            except QuantumError as error:  # another process was quicker, or the store does not answer
+                log.warning("The export %s was not sent again: %s", row.id, error)
 
     async def _still_allowed(self, row: ExportRow) -> None:
         """Policy and membership as they are now, with the review that it had."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jupyter_quantum.core.tenancy import Principal
+from jupyter_quantum.core.tenancy import Principal, name_of
 from jupyter_quantum.exceptions import Conflict, Refused
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
@@ -23,11 +23,14 @@ class Forgetting:
     async def forget(self, who: Principal, user: str) -> Forgotten:
         """Forget ``user``: a name, or ``name@created`` where a name was used again. For administrators.
 
-        Raises NotFound; Conflict ``person.several`` (the name alone does not say who), ``person.busy`` (open jobs).
+        Raises NotFound; Conflict ``person.several`` (the name alone does not say who), ``person.busy`` (open jobs);
+        Refused ``person.own``: what they asked for would be somebody else's, and theirs to decide.
         """
         if not self._context.people.administers(who):
             raise Refused("Administrators do this.", code="person.role")
         principal = await self._context.store.read(lambda view: _principal(view, user))
+        if principal == who.id or name_of(principal) == who.name:
+            raise Refused("Nobody forgets themselves.", code="person.own", hint="Let another administrator do it.")
 
         def write(tx: Tx) -> Forgotten:
             tx.forget_webhooks(principal)  # they would go on telling an address of theirs

@@ -100,6 +100,7 @@ class Live:
 
     async def _follow(self) -> None:
         """While another process leads: tell the streams of this one that there are new numbers."""
+        self._recent.clear()  # what the other one numbers is not among it
         last = await self._context.store.read(lambda view: view.last_seq())
         if last > self._last:
             self._last = last
@@ -122,6 +123,8 @@ class Live:
         self._dirty = False
         rows = await self._context.store.write(lambda tx: tx.number_events(fence))
         if rows:
+            if self._recent and (self._recent[-1].seq or 0) + 1 != rows[0].seq:  # another process led meanwhile
+                self._recent.clear()
             self._recent.extend(rows)
             self._last = rows[-1].seq or self._last
             self._dirty = len(rows) >= _BATCH

@@ -285,7 +285,12 @@ class Pipeline:
 
     async def get_report(self, who: Principal, report_id: str) -> ReportView:
         """A report made before."""
-        return await self._reports.get(who, report_id)
+
+        def check(project: str) -> None:
+            for data in ("inputs", "results"):
+                self.data.exports.check_reader(who, project, data)
+
+        return await self._reports.get(who, report_id, check)
 
     # Jobs
 

@@ -24,7 +24,7 @@ __all__ = ["QuotaRaise"]
 
 
 class QuotaRaise(Kind):
-    """The kind ``quota``. A lead raises what a member may use; what a whole project may use is an administrator's."""
+    """The kind ``quota``. A lead raises what their project lets a member use; all else is an administrator's."""
 
     name = "quota"
     body = QuotaBody
@@ -35,8 +35,10 @@ class QuotaRaise(Kind):
         self._refresh = refresh
 
     def decided_by(self, project: str | None, body: QuotaBody) -> str:
-        """Nobody raises their own project's limits."""
-        return "lead" if body.scope == "user" else "admin"
+        """Nobody raises their own project's limits, nor what was declared above the project."""
+        spec = self._context.tenants.projects.get(project or "")
+        own = spec is not None and self._accounts.own(spec, _meant(body))
+        return "lead" if own and body.scope == "user" else "admin"
 
     def words(self, row: RequestRow) -> str:
         """How much more, of what, for how long."""
@@ -78,8 +80,7 @@ class QuotaRaise(Kind):
         if project is None:
             raise Conflict(f"The project {row.project} is no longer there.", code="project.gone")
         asked: QuotaBody = self.read(row)
-        wanted = QuotaSpec(asked.scope, 0, asked.unit, asked.window, device_kind=asked.device_kind)
-        key = self._accounts.key(who, project, wanted)
+        key = self._accounts.key(who, project, _meant(asked))
         if key is None:
             raise Conflict(
                 f"{project.name} has no such quota, so there is nothing to raise.",
@@ -87,6 +88,10 @@ class QuotaRaise(Kind):
                 hint="GET quota shows those that bind you.",
             )
         return project, key
+
+
+def _meant(asked: QuotaBody) -> QuotaSpec:
+    return QuotaSpec(asked.scope, 0, asked.unit, asked.window, device_kind=asked.device_kind)
 
 
 def _amount(asked: QuotaBody) -> str:

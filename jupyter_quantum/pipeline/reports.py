@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jupyter_quantum.core.ids import new_id
@@ -63,9 +63,14 @@ class Reports:
         await self._keep(who, request, parcel, view)
         return view
 
-    async def get(self, who: Principal, report_id: str) -> ReportView:
-        """A report of one's own, or of a project that one leads."""
+    async def get(self, who: Principal, report_id: str, check: Callable[[str], None]) -> ReportView:
+        """A report of one's own, or of a project that one leads; ``check`` raises where a reader may not have others'.
+
+        It shows the circuits, and counts where a dry run was asked for.
+        """
         row = await self._stored(who, report_id)
+        if row.principal != who.id:
+            check(row.project)
         return ReportView.model_validate_json(row.body or "{}")
 
     async def bound(self, who: Principal, request: JobRequest, project: ProjectSpec) -> tuple[Parcel, ReportRow]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -24,12 +24,22 @@ from jupyter_quantum.store import Tx, View
 from jupyter_quantum.store.rows import RequestRow, RequestState
 from jupyter_quantum.wire.requests import Ask, Decided, DecidedList, Decision, Decisions, RequestList, RequestView
 
-__all__ = ["Kind", "Requests"]
+__all__ = ["Kind", "Requests", "check_room"]
 
 Body = TypeVar("Body", bound=BaseModel)
 
+_MOST: Final = 50
+"""Requests that one person may have open."""
 _STATES = frozenset({"open", "approved", "rejected", "expired", "withdrawn"})
 _SERVICE = "service"
+
+
+def check_room(view: View, principal: str) -> None:
+    """Raise Conflict ``request.many`` where somebody has as many requests open as one may have."""
+    if len(view.requests(state="open", principal=principal, limit=_MOST)) >= _MOST:
+        raise Conflict(
+            f"You have {_MOST} open requests already.", code="request.many", hint="Wait for answers, or withdraw some."
+        )
 
 
 class Kind:
@@ -120,6 +130,7 @@ class Requests:
         kind = self._kind(row.kind)
 
         def write(tx: Tx) -> RequestRow:
+            check_room(tx, row.principal)
             kind.check(tx, row)
             return tx.add_request(row)
 

@@ -5,6 +5,7 @@ An area whose tables name people adds its columns to :data:`PLACES`. The record 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,15 @@ from jupyter_quantum.store.reading import absent
 __all__ = ["PLACES", "Forgetting", "Place"]
 
 _FORGOTTEN: Final = "someone who was forgotten"
+
+
+_SENTENCES: Final = (
+    (t.jobs.c.error, "Rejected by {}: "),
+    (t.jobs.c.error, '"The account of {} is gone'),
+    (t.jobs.c.error, '"{} is no longer in the project'),
+    (t.exports.c.error, "{} is not in the project"),
+)
+"""Texts for people that name one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +107,9 @@ class Forgetting(AuditWrites):
         return int(self._reading().execute(update(place.table).where(theirs).values(values)).rowcount)
 
     def _reject_words(self, principal: str) -> None:
-        """A rejected job says in words who rejected it."""
-        said, instead = f"Rejected by {name_of(principal)}: ", f"Rejected by {_FORGOTTEN}: "
-        error = t.jobs.c.error
-        query = update(t.jobs).where(error.contains(said, autoescape=True))
-        self._reading().execute(query.values(error=func.replace(error, said, instead)))
+        """A rejected job says in words who rejected it, and one that was taken back whose it was."""
+        name = json.dumps(name_of(principal), ensure_ascii=False)[1:-1]  # as it stands within a JSON text
+        for column, sentence in _SENTENCES:
+            said, instead = sentence.format(name), sentence.format(_FORGOTTEN)
+            query = update(column.table).where(column.contains(said, autoescape=True))
+            self._reading().execute(query.values({column.name: func.replace(column, said, instead)}))

@@ -130,6 +130,7 @@ ROUTES: Final = (
         status=201,
         errors=(404, 409),
         fresh=True,
+        limit="decide",
     ),
     Route(
         "GET",

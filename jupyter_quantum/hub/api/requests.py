@@ -73,6 +73,7 @@ ROUTES: Final = (
         body=Ask,
         status=201,
         fresh=True,
+        limit="decide",
         errors=(404, 409),
     ),
     Route(
