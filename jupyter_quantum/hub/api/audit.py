@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from jupyter_quantum.core.tenancy import Scope
-from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.hub.api.route import File, Query, Route
 from jupyter_quantum.pipeline.audit import Asked
 from jupyter_quantum.wire.audit import (
@@ -44,35 +42,11 @@ _SEARCH: Final = (
 )
 
 
-def _moment(api: Api, name: str) -> datetime | None:
-    text = api.get_query_argument(name, None)
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise InputError(
-            f"The query parameter {name!r} must be a moment with its zone.",
-            code="request.malformed",
-            hint="Such as 2026-05-12T09:00:00Z.",
-        )
-    return found
-
-
-def _whole(api: Api, name: str) -> int:
-    text = api.get_query_argument(name, "")
-    if not text.isdecimal() or len(text) > 18:
-        raise InputError(f"The query parameter {name!r} must be a whole number.", code="request.malformed")
-    return int(text)
-
-
 async def events(api: Api) -> AuditEvents:
     """Entries that match."""
     words = {name: api.get_query_argument(name, None) for name in (query.name for query in _SEARCH[:8])}
-    asked = Asked(**words, since=_moment(api, "since"), until=_moment(api, "until"))
-    before = _whole(api, "before") if api.get_query_argument("before", None) is not None else None
+    asked = Asked(**words, since=api.moment("since"), until=api.moment("until"))
+    before = api.whole("before") if api.get_query_argument("before", None) is not None else None
     return await api.pipeline.audit.search(
         api.who, asked, before=before, limit=int(api.number("limit", 100, 1000, low=1))
     )
@@ -95,7 +69,7 @@ async def inclusion(api: Api) -> InclusionProof:
 
 async def consistency(api: Api) -> ConsistencyProof:
     """That the record only grew."""
-    return await api.pipeline.audit.consistency(api.who, _whole(api, "first"), _whole(api, "second"))
+    return await api.pipeline.audit.consistency(api.who, api.whole("first"), api.whole("second"))
 
 
 async def key(api: Api) -> AuditKey:

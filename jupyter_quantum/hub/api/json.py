@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -166,6 +167,30 @@ class Api(Handler):
         if key is not None and not 0 < len(key) <= 200:
             raise InputError("The header Idempotency-Key takes 1 to 200 characters.", code="request.malformed")
         return key
+
+    def whole(self, name: str) -> int:
+        """A whole number from the query, which must be there; raises :class:`InputError` for anything else."""
+        text = self.get_query_argument(name, "")
+        if not text.isdecimal() or len(text) > 18:
+            raise InputError(f"The query parameter {name!r} must be a whole number.", code="request.malformed")
+        return int(text)
+
+    def moment(self, name: str) -> datetime | None:
+        """A moment with its zone from the query; None where it is not there. Raises :class:`InputError`."""
+        text = self.get_query_argument(name, None)
+        if text is None:
+            return None
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is None:
+            raise InputError(
+                f"The query parameter {name!r} must be a moment with its zone.",
+                code="request.malformed",
+                hint="Such as 2026-05-12T09:00:00Z.",
+            )
+        return found
 
     async def _serve(self, **path: str) -> None:
         self._check_size(self._received)

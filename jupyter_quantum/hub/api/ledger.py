@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from jupyter_quantum.core.tenancy import Scope
-from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.hub.api.route import File, Query, Route
 from jupyter_quantum.pipeline.showback import DIMENSIONS, Asked
 from jupyter_quantum.wire.ledger import (
@@ -46,26 +44,9 @@ _PAGE: Final = (
 _PROJECT: Final = Query("project", _TEXT, "Only of this project.")
 
 
-def _moment(api: Api, name: str) -> datetime | None:
-    text = api.get_query_argument(name, None)
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise InputError(
-            f"The query parameter {name!r} must be a moment with its zone.",
-            code="request.malformed",
-            hint="Such as 2026-05-12T09:00:00Z.",
-        )
-    return found
-
-
 def _asked(api: Api) -> Asked:
     words = {query.name: api.get_query_argument(query.name, None) for query in _FILTERS[:6]}
-    return Asked(**words, since=_moment(api, "since"), until=_moment(api, "until"))
+    return Asked(**words, since=api.moment("since"), until=api.moment("until"))
 
 
 def _by(api: Api) -> list[str]:
