@@ -205,9 +205,10 @@ def test_the_shipped_policies_say_why_hardware_is_not_for_a_guest() -> None:
 
 def test_the_examples_in_the_comments_are_policies() -> None:
     """What an operator takes out of its comment loads beside the rest, and may apply."""
-    lines = (SHIPPED / "20-limits.cedar").read_text().partition("// Examples")[2].splitlines()
+    files = [SHIPPED / "20-limits.cedar", SHIPPED / "25-at-the-limit.cedar"]
+    lines = [line for file in files for line in file.read_text().partition("// Examples")[2].splitlines()]
     code = [line.removeprefix("//")[1:] for line in lines]
-    text = "\n".join(line for line in code if line.startswith(("@", "forbid", "when", "  ", "}")))
+    text = "\n".join(line for line in code if line.startswith(("@", "forbid", "permit", "when", "  ", "}")))
     loaded = load([*read(SHIPPED), ("50-examples.cedar", text.encode())])
-    for name in ("mfa-over-50", "teaching-hours"):
-        assert witness(loaded, loaded.policies[name], "submit") is not None
+    for name, action in (("mfa-over-50", "submit"), ("teaching-hours", "submit"), ("emulators-wait", "wait")):
+        assert witness(loaded, loaded.policies[name], action) is not None
