@@ -65,6 +65,8 @@ class Verifier:
             raise _refused("algorithm", f"Tokens are signed with one of {', '.join(ALGORITHMS)}.") from None
         except (JoseError, ValueError, TypeError):
             raise _refused("signature") from None
+        if found.claims.get("iss") != issuer:  # whose keys these are
+            raise _refused("issuer")
         return self._checked(found.claims)
 
     def _checked(self, said: Mapping[str, Any]) -> Claims:

@@ -36,6 +36,8 @@ class _Known:
     asked: float
     keys: KeySet | None
     """None: the issuer did not answer."""
+    learnt: float
+    """When it last said so; asking in vain makes keys no younger."""
 
 
 class Issuers:
@@ -58,20 +60,22 @@ class Issuers:
         """
         async with self._locks.setdefault(issuer, asyncio.Lock()):
             known, now = self._known.get(issuer), time.monotonic()
-            if known is None or now - known.asked > (_FRESH_S if _has(known, kid) else _AGAIN_S):
-                known = self._known[issuer] = _Known(now, await self._fetched(issuer, known, now))
+            if known is None or now - _since(known, kid) > (_FRESH_S if _has(known, kid) else _AGAIN_S):
+                known = self._known[issuer] = await self._fetched(issuer, known, now)
         if known.keys is None:
             raise Unavailable(
                 "The token's issuer does not answer.", code="token.issuer_silent", hint="Try again in half a minute."
             )
         return known.keys
 
-    async def _fetched(self, issuer: str, known: _Known | None, now: float) -> KeySet | None:
+    async def _fetched(self, issuer: str, known: _Known | None, now: float) -> _Known:
         try:
-            return await self._fetch(issuer)
+            return _Known(now, await self._fetch(issuer), now)
         except (HTTPClientError, OSError, ValueError, TypeError, KeyError, JoseError):
             # What is known still holds for its time: an issuer that stumbles does not stop every workload.
-            return known.keys if known is not None and now - known.asked <= _FRESH_S else None
+            if known is not None and now - known.learnt <= _FRESH_S:
+                return _Known(now, known.keys, known.learnt)
+            return _Known(now, None, now)
 
     async def _fetch(self, issuer: str) -> KeySet:
         about = await self._json(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
@@ -98,6 +102,11 @@ class Issuers:
     def close(self) -> None:
         """Close open connections."""
         self._client.close()
+
+
+def _since(known: _Known, kid: str | None) -> float:
+    """Of a key that is known counts when it was learnt, of others when the issuer was last asked."""
+    return known.learnt if _has(known, kid) else known.asked
 
 
 def _has(known: _Known, kid: str | None) -> bool:

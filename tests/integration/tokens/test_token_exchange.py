@@ -23,8 +23,10 @@ from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.core.tenancy import IdentitySpec, ProjectSpec
+from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.hub.auth import Gate, HubApi
 from jupyter_quantum.hub.context import Context
+from jupyter_quantum.hub.cursor import Cursors
 from jupyter_quantum.hub.exchange import Verifier
 from jupyter_quantum.hub.issuers import Issuers
 from jupyter_quantum.hub.metrics import Metrics
@@ -106,6 +108,7 @@ async def opened(settings: Settings, *, insecure: bool = True) -> AsyncIterator[
         oauth=oauth,
         ready=parts("ready"),
         metrics_token="scraper",
+        cursors=Cursors(b"key"),
         verifier=Verifier(issuers, pipeline.workloads.issuers),
         started=pipeline,
     )
@@ -304,6 +307,22 @@ async def test_keys_are_asked_for_rarely(door: Door, issuer: Issuer) -> None:
         assert (await door.exchange(issuer.token())).code == 200
         assert (await door.refused(issuer.token(header={"kid": "new"})))[1] == "token.signature"
     assert issuer.asked == ["/.well-known/openid-configuration", "/keys"]
+
+
+async def test_asking_in_vain_makes_keys_no_younger(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the issuer is away, strangers' tokens with unknown key ids do not keep its old keys alive."""
+    issuers, now = Issuers(insecure_loopback=True), time.monotonic()
+    clock = [now]
+    monkeypatch.setattr("jupyter_quantum.hub.issuers.time.monotonic", lambda: clock[0])
+    await issuers.keys(issuer.url, "rsa")
+    issuer.down = True
+    for at in (40, 300, 590):
+        clock[0] = now + at
+        await issuers.keys(issuer.url, "nobody knows")
+    clock[0] = now + 610
+    with pytest.raises(Unavailable):
+        await issuers.keys(issuer.url, "rsa")
+    issuers.close()
 
 
 @pytest.mark.parametrize(
