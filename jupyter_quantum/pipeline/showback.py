@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -15,7 +15,7 @@ from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.store import View
-from jupyter_quantum.store.reads.ledger import Charge, Run
+from jupyter_quantum.store.reads.ledger import Charge, Run, Whose
 from jupyter_quantum.store.rows import EntryRow
 from jupyter_quantum.wire.ledger import EntryList, EntryView, UsageRow, UsageView
 
@@ -112,20 +112,20 @@ class Showback:
             raise InputError(
                 f"Figures are not kept by {unknown[0]!r}.", code="usage.by", hint=f"Use {', '.join(DIMENSIONS)}."
             )
-        may = self._sees(who, asked)
-        sums, total = await self._context.store.read(lambda view: self._sum(view, may, asked, by))
+        whose = self._sees(who, asked)
+        sums, total = await self._context.store.read(lambda view: self._sum(view, whose, asked, by))
         rows = [figures.row(dict(zip(by, key, strict=True))) for key, figures in sorted(sums.items())]
         return UsageView(by=list(by), since=asked.since, until=asked.until, rows=rows, total=total.row({}))
 
     async def entries(self, who: Principal, asked: Asked, *, after: int, limit: int) -> EntryList:
         """The very entries that the cost of these jobs is made of; their sum is that cost."""
-        may = self._sees(who, asked)
+        whose = self._sees(who, asked)
 
         def read(view: View) -> EntryList:
             meant = [
                 charge
-                for charge, run in view.charges(since=asked.since, until=asked.until)
-                if may(run) and asked.means(run)
+                for charge, run in view.charges(since=asked.since, until=asked.until, whose=whose)
+                if asked.means(run)
             ]
             page = [charge for charge in meant if charge.entry > after][: limit + 1]
             found = [entry_view(row) for row in view.entries_with([charge.entry for charge in page[:limit]])]
@@ -135,30 +135,31 @@ class Showback:
 
         return await self._context.store.read(read)
 
-    def _sees(self, who: Principal, asked: Asked) -> Callable[[Run], bool]:
+    def _sees(self, who: Principal, asked: Asked) -> Whose | None:
+        """Whose jobs ``who`` may see; None: everybody's."""
         people = self._context.people
         if "admin" in people.staff(who):
-            return lambda _run: True
+            return None
         leads = people.leads(who)
         if asked.project is not None and asked.project not in people.roles(who):
             raise absent("project")
-        return lambda run: run.principal == who.id or run.project in leads
+        return who.id, leads
 
     def _sum(
-        self, view: View, may: Callable[[Run], bool], asked: Asked, by: Sequence[str]
+        self, view: View, whose: Whose | None, asked: Asked, by: Sequence[str]
     ) -> tuple[dict[tuple[str, ...], _Sum], _Sum]:
         sums: dict[tuple[str, ...], _Sum] = {}
         total = _Sum()
 
         def groups(run: Run, when: datetime) -> Iterable[_Sum]:
-            if may(run) and asked.means(run):
+            if asked.means(run):
                 yield sums.setdefault(tuple(self._value(run, when, name) for name in by), _Sum())
                 yield total
 
-        for charge, run in view.charges(since=asked.since, until=asked.until):
+        for charge, run in view.charges(since=asked.since, until=asked.until, whose=whose):
             for figures in groups(run, charge.time):
                 figures.charge(charge)
-        for run in view.runs(since=asked.since, until=asked.until):
+        for run in view.runs(since=asked.since, until=asked.until, whose=whose):
             for figures in groups(run, run.ended) if run.ended is not None else ():
                 figures.run(run)
         return sums, total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +15,7 @@ from jupyter_quantum.store.codec import ACCOUNTS, ENTRIES, LOANS, PRICES, RAISES
 from jupyter_quantum.store.reading import Reading, where
 from jupyter_quantum.store.rows import AccountRow, EntryRow, LoanRow, PriceRow, RaiseRow
 
-__all__ = ["Charge", "LedgerReads", "Run"]
+__all__ = ["Charge", "LedgerReads", "Run", "Whose"]
 
 _OF_LENDER: Final = Statement(LOANS.select.where(t.loans.c.lender == bindparam("wanted")).order_by(t.loans.c.id))
 _RUN: Final = (
@@ -36,6 +36,10 @@ _RUN: Final = (
     "ended",
 )
 _RUN_COLUMNS: Final = tuple(t.jobs.c[name] for name in _RUN)
+
+
+Whose = tuple[str, Collection[str]]
+"""Jobs of a principal, and all of these projects: nobody's question reads more of the ledger than its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +132,10 @@ class LedgerReads(Reading):
         """The entries with these ids, in their order."""
         return self._all(ENTRIES, ENTRIES.select.where(t.entries.c.id.in_(ids)).order_by(t.entries.c.id))
 
-    def charges(self, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[tuple[Charge, Run]]:
-        """Each charge of a job once, with the job, in the order in which they were made.
+    def charges(
+        self, *, since: datetime | None = None, until: datetime | None = None, whose: Whose | None = None
+    ) -> Iterator[tuple[Charge, Run]]:
+        """Each charge of a job once (of ``whose`` jobs only), with the job, in the order in which they were made.
 
         A job is charged in several accounts; counted is what its user's month in its project was charged.
         """
@@ -140,19 +146,26 @@ class LedgerReads(Reading):
             .join(t.jobs, (j.id == e.job) & (j.project == a.project))
             .where(e.kind == Kind.SETTLE.value, a.unit == "credits", a.scope == "user", a.id.like("%/any/month/%"))
         )
-        for row in self.query(_between(query, e.time, since, until).order_by(e.id)):
+        for row in self.query(_of(_between(query, e.time, since, until), whose).order_by(e.id)):
             yield Charge(row[0], row[1], moment(row[2]), row[3]), _run(row[4:])
 
-    def runs(self, *, since: datetime | None = None, until: datetime | None = None) -> Iterator[Run]:
-        """Jobs that have ended, by id."""
+    def runs(
+        self, *, since: datetime | None = None, until: datetime | None = None, whose: Whose | None = None
+    ) -> Iterator[Run]:
+        """Jobs (of ``whose``) that have ended, by id."""
         j = t.jobs.c
         query = select(*_RUN_COLUMNS).where(j.ended.is_not(None))
-        for row in self.query(_between(query, j.ended, since, until).order_by(j.id)):
+        for row in self.query(_of(_between(query, j.ended, since, until), whose).order_by(j.id)):
             yield _run(row)
 
 
 def _run(row: Sequence[Any]) -> Run:
     return Run(*row[:11], *(None if value is None else moment(value) for value in row[11:]))
+
+
+def _of(query: Select[Any], whose: Whose | None) -> Select[Any]:
+    j = t.jobs.c
+    return query if whose is None else query.where(or_(j.principal == whose[0], j.project.in_(sorted(whose[1]))))
 
 
 def _between(query: Select[Any], column: Any, since: datetime | None, until: datetime | None) -> Select[Any]:
