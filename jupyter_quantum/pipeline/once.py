@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from jupyter_quantum.core.ids import new_id
-from jupyter_quantum.exceptions import Conflict, TooBusy
+from jupyter_quantum.exceptions import Conflict, QuantumError, TooBusy
 from jupyter_quantum.pipeline.context import Context
-from jupyter_quantum.store import claims
+from jupyter_quantum.store import Tx, claims
 from jupyter_quantum.store.claims import Claim
+from jupyter_quantum.store.crypt import SERVICE
 from jupyter_quantum.store.rows import AnswerRow
+from jupyter_quantum.store.rows.door import answer_place
 
 __all__ = ["Once", "Outcome", "request_digest"]
 
@@ -42,6 +44,8 @@ class Outcome:
     body: bytes | None
     repeated: bool = False
     """It is the first request's."""
+    tenant: str | None = None
+    """The project that it is about, whose key seals what is kept of it; the service's own where None."""
 
 
 def request_digest(method: str, address: str, body: bytes) -> str:
@@ -85,7 +89,7 @@ class Once:
         """
         taken = await self._take(principal, key, request, repeatable)
         if isinstance(taken, AnswerRow):
-            return _again(taken)
+            return await self._again(taken)
         self._open[taken.holder] = self._time(), taken
         try:
             with claims.holding(taken):
@@ -128,11 +132,29 @@ class Once:
         """Keep the answer of what was done. A refusal that changed nothing frees the key."""
         done = outcome.status < 400
         if done or (claim.acted and outcome.status < 500 and outcome.status not in _PASSING):
-            body = self._packed(outcome, secret)
-            await self._context.store.write(lambda tx: tx.keep_answer(claim, outcome.status, body))
+            await self._keep(claim, outcome, self._packed(outcome, secret))
         elif not claim.acted:
             await self._context.store.write(lambda tx: tx.give_up(claim))
         # What acted and then failed on our side stays unfinished: nobody may run it again unseen.
+
+    async def _keep(self, claim: Claim, outcome: Outcome, body: bytes | None) -> None:
+        """Answers show circuits, results and names as much as what they are about, so they are sealed like it.
+
+        Where the provider of keys does not answer, what was done is noted all the same, without the answer.
+        """
+        store, tenant = self._context.store, outcome.tenant or SERVICE
+        try:
+            await store.ready(tenant)
+        except QuantumError as error:
+            log.warning("An answer is not kept: %s", error)
+            body = None
+        place = answer_place(claim.principal, claim.key)
+
+        def keep(tx: Tx) -> None:
+            sealed = None if body is None else tx.seal(tenant, "answers", place, body)
+            tx.keep_answer(claim, outcome.status, sealed, None if body is None else tenant)
+
+        await store.write(keep)
 
     def _packed(self, outcome: Outcome, secret: bool) -> bytes | None:
         if outcome.body is None or secret or len(outcome.body) > _LARGEST:
@@ -157,16 +179,20 @@ class Once:
             before = self._context.clock() - _KEPT
             await self._context.store.write(lambda tx: tx.sweep_answers(before))
 
+    async def _again(self, row: AnswerRow) -> Outcome:
+        """The first request's answer. Raises Conflict ``data.shredded`` where its tenant's keys were destroyed."""
+        sealed, tenant = row.body, row.tenant
+        if row.status is None or (sealed is None and row.status != 204):
+            raise Conflict(
+                "This was done with the first request; its answer is not kept, since it was a secret or a file.",
+                code="idempotency.withheld",
+                hint="Look at what was made; ask for a new secret where you need one.",
+            )
+        if sealed is None or tenant is None:
+            return Outcome(row.status, b"", repeated=True)
+        packed = await self._context.store.read(lambda view: view.open(tenant, "answers", row.place, sealed))
+        return Outcome(row.status, zlib.decompress(packed), repeated=True)
+
     @staticmethod
     def _time() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _again(row: AnswerRow) -> Outcome:
-    if row.status is None or (row.body is None and row.status != 204):
-        raise Conflict(
-            "This was done with the first request; its answer is not kept, since it was a secret or a file.",
-            code="idempotency.withheld",
-            hint="Look at what was made; ask for a new secret where you need one.",
-        )
-    return Outcome(row.status, b"" if row.body is None else zlib.decompress(row.body), repeated=True)

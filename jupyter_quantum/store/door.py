@@ -75,9 +75,9 @@ class DoorWrites(Unit):
                 "Another attempt at this request is under way.", code="idempotency.busy", details={"retry_after": 2}
             )
 
-    def keep_answer(self, claim: Claim, status: int, body: bytes | None) -> None:
-        """The attempt has its answer."""
-        values: dict[str, Any] = {"state": "done", "status": status, "body": body}
+    def keep_answer(self, claim: Claim, status: int, body: bytes | None, tenant: str | None = None) -> None:
+        """The attempt has its answer; ``body`` is sealed by the caller, with a key of ``tenant``."""
+        values: dict[str, Any] = {"state": "done", "status": status, "body": body, "tenant": tenant}
         self._conn.execute(update(t.answers).where(_MINE).values(values), _mine(claim))
 
     def give_up(self, claim: Claim) -> None:

@@ -227,7 +227,9 @@ class Api(Handler):
             if isinstance(answer, File):
                 file = answer
                 return Outcome(self.get_status(), None)
-            return Outcome(self.get_status(), b"" if answer is None else answer.model_dump_json().encode())
+            raw = b"" if answer is None else answer.model_dump_json().encode()
+            project = getattr(answer, "project", None)
+            return Outcome(self.get_status(), raw, tenant=project if isinstance(project, str) else None)
 
         route, address = self.route, self.request.uri or ""
         request = request_digest(route.method, address, bytes(self._body))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from jupyter_quantum.store.rows.base import Json
 
-__all__ = ["AnswerRow", "AnswerState", "DeadRow", "WebhookRow", "WebhookState"]
+__all__ = ["AnswerRow", "AnswerState", "DeadRow", "WebhookRow", "WebhookState", "answer_place"]
 
 AnswerState = Literal["claimed", "acted", "done"]
 """``claimed``: nothing of it is committed; ``acted``: something is, its answer is not; ``done``: the answer is kept."""
@@ -31,7 +31,19 @@ class AnswerRow:
     created: datetime
     status: int | None = None
     body: bytes | None = None
-    """As the pipeline packed it; None where an answer is not kept."""
+    """As the pipeline packed and sealed it; None where an answer is not kept."""
+    tenant: str | None = None
+    """Whose key sealed it."""
+
+    @property
+    def place(self) -> str:
+        """What stands for this row in its seal."""
+        return answer_place(self.principal, self.key)
+
+
+def answer_place(principal: str, key: str) -> str:
+    """One text for the two parts of a key; no two pairs give the same."""
+    return f"{len(principal)}:{principal}/{key}"
 
 
 @dataclass(frozen=True, slots=True)

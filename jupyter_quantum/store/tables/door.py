@@ -20,6 +20,7 @@ answers = Table(
     integer("created", index=True),
     integer("status", null=True),
     Column("body", LargeBinary, nullable=True),
+    text("tenant", null=True),
     PrimaryKeyConstraint("principal", "key"),
 )
 

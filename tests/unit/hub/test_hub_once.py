@@ -18,6 +18,7 @@ from jupyter_quantum.hub.api.json import Api, by_path
 from jupyter_quantum.hub.api.route import File, Route, pattern
 from jupyter_quantum.pipeline.once import Once
 from jupyter_quantum.store import Store
+from jupyter_quantum.store.crypt import is_sealed
 from jupyter_quantum.wire.base import Request
 from tests.unit.hub.support import PREFIX, Service
 
@@ -112,6 +113,19 @@ async def place(service: Service, tmp_path: Path) -> AsyncIterator[Place]:
     service.app.add_handlers(".*", handlers)
     yield Place(service, desk, service.hub.add("t", [Scope.SUBMIT]))
     store.close()
+
+
+async def test_what_is_kept_of_an_answer_is_sealed(place: Place) -> None:
+    """An answer shows as much as what it is about: the database holds it under its tenant's key only."""
+    word = "circuit-of-ada"
+    first, again = await place.send(text=word), await place.send(text=word)
+    assert (first[1], again[2]) == (again[1], True)
+    row = await place.desk.store.read(lambda view: view.answer("ada@2026-05-12T09:00:00Z", "k"))
+    assert row is not None
+    assert row.body is not None
+    assert is_sealed(row.body)
+    await place.desk.store.write(lambda tx: tx.shred(row.tenant or "", actor="service"))
+    assert place.code(await place.send(text=word)) == (409, "data.shredded")
 
 
 async def test_the_first_answer_comes_again(place: Place) -> None:

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.BigInteger(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("tenant", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("principal", "key", name="pk_answers"),
     )
     op.create_index("ix_answers_created", "answers", ["created"])
