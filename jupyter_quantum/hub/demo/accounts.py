@@ -30,12 +30,13 @@ PEOPLE: Final = (
     Person("ben", "user", ("qcourse",)),
     Person("grace", "lead", ("qcourse", "qcourse-leads")),
     Person("otto", "operator", ("quantum-operators",)),
+    Person("vera", "administrator, auditor", ("quantum-admins", "quantum-auditors")),
 )
 
 
 def groups() -> dict[str, dict[str, list[str]]]:
     """The people's groups in the form of the hub's ``load_groups``."""
-    found: dict[str, dict[str, list[str]]] = {"quantum-auditors": {"users": []}}
+    found: dict[str, dict[str, list[str]]] = {}
     for person in PEOPLE:
         for group in person.groups:
             found.setdefault(group, {"users": []})["users"].append(person.name)

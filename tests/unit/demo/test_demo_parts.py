@@ -46,13 +46,14 @@ def test_passwords_are_fresh_and_hashes_salted() -> None:
 
 
 def test_people_have_the_groups_of_the_project() -> None:
-    """Two users, a lead and an operator."""
+    """Two users, a lead, an operator, and somebody who administrates and audits."""
     groups = {name: entry["users"] for name, entry in accounts.groups().items()}
     assert groups == {
         "qcourse": ["ada", "ben", "grace"],
         "qcourse-leads": ["grace"],
         "quantum-operators": ["otto"],
-        "quantum-auditors": [],
+        "quantum-admins": ["vera"],
+        "quantum-auditors": ["vera"],
     }
 
 
