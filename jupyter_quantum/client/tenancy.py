@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -35,7 +34,8 @@ class PlanCard(TenantsPlan):
         for change in self.changes:
             lines.append(f"{_SIGNS[change.action]} {change.kind} {html.clean(change.name)}")
             if change.action != "remove":
-                lines += [f"    {field.field}: {_arrow(field.before, field.after)}" for field in change.fields]
+                for field in change.fields:
+                    lines += _told(field.field, field.before, field.after)
         counts = Counter(change.action for change in self.changes)
         said = ", ".join(f"{counts[action]} {words}" for action, words in _DONE)
         lines.append(f"Plan: {said}.")
@@ -92,6 +92,13 @@ def tenants_of(source: Source) -> Tenants:
     return Tenants.model_validate(source) if isinstance(source, Mapping) else read_tenants(source).tenants
 
 
+def _told(field: str, before: Any, after: Any) -> list[str]:
+    """A field in one line; what comes as a list of parts, a line for each, as in the file."""
+    if before is None and isinstance(after, list) and any(isinstance(one, Mapping) for one in after):
+        return [f"    {field}:", *(f"      - {_short(one)}" for one in after)]
+    return [f"    {field}: {_arrow(before, after)}"]
+
+
 def _arrow(before: Any, after: Any) -> str:
     if before is None:
         return _short(after)
@@ -99,6 +106,14 @@ def _arrow(before: Any, after: Any) -> str:
 
 
 def _short(value: Any) -> str:
+    """A value as the file says it, in one line: ``{ id: winter, credits: 200 }``."""
     if value is None:
         return "none"
-    return html.clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    if isinstance(value, list):
+        return f"[{', '.join(map(_short, value))}]"
+    if isinstance(value, Mapping):
+        said = ", ".join(f"{_short(key)}: {_short(one)}" for key, one in value.items() if one is not None)
+        return f"{{ {said} }}" if said else "{}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return html.clean(f"{value:g}" if isinstance(value, float) else str(value).removesuffix("T00:00:00Z"))

@@ -114,6 +114,23 @@ def test_a_plan_reads_as_one_expects() -> None:
     assert "Nothing to change" in repr(PLAN.model_copy(update={"changes": []}))
 
 
+def test_a_plan_speaks_as_the_file_does() -> None:
+    """Lists of parts get a line each; whole numbers, days and words look as one wrote them."""
+    grant = {"id": "eu", "credits": "200", "start": "2026-10-01T00:00:00Z", "end": None, "lendable": True}
+    fields = [
+        FieldChange(field="grants", before=None, after=[grant]),
+        FieldChange(field="retention", before=None, after={"inputs": 90.0}),
+        FieldChange(field="roles", before={"user": ["a"]}, after={"user": ["a", "b"]}),
+    ]
+    change = Change(action="change", kind="project", name="vqe", fields=fields)
+    assert repr(PLAN.model_copy(update={"changes": [change]})).splitlines()[1:-1] == [
+        "    grants:",
+        "      - { id: eu, credits: 200, start: 2026-10-01, lendable: true }",
+        "    retention: { inputs: 90 }",
+        "    roles: { user: [a] } → { user: [a, b] }",
+    ]
+
+
 class _Tenancy:
     """The service's side of the command."""
 
@@ -169,5 +186,5 @@ def test_apply_with_nothing_to_do_or_something_wrong(command: Any) -> None:
 def test_the_file_that_administrators_copy() -> None:
     """hub_config/tenants.yaml is read, and says what its comments say."""
     told = read_tenants(Path(__file__).parents[3] / "hub_config/tenants.yaml").tenants
-    assert told.projects["qcourse"].parent == "physics"
+    assert told.projects["qlab"].parent == "physics"
     assert told.projects["physics"].onboarding
