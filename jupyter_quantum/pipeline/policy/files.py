@@ -78,6 +78,8 @@ def _paths(directory: Path) -> list[Path]:
 
 def read(directory: Path) -> Files:
     """The files of a directory. Raises PolicyBroken where one cannot be read."""
+    if not directory.is_dir():
+        raise PolicyBroken(f"{directory} is not a directory of policies.")
     return [(path.name, _bytes(path)) for path in _paths(directory)]
 
 
