@@ -310,7 +310,10 @@ def _parser() -> argparse.ArgumentParser:
 def _keys(given: Iterable[str]) -> list[Key]:
     found: list[Key] = []
     for text in given:
-        lines = [text] if "+" in text and not Path(text).is_file() else Path(text).read_text(encoding="utf8").split()
+        is_file = Path(text).is_file()
+        if not is_file and "+" not in text:
+            raise ValueError(f"{text} is neither a public key nor a file of keys")
+        lines = Path(text).read_text(encoding="utf8").split() if is_file else [text]
         found += [Key.read(line) for line in lines]
     return found
 
@@ -330,7 +333,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             with open(asked.export, "rb") as export:
                 outcome = _outcome(asked, keys, export)
     except (OSError, ValueError, binascii.Error) as error:
-        sys.stderr.write(f"cannot verify: {error}\n")
+        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        if asked.json:
+            sys.stdout.write(json.dumps({"verified": False, "error": said}) + "\n")
+        sys.stderr.write(f"cannot verify: {said}\n")
         return 2
     if asked.json:
         sys.stdout.write(json.dumps({"verified": outcome.verified, **asdict(outcome)}) + "\n")

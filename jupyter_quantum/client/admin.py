@@ -26,7 +26,6 @@ app = typer.Typer(
 )
 
 
-app.command()(audit_commands.forget)
 app.command()(tenancy_commands.apply)
 app.command()(tenancy_commands.tenants)
 app.add_typer(members_commands.app, name="members")
@@ -35,6 +34,7 @@ app.add_typer(ledger_commands.app, name="ledger")
 app.add_typer(webhooks_commands.app, name="webhooks")
 app.add_typer(data_commands.keys, name="keys")
 app.add_typer(data_commands.retention, name="retention")
+app.command()(audit_commands.forget)
 
 
 @app.callback()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from jupyter_quantum.client.moments import moment
 from jupyter_quantum.exceptions import InputError
 
 __all__ = ["app", "forget"]
@@ -32,7 +32,7 @@ def search(
     effect: Annotated[str | None, typer.Option(help="Decisions with this answer: allow, refuse, approval.")] = None,
     policy: Annotated[str | None, typer.Option(help="Decisions by the policy with this id.")] = None,
     code: Annotated[str | None, typer.Option(help="Refusals with this code.")] = None,
-    since: Annotated[str | None, typer.Option(help="Not before this moment: 2026-05-12, 2026-05-12T09:00Z.")] = None,
+    since: Annotated[str | None, typer.Option(help="Not before: 2026-05-12, 2026-05-12T09:00Z, 7d (ago).")] = None,
     until: Annotated[str | None, typer.Option(help="Before this moment.")] = None,
     before: Annotated[int | None, typer.Option(help="Older than this number: `next` of the page before.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Entries on a page.")] = 100,
@@ -52,8 +52,8 @@ def search(
             effect=effect,
             policy=policy,
             code=code,
-            since=_moment(since),
-            until=_moment(until),
+            since=moment(since),
+            until=moment(until),
             before=before,
             limit=limit,
         )
@@ -67,7 +67,7 @@ def export(
 ) -> None:
     """Export the whole record as JSON Lines, with its checkpoints. The export itself becomes an entry."""
     from jupyter_quantum.client.hub import Hub
-    from jupyter_quantum.client.terminal import guarded, say, write_json
+    from jupyter_quantum.client.terminal import guarded, say, write_json, writing
 
     with guarded(as_json):
         pieces = Hub().audit.export()
@@ -75,7 +75,7 @@ def export(
             for piece in pieces:
                 sys.stdout.buffer.write(piece)
             return
-        with open(to, "wb") as file:
+        with writing(to) as file:
             size = sum(file.write(piece) for piece in pieces)
         if as_json:
             write_json({"file": to, "bytes": size})
@@ -165,17 +165,9 @@ def forget(
     from jupyter_quantum.client.hub import Hub
     from jupyter_quantum.client.terminal import guarded, tell
 
-    if not yes and not as_json:
-        typer.confirm(f"Forget {user} for ever? This cannot be undone.", abort=True, err=True)
     with guarded(as_json):
+        if not yes:
+            if as_json or not sys.stdin.isatty():
+                raise InputError("Nobody is here to confirm.", code="forget.confirm", hint="Say --yes.")
+            typer.confirm(f"Forget {user} for ever? This cannot be undone.", abort=True, err=True)
         tell(Hub().audit.forget(user), as_json)
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{text!r} is not a moment.", code="usage", hint="Such as 2026-05-12T09:00Z.") from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -43,7 +43,7 @@ def run(
     """Run a circuit from a file. Prints the job's id, with --wait the counts."""
     from jupyter_quantum.client.schema import check_options
     from jupyter_quantum.client.submit import Terms
-    from jupyter_quantum.client.terminal import guarded, write_json
+    from jupyter_quantum.client.terminal import guarded, say, write_json
 
     with guarded(as_json):
         work = _work(file)
@@ -57,6 +57,8 @@ def run(
             write_json(_plain(job.view))
         else:
             typer.echo(job.view.id)
+            if job.view.state is JobState.AWAITING_APPROVAL:
+                say(_describe(job.view))
 
 
 def jobs(

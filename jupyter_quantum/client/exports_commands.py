@@ -61,13 +61,14 @@ def get(
 ) -> None:
     """Show an export; with --output, download its bundle, which can be done once."""
     from jupyter_quantum.client.hub import Hub
-    from jupyter_quantum.client.terminal import guarded, say, tell
+    from jupyter_quantum.client.terminal import guarded, say, tell, writing
 
     with guarded(as_json):
         hub = Hub()
         if output is not None:
             if output.exists():
                 raise InputError(f"{output} is there already.", code="usage", hint="Name another file.")
-            output.write_bytes(hub.data.take_export(export))
+            with writing(output) as file:
+                file.write(hub.data.take_export(export))
             say(f"✓ {output}")
         tell(hub.data.get_export(export), as_json)

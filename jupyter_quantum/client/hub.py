@@ -79,7 +79,7 @@ class Hub:
             raise Unavailable(
                 f"No quantum service is known here: {URL} is not set.",
                 code="hub.unknown",
-                hint="Work on a JupyterHub that offers one, or say where it is: Hub(url=…, token=…).",
+                hint=f"Work on a JupyterHub that offers one, or set {URL} and {TOKEN}; in Python, Hub(url=…, token=…).",
             )
         self.project = project or os.environ.get(PROJECT)
         self._connection = Connection(address, token or _own_token(address))
@@ -343,7 +343,7 @@ def _own_token(address: str) -> str:
     if not token or address.rstrip("/") != own.rstrip("/"):
         raise Unauthenticated(
             f"There is no token for {address}.",
-            hint="Pass Hub(token=…); the hub's page /hub/token makes one. A server of the hub has one by itself.",
+            hint=f"Set {TOKEN}, or Hub(token=…): the page /hub/token makes one. A server of the hub has its own.",
         )
     return token
 

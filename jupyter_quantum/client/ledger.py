@@ -12,6 +12,7 @@ from jupyter_quantum.client import html
 from jupyter_quantum.client.http import Connection
 from jupyter_quantum.core import words
 from jupyter_quantum.core.money import credits_to_micro
+from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.wire.ledger import (
     AccountList,
     BooksView,
@@ -41,6 +42,18 @@ Amount = int | float | str | Decimal
 
 def _amount(unit: str, value: int) -> str:
     return words.left(value) if unit == "credits" else words.amount(unit, value)
+
+
+def _spent(unit: str, value: int) -> str:
+    """What is used or on hold is rounded up, as everywhere."""
+    return words.spent(value) if unit == "credits" else words.amount(unit, value)
+
+
+def _micro(amount: Amount) -> int:
+    try:
+        return credits_to_micro(amount)
+    except (ArithmeticError, ValueError):
+        raise InputError(f"{amount!r} is not an amount of credits.", code="usage", hint="Such as 12.50.") from None
 
 
 class UsageTable(UsageView):
@@ -75,7 +88,7 @@ class EntryTable(EntryList):
                 str(one.id),
                 one.time.isoformat(timespec="seconds"),
                 one.kind,
-                _amount(one.account.partition("/")[0], one.amount),
+                (_amount if one.kind == "grant" else _spent)(one.account.partition("/")[0], one.amount),
                 f"{html.clean(one.account)} {one.part}",
                 one.to_part if one.account == one.to_account else f"{html.clean(one.to_account)} {one.to_part}",
                 one.job or "–",
@@ -91,7 +104,12 @@ class AccountTable(AccountList):
     def __repr__(self) -> str:
         head = ("account", "limit", "used", "on hold", "left")
         rows = [
-            (html.clean(one.id), *(_amount(one.unit, v) for v in (one.limit, one.used, one.held, one.available)))
+            (
+                html.clean(one.id),
+                _amount(one.unit, one.limit),
+                *(_spent(one.unit, v) for v in (one.used, one.held)),
+                _amount(one.unit, one.available),
+            )
             for one in self.accounts
         ]
         return html.columns([head, *rows]) if rows else "No accounts yet."
@@ -108,7 +126,9 @@ class GrantTable(GrantList):
                 html.clean(one.owner),
                 one.kind,
                 one.state,
-                *(words.left(v) for v in (one.amount, one.used, one.held, one.available, one.lent)),
+                words.left(one.amount),
+                *(words.spent(v) for v in (one.used, one.held)),
+                *(words.left(v) for v in (one.available, one.lent)),
                 "–" if one.ends is None else one.ends.isoformat(timespec="minutes"),
             )
             for one in self.grants
@@ -192,7 +212,7 @@ class LedgerTools:
 
     def lend(self, grant: str, amount: Amount, *, from_project: str, to_project: str) -> LoanCard:
         """Lend so many credits of a grant that are unused; they come back by themselves when they are needed."""
-        body = Lend(grant=grant, from_project=from_project, to_project=to_project, amount=credits_to_micro(amount))
+        body = Lend(grant=grant, from_project=from_project, to_project=to_project, amount=_micro(amount))
         return self._connection.post("ledger/loans", LoanCard, body)
 
     def recall(self, loan: str) -> LoanCard:
@@ -205,7 +225,7 @@ class LedgerTools:
 
     def set_prices(self, device: str, since: datetime, *, queue_minutes: int = 60, **prices: Amount) -> PriceTable:
         """A list that holds from a moment on: ``per_task``, ``per_shot``, ``per_second``, ``per_queue_minute``."""
-        parts: dict[str, Any] = {name: credits_to_micro(value) for name, value in prices.items()}
+        parts: dict[str, Any] = {name: _micro(value) for name, value in prices.items()}
         body = SetPrices(device=device, since=since, queue_minutes=queue_minutes, **parts)
         return self._connection.post("ledger/prices", PriceTable, body)
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jupyter_quantum.exceptions import InputError
+from jupyter_quantum.client.moments import days
 
 __all__ = ["approvals", "explain", "replay", "show"]
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-_AGO = re.compile(r"(\d+(?:\.\d+)?)([hdw])")
-_DAYS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
 
 def show(as_json: Json = False) -> None:
@@ -49,7 +46,7 @@ def replay(
     from jupyter_quantum.client.terminal import guarded, tell
 
     with guarded(as_json):
-        tell(Hub().policy.replay(directory, days=_days(since), limit=limit), as_json)
+        tell(Hub().policy.replay(directory, days=days(since), limit=limit), as_json)
 
 
 def approvals(
@@ -66,10 +63,3 @@ def approvals(
         tell(found, as_json)
         if any(one.may_decide or one.state == "open" for one in found.approvals):
             say(f"Decide on {hub.page}")
-
-
-def _days(text: str) -> float:
-    found = _AGO.fullmatch(text)
-    if found is None:
-        raise InputError(f"{text!r} is no time span.", code="usage", hint="Such as 30d, 12h or 2w.")
-    return float(found[1]) * _DAYS[found[2]]

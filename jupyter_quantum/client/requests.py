@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 from jupyter_quantum.client import html
 from jupyter_quantum.client.http import Connection
+from jupyter_quantum.core.money import credits_to_micro
+from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.wire.requests import Ask, RequestList, RequestView
 
 __all__ = ["RequestCard", "RequestTable", "Requests"]
@@ -61,6 +64,34 @@ class Requests:
     def ask(self, kind: str, *, project: str | None = None, reason: str = "", **body: Any) -> RequestCard:
         """Ask for something; ``body`` is what the kind wants to know (``role="user", days=30`` …)."""
         return self._connection.post("requests", RequestCard, Ask(kind=kind, project=project, reason=reason, body=body))
+
+    def ask_quota(
+        self,
+        amount: int | float | str | Decimal,
+        *,
+        project: str,
+        unit: str = "credits",
+        reason: str = "",
+        **more: Any,
+    ) -> RequestCard:
+        """Ask for so much more of a quota for a while.
+
+        Args:
+            amount: credits, shots, jobs or seconds, as ``unit`` says.
+            project: whose quota it is, or in which yours is.
+            unit: of the quota: credits, shots, jobs, qpu_seconds, simulator_seconds.
+            reason: shown to who decides.
+            more: ``scope`` (``user`` or ``project``), ``window`` (``month`` …), ``device_kind``, ``days`` (30).
+
+        Raises:
+            InputError: no such quota, or ``amount`` is no number.
+        """
+        try:
+            exact = Decimal(str(amount))
+            whole = credits_to_micro(exact) if unit == "credits" else int(exact * (1000 if "seconds" in unit else 1))
+        except (ArithmeticError, ValueError):
+            raise InputError(f"{amount!r} is not an amount.", code="usage", hint="Such as 12.50.") from None
+        return self.ask("quota", project=project, reason=reason, unit=unit, amount=whole, **more)
 
     def withdraw(self, id: str) -> RequestCard:  # noqa: A002
         """Take your own request back. Raises Conflict where it is decided already."""

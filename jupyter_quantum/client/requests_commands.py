@@ -113,6 +113,26 @@ def elevate(
 
 
 @app.command()
+def quota(
+    amount: Annotated[str, typer.Argument(help="How much more: credits, or what --unit says.")],
+    project: Annotated[str, typer.Option(help="The project that it is about.")],
+    unit: Annotated[str, typer.Option(help="credits, shots, jobs, qpu_seconds, simulator_seconds.")] = "credits",
+    scope: Annotated[str, typer.Option(help="user: your own quota; project: everybody's together.")] = "user",
+    window: Annotated[str, typer.Option(help="The quota's: day, week, month, term, ever.")] = "month",
+    days: Annotated[int, typer.Option(min=1, max=366, help="For so many days.")] = 30,
+    reason: Annotated[str, typer.Option(help="Shown to who decides.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Ask for more of a quota for a while."""
+    from jupyter_quantum.client.hub import Hub
+    from jupyter_quantum.client.terminal import guarded, tell
+
+    with guarded(as_json):
+        more = {"scope": scope, "window": window, "days": days}
+        tell(Hub().requests.ask_quota(amount, project=project, unit=unit, reason=reason, **more), as_json)
+
+
+@app.command()
 def welcome(
     project: Annotated[str | None, typer.Option(help="Your only project where omitted.")] = None, as_json: Json = False
 ) -> None:

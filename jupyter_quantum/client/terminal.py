@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn
 
 import typer
 from pydantic import BaseModel
 from rich.console import Console
 
 from jupyter_quantum.core.jobs import FINAL
-from jupyter_quantum.exceptions import JobEnded, QuantumError, Unauthenticated, Unavailable
+from jupyter_quantum.exceptions import InputError, JobEnded, QuantumError, Unauthenticated, Unavailable
 from jupyter_quantum.wire.jobs import JobView
 
-__all__ = ["FAILED", "INTERRUPTED", "UNAVAILABLE", "fail", "guarded", "say", "show_moves", "tell", "write_json"]
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "UNAVAILABLE",
+    "fail",
+    "guarded",
+    "say",
+    "show_moves",
+    "tell",
+    "write_json",
+    "writing",
+]
 
 FAILED: Final = 1
 UNAVAILABLE: Final = 3
@@ -40,6 +52,25 @@ def tell(answer: BaseModel, as_json: bool) -> None:
         write_json(answer.model_dump(mode="json"))
     else:
         sys.stdout.write(repr(answer) + "\n")
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write bytes to, opened before anything is fetched for it; where that fails, no half of it is left.
+
+    Raises InputError (``file.unwritable``).
+    """
+    try:
+        with open(path, "wb") as file:
+            try:
+                yield file
+            except BaseException:
+                if os.path.isfile(path):
+                    os.unlink(path)
+                raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{os.fspath(path)} cannot be written: {reason}.", code="file.unwritable") from None
 
 
 @contextmanager

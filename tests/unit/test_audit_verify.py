@@ -177,6 +177,11 @@ def test_the_command_says_where_and_exits(tmp_path: Path, capsys: pytest.Capture
     assert (said["verified"], said["findings"][0]["line"]) == (False, 7)
     assert main([str(tmp_path / "none"), "--key", SIGNER.verifier.text]) == 2
     assert main([str(file), "--key", "nonsense+x+y"]) == 2
+    capsys.readouterr()
+    assert main([str(file), "--key", "nothing", "--json"]) == 2
+    heard = capsys.readouterr()
+    assert "nothing is neither a public key nor a file of keys" in heard.err
+    assert json.loads(heard.out)["verified"] is False
 
 
 def test_it_runs_alone(tmp_path: Path) -> None:

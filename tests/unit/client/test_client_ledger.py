@@ -16,8 +16,10 @@ from typer.testing import CliRunner
 
 from jupyter_quantum import Hub
 from jupyter_quantum.client import ledger_commands
+from jupyter_quantum.client.ledger import AccountTable
 from jupyter_quantum.store import Store
 from jupyter_quantum.testing.rows import queue
+from jupyter_quantum.wire.ledger import AccountView
 
 ROW = {
     "group": {"project": "qcourse"},
@@ -162,6 +164,25 @@ def test_commands(url: str, words: list[str], code: int, said: str) -> None:
     """Each speaks in words or JSON, and leaves with its exit code."""
     answer = CliRunner().invoke(ledger_commands.app, words)
     assert (answer.exit_code, said in answer.stdout) == (code, True), answer.output
+
+
+def test_an_amount_that_is_none_is_said(url: str) -> None:
+    """Words and an exit code, no stack trace; nothing is sent."""
+    for words in (
+        ["lend", "eu", "much", "--from", "qcourse", "--to", "lab"],
+        ["prices", "--device", "aer", "--since", "2026-05-12", "--per-shot", "NaN"],
+    ):
+        answer = CliRunner().invoke(ledger_commands.app, words)
+        assert (answer.exit_code, "is not an amount of credits" in answer.stderr) == (1, True), answer.output
+    assert Handler.asked == []
+
+
+def test_what_is_used_is_rounded_up_and_what_is_left_down() -> None:
+    """0.421 used shows as 0.43, as the job's cost does; what is left is never shown too high."""
+    sums = {"limit": 1_000_000, "used": 421_000, "held": 1000, "available": 578_000}
+    told = {"id": "credits/user/ppl_1", "unit": "credits", "purpose": "user", "project": None, "owner": "ppl_1"}
+    shown = repr(AccountTable.model_construct(accounts=[AccountView.model_construct(**told, **sums)]))
+    assert shown.splitlines()[1].split()[1:] == ["1.00", "0.43", "<0.01", "0.57"]
 
 
 def test_the_books_of_a_database_without_a_service(tmp_path: Path) -> None:

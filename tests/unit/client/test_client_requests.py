@@ -103,6 +103,30 @@ def test_commands(url: str, words: list[str], sent: tuple[str, str]) -> None:
         assert Standin.sent[-1][2]["body"] == {"hours": 2, "role": "lead"}
 
 
+@pytest.mark.parametrize(
+    ("words", "body"),
+    [
+        (["12.5"], {"unit": "credits", "amount": 12_500_000, "scope": "user", "window": "month", "days": 30}),
+        (["90", "--unit", "qpu_seconds", "--scope", "project", "--days", "7"], {"amount": 90_000, "scope": "project"}),
+        (["500", "--unit", "shots", "--window", "day"], {"amount": 500, "window": "day"}),
+    ],
+)
+def test_more_of_a_quota_is_asked_for_in_its_own_unit(url: str, words: list[str], body: dict[str, Any]) -> None:
+    """Credits, seconds and shots as a person writes them arrive as whole numbers."""
+    done = CliRunner().invoke(requests_commands.app, ["quota", *words, "--project", "vqe", "--reason", "thesis"])
+    assert done.exit_code == 0, done.output
+    assert Standin.sent[-1][2]["kind"] == "quota"
+    assert body.items() <= Standin.sent[-1][2]["body"].items()
+
+
+def test_an_amount_that_is_none_is_said(url: str) -> None:
+    """Words and an exit code, no stack trace; nothing is sent."""
+    for amount in ("much", "NaN", "Infinity"):
+        done = CliRunner().invoke(requests_commands.app, ["quota", amount, "--project", "vqe"])
+        assert (done.exit_code, f"'{amount}' is not an amount" in done.stderr) == (1, True), done.output
+    assert Standin.sent == []
+
+
 def test_a_value_without_a_name_is_wrong_usage(url: str) -> None:
     """`--set days` says what is missing."""
     done = CliRunner().invoke(requests_commands.app, ["ask", "onboarding", "--set", "days"])
