@@ -199,5 +199,9 @@ def test_the_books_of_a_database_without_a_service(tmp_path: Path) -> None:
     answer = CliRunner().invoke(ledger_commands.app, ["verify", "--db", address, "--json"])
     assert answer.exit_code == 1
     assert json.loads(answer.stdout)["ok"] is False
-    answer = CliRunner().invoke(ledger_commands.app, ["verify", "--db", f"sqlite:///{tmp_path}/none/x.sqlite"])
-    assert answer.exit_code == 3
+    for wrong in (f"sqlite:///{tmp_path}/none.sqlite", "nothing"):
+        answer = CliRunner().invoke(ledger_commands.app, ["verify", "--db", wrong])
+        assert answer.exit_code == 3
+        assert "could not be read" in answer.stderr
+        assert "Traceback" not in answer.stderr
+    assert not (tmp_path / "none.sqlite").exists()
