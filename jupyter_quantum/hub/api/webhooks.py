@@ -97,7 +97,17 @@ ROUTES: Final = (
         errors=(404,),
     ),
     Route("GET", _HOOK, R, "A webhook", WebhookView, webhook, errors=(404,)),
-    Route("PATCH", _HOOK, S, "Change a webhook", WebhookView, change_webhook, body=ChangeWebhook, errors=(404,)),
+    Route(
+        "PATCH",
+        _HOOK,
+        S,
+        "Change a webhook",
+        WebhookView,
+        change_webhook,
+        body=ChangeWebhook,
+        limit="decide",  # each change is an entry of the record
+        errors=(404,),
+    ),
     Route("DELETE", _HOOK, S, "Remove a webhook", None, remove_webhook, status=204, errors=(404,)),
     Route(
         "POST",
