@@ -38,6 +38,8 @@ __all__ = ["Asked", "Audit", "export_lines", "included", "proofs"]
 log = logging.getLogger(__name__)
 
 _PAGE: Final = 1_000
+_DIGITS: Final = 18
+"""Digits that a number of an entry has at most; more are too many for a database."""
 _FOLLOW_S: Final = 0.25
 _FOLLOW_AT_MOST_S: Final = 60.0
 _PSEUDONYM: Final = "ppl_"
@@ -180,7 +182,8 @@ class Audit:
         await self._recorded(who, "proof", {"event": event})
 
         def read(view: View) -> InclusionProof:
-            row = view.numbered(int(event)) if event.isdecimal() else view.event(event)
+            number = event.isdecimal() and len(event) <= _DIGITS
+            row = view.numbered(int(event)) if number else view.event(event)
             return included(view, row)
 
         return await self._context.store.read(read)

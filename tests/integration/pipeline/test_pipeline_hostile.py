@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jupyter_quantum.core.money import CREDIT
-from jupyter_quantum.core.tenancy import SERVICE, ExportSpec, OrganisationSpec, Principal, QuotaSpec, Role
+from jupyter_quantum.core.tenancy import SERVICE, ExportSpec, OrganisationSpec, Principal, QuotaSpec, Role, Scope
 from jupyter_quantum.exceptions import Conflict, NotFound, QuantumError, Refused
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.store.rows import EnvelopeRow
@@ -205,3 +205,11 @@ async def test_a_stream_misses_nothing_that_another_process_numbered(tense: Hous
     await asyncio.sleep(0)
     found = [row.seq for row in await live.numbered_after(before)]
     assert found[:2] == [before + 1, before + 2]
+
+
+async def test_no_entry_has_a_number_that_no_database_holds(tense: House) -> None:
+    """A number too large for a column is absent like every other that is not there."""
+    auditor = replace(person("audie", "quantum-auditors"), scopes=frozenset({Scope.AUDIT}))
+    for event in ("9" * 18, "9" * 30):
+        with pytest.raises(NotFound):
+            await tense.pipeline.audit.inclusion(auditor, event)
