@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Board", "collect"]
 
 _RECENT = 12
+_HUB_WIDE = {"admin": "administrator"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Board:
     user: bool
     lead: bool
     operator: bool
-    projects: str
+    roles: str
+    """In which projects, and on the whole hub; empty for nobody's."""
     several: bool = False
     """Whether more than one request waits for the reader's decision."""
     approvals: list[ApprovalItem] = field(default_factory=list)
@@ -63,7 +65,7 @@ async def collect(pipeline: Pipeline, who: Principal) -> Board:
         user=bool(me.projects),
         lead=bool(led),
         operator=operator,
-        projects=_projects(me),
+        roles=_roles(me),
         several=sum(item.may_decide for item in approvals) > 1,
         approvals=approvals,
         asked=asked,
@@ -79,8 +81,9 @@ async def collect(pipeline: Pipeline, who: Principal) -> Board:
     )
 
 
-def _projects(me: Me) -> str:
-    return ", ".join(f"{role} of {project} ({me.tiers.get(project, '–')})" for project, role in me.projects.items())
+def _roles(me: Me) -> str:
+    led = ", ".join(f"{role} of {project} ({me.tiers.get(project, '–')})" for project, role in me.projects.items())
+    return " · ".join(filter(None, [led, *(_HUB_WIDE.get(role, role) for role in sorted(me.roles))]))
 
 
 def _needs(approvals: Sequence[ApprovalItem], offline: Sequence[DeviceView]) -> str:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from jupyter_quantum.charts import Part, Series, counts_chart, counts_table, meter_chart
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import FINAL, JobState
-from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.pipeline.approvers import who_decides
 from jupyter_quantum.wire.jobs import ApprovalView, DeviceView, JobView, Meter, ReportView
@@ -34,6 +33,13 @@ _LOOK = {
     JobState.ARCHIVED: "off",
     JobState.RUNNING: "running",
     JobState.AWAITING_APPROVAL: "attention",
+}
+_COUNTED = {
+    "credits": "credits",
+    "shots": "shots",
+    "jobs": "jobs at once",
+    "qpu_seconds": "on hardware",
+    "simulator_seconds": "on simulators",
 }
 _SNAPSHOT = timedelta(days=30)
 _DEVICE_LOOK = {"ready": "ok", "paused": "off", "drained": "off", "offline": "away"}
@@ -70,7 +76,6 @@ class MeterItem:
 
     title: str
     left: str
-    limit: str
     used: str
     held: str
     resets: Moment | None
@@ -183,20 +188,29 @@ def _unstyled(svg: str) -> str:
 
 
 def meter_item(meter: Meter, clock: Clock) -> MeterItem:
-    """A budget with its bar."""
-    left, limit = words.left(meter.available), words.left(meter.limit).removesuffix(".00")
+    """A budget with its bar: of credits, or of what its unit counts."""
     whose = {"user": "your budget", "project": "the project"}.get(meter.scope, meter.name)
-    sentence = f"{meter.project}, {whose}: {left} of {limit} credits left"
-    parts = [Part("used", meter.used / CREDIT), Part("on hold", meter.held / CREDIT, "held")]
-    return MeterItem(
-        title=f"{meter.project} · {whose} · {meter.window}",
-        left=left,
-        limit=limit,
-        used=words.spent(meter.used),
-        held=words.spent(meter.held),
-        resets=clock.moment(meter.resets) if meter.resets else None,
-        chart=_unstyled(meter_chart(parts, meter.limit / CREDIT, sentence=sentence, width=420)),
+    title = [*filter(None, [meter.project]), whose]
+    left = (
+        f"{_had(meter, meter.available)} of {_had(meter, meter.limit).removesuffix('.00')} {_COUNTED[meter.unit]} left"
     )
+    parts = [Part("used", float(meter.used)), Part("on hold", float(meter.held), "held")]
+    return MeterItem(
+        title=" · ".join([*title, meter.window]),
+        left=left,
+        used=_gone(meter, meter.used),
+        held=_gone(meter, meter.held),
+        resets=clock.moment(meter.resets) if meter.resets else None,
+        chart=_unstyled(meter_chart(parts, meter.limit, sentence=f"{', '.join(title)}: {left}", width=420)),
+    )
+
+
+def _had(meter: Meter, value: int) -> str:
+    return words.left(value) if meter.unit == "credits" else words.amount(meter.unit, value)
+
+
+def _gone(meter: Meter, value: int) -> str:
+    return words.spent(value) if meter.unit == "credits" else words.amount(meter.unit, value)
 
 
 def job_item(job: JobView, clock: Clock) -> JobItem:

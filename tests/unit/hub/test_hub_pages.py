@@ -13,6 +13,7 @@ import pytest
 from jupyter_quantum.core.jobs import DeviceKind, JobState
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, NotFound
+from jupyter_quantum.hub.pages.items import Clock, meter_item
 from jupyter_quantum.wire.approvals import ApprovalsDecided, ApprovalsDecision, DecidedApproval
 from jupyter_quantum.wire.base import ErrorBody, digest_of
 from jupyter_quantum.wire.jobs import (
@@ -270,6 +271,22 @@ async def test_an_own_request_has_no_buttons(service: Service, pages: Pages) -> 
     text = await page(service, "ada")
     assert "You asked for this, so another lead must decide." in text
     assert 'value="approve"' not in text
+
+
+async def test_whoever_has_roles_on_the_whole_hub_reads_them(service: Service, pages: Pages) -> None:
+    """All of them, not only that which operates."""
+    pages.role, pages.roles = "", ("auditor", "admin")
+    assert "vera · administrator · auditor" in await page(service, "vera")
+
+
+def test_a_budget_is_shown_in_its_own_unit() -> None:
+    """Seconds are not credits, and an organisation's budget is of no project."""
+    kept = {"scope": "organisation", "name": "campus", "project": "", "window": "November", "unit": "qpu_seconds"}
+    sums = {"limit": 3_600_000, "used": 45_000, "held": 0, "available": 3_555_000}
+    shown = meter_item(Meter(**kept, **sums), Clock(NOW, None))
+    assert (shown.title, shown.used, shown.held) == ("campus · November", "45 s", "0 s")
+    assert shown.left.startswith("59 min")
+    assert "credits" not in shown.left + shown.chart
 
 
 async def test_operators_get_buttons_for_devices_and_others_do_not(service: Service, pages: Pages) -> None:
