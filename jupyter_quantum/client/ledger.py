@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -79,23 +79,23 @@ class UsageTable(UsageView):
 
 
 class EntryTable(EntryList):
-    """Entries as a table."""
+    """Entries as a table; what is long comes last."""
 
     def __repr__(self) -> str:
-        head = ("entry", "time", "kind", "amount", "from", "to", "job")
+        head = ("entry", "time (UTC)", "kind", "amount", "moved", "job", "account")
         rows = [
             (
                 str(one.id),
-                one.time.isoformat(timespec="seconds"),
+                f"{one.time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
                 one.kind,
                 (_amount if one.kind == "grant" else _spent)(one.account.partition("/")[0], one.amount),
-                f"{html.clean(one.account)} {one.part}",
-                one.to_part if one.account == one.to_account else f"{html.clean(one.to_account)} {one.to_part}",
+                f"{one.part} → {one.to_part}",
                 one.job or "–",
+                html.clean(" → ".join(dict.fromkeys([one.account, one.to_account]))),
             )
             for one in self.entries
         ]
-        return html.columns([head, *rows])
+        return html.columns([head, *rows]) if rows else "No entries."
 
 
 class AccountTable(AccountList):
