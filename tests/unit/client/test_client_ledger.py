@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from jupyter_quantum import Hub
 from jupyter_quantum.client import ledger_commands
-from jupyter_quantum.client.ledger import AccountTable
+from jupyter_quantum.client.ledger import AccountTable, EntryTable
 from jupyter_quantum.store import Store
 from jupyter_quantum.testing.rows import queue
-from jupyter_quantum.wire.ledger import AccountView
+from jupyter_quantum.wire.ledger import AccountView, EntryView
 
 ROW = {
     "group": {"project": "qcourse"},
@@ -152,7 +152,7 @@ def test_loans_and_prices_from_python(url: str) -> None:
         (["usage", "--json"], 0, '"cost": 841000'),
         (["accounts"], 0, "No accounts yet."),
         (["grants"], 0, "No grants."),
-        (["entries", "--job", "job_1"], 0, "entry"),
+        (["entries", "--job", "job_1"], 0, "No entries."),
         (["lend", "eu", "1.5", "--from", "qcourse", "--to", "lab"], 0, "lon_1"),
         (["recall", "lon_1"], 0, "0.50 came back"),
         (["prices"], 0, "campus_qpu"),
@@ -175,6 +175,16 @@ def test_an_amount_that_is_none_is_said(url: str) -> None:
         answer = CliRunner().invoke(ledger_commands.app, words)
         assert (answer.exit_code, "is not an amount of credits" in answer.stderr) == (1, True), answer.output
     assert Handler.asked == []
+
+
+def test_an_entry_says_what_moved_in_one_column() -> None:
+    """Long names come last; the moment is UTC."""
+    when = datetime(2026, 5, 12, 9, tzinfo=UTC)
+    one = {"id": 4, "time": when, "kind": "hold", "amount": 421_000, "part": "available", "to_part": "held"}
+    told = EntryView.model_construct(**one, account="credits/a", to_account="credits/a", job="job_1", ref=None)
+    shown = repr(EntryTable.model_construct(entries=[told])).splitlines()[1]
+    moved = "4 2026-05-12T09:00:00Z hold 0.43 available → held job_1 credits/a"
+    assert " ".join(shown.split()) == moved
 
 
 def test_what_is_used_is_rounded_up_and_what_is_left_down() -> None:
