@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -286,7 +287,7 @@ class Exports:
 
     async def _still_allowed(self, row: ExportRow) -> None:
         """Policy and membership as they are now, with the review that it had."""
-        who = await self._asker(row.principal, row.project)
+        who = await self._asker(row)
         project = self._context.tenants.projects.get(row.project)
         if project is None:
             raise Conflict(f"The project {row.project} is no longer there.", code="project.gone")
@@ -296,12 +297,13 @@ class Exports:
             role = (await self._context.store.read(lambda view: view.request(request))).role
         self.judge(who, project, row, role)
 
-    async def _asker(self, principal: str, project: str) -> Principal:
-        tenants = self._context.tenants
-        who = await known_now(self._context.directory, principal, lambda who: tenants.role(who, project) is not None)
+    async def _asker(self, row: ExportRow) -> Principal:
+        """Who asked, with their groups of now and the second factor that they had then."""
+        tenants, directory = self._context.tenants, self._context.directory
+        who = await known_now(directory, row.principal, lambda who: tenants.role(who, row.project) is not None)
         if who is None:
             raise Refused("The account of who asked is gone.", code="owner.gone")
-        return who
+        return replace(who, mfa=await self._context.store.read(lambda view: _asked_with_mfa(view, row)))
 
     def judge(self, who: Principal, project: ProjectSpec, row: ExportRow, role: str | None) -> Decision:
         """Policy's answer with a role's approval. Raises what forbids it now."""
@@ -368,7 +370,7 @@ class ExportKind(Kind):
         project = self._context.tenants.projects.get(row.project or "")
         if export is None or project is None:
             raise Conflict(f"The project {row.project} is no longer there.", code="project.gone")
-        self._exports.judge(await self._exports._asker(row.principal, project.name), project, export, row.role)
+        self._exports.judge(await self._exports._asker(export), project, export, row.role)
 
     def approve(self, tx: Tx, row: RequestRow, by: Principal) -> Mapping[str, Any]:
         """It may go."""
@@ -392,6 +394,13 @@ class ExportKind(Kind):
         export = await self._context.store.read(lambda view: view.export_of(row.id))
         if export is not None and export.state == "approved":
             await self._exports.send(export)
+
+
+def _asked_with_mfa(view: View, row: ExportRow) -> bool:
+    """Whether whoever asked had a second factor: what policy was told then."""
+    asker = view.pseudonym(row.principal)
+    made = [one for one in view.job_decisions(row.job) if one.action == "export" and one.person == asker]
+    return bool(made and json.loads(made[-1].context).get("mfa", False))
 
 
 def _after(target: ExportTarget) -> Any:

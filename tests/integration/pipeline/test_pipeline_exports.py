@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -197,6 +198,24 @@ async def test_confidential_data_stays(settings: Any, tmp_path: Path) -> None:
         refusals = select(events.c.id).where(events.c.type == "export.refused")
         kept = await house.store.read(lambda view: list(view.query(refusals)))
         assert len(kept) == 1
+
+
+async def test_a_second_factor_counts_as_when_it_was_asked(settings: Any, tmp_path: Path) -> None:
+    """Policy may want one of whoever asks; reviewed and written later, the export still has it."""
+    own = tmp_path / "policies"
+    shutil.copytree(settings.policies, own)
+    (own / "50-own.cedar").write_text(
+        '@id("export-mfa")\nforbid (principal, action == Action::"export", resource) when { !context.mfa };\n'
+    )
+    targets = {"archive": ExportTarget(f"file://{tmp_path}/out", "local")}
+    changes = {"export_targets": targets, "projects": with_targets("archive"), "policies": own}
+    async with running(settings, **changes) as house, house.runner():
+        job = await completed(house)
+        with pytest.raises(PolicyRefused):
+            await house.pipeline.data.exports.ask(ADA, asked(job))
+        view = await house.pipeline.data.exports.ask(replace(ADA, mfa=True), asked(job))
+        await house.pipeline.requests.decide(GRACE, view.request or "", APPROVE)
+        assert (await house.pipeline.data.exports.get(ADA, view.id)).state == "written"
 
 
 async def test_an_approved_export_survives_a_restart(settings: Any, tmp_path: Path) -> None:
