@@ -21,6 +21,7 @@ from jupyter_quantum.hub.pages.items import (
     job_item,
     meter_item,
 )
+from jupyter_quantum.hub.pages.wishes import Wish, wishes
 from jupyter_quantum.wire.jobs import DeviceView, JobView, Me, ReportView
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ class Board:
     several: bool = False
     """Whether more than one request waits for the reader's decision."""
     approvals: list[ApprovalItem] = field(default_factory=list)
+    wishes: list[Wish] = field(default_factory=list)
+    """Requests beside those for a job, which the reader may decide."""
     asked: list[ApprovalItem] = field(default_factory=list)
+    wished: list[Wish] = field(default_factory=list)
+    """The reader's own of them."""
     meters: list[MeterItem] = field(default_factory=list)
     jobs: list[JobItem] = field(default_factory=list)
     project_jobs: list[JobItem] = field(default_factory=list)
@@ -59,16 +64,20 @@ async def collect(pipeline: Pipeline, who: Principal) -> Board:
     operator = bool({"operator", "admin"} & set(me.roles))
     led = [project for project, role in me.projects.items() if role == Role.LEAD]
     approvals, asked = await _approvals(pipeline, who, clock, led)
+    wished = await wishes(pipeline, who, clock)
+    waiting = sum(item.may_decide for item in approvals) + sum(wish.may_decide for wish in wished)
     devices = (await pipeline.devices(who)).devices
     return Board(
-        needs=_needs(approvals, [device for device in devices if device.state == "offline"] if operator else []),
+        needs=_needs(waiting, [device for device in devices if device.state == "offline"] if operator else []),
         user=bool(me.projects),
         lead=bool(led),
         operator=operator,
         roles=_roles(me),
         several=sum(item.may_decide for item in approvals) > 1,
         approvals=approvals,
+        wishes=[wish for wish in wished if wish.may_decide],
         asked=asked,
+        wished=[wish for wish in wished if not wish.may_decide],
         meters=[meter_item(m, clock) for project in me.projects for m in (await pipeline.quota(who, project)).meters],
         jobs=[job_item(job, clock) for job in (await pipeline.jobs(who, limit=_RECENT)).jobs] if me.projects else [],
         project_jobs=[
@@ -86,11 +95,10 @@ def _roles(me: Me) -> str:
     return " · ".join(filter(None, [led, *(_HUB_WIDE.get(role, role) for role in sorted(me.roles))]))
 
 
-def _needs(approvals: Sequence[ApprovalItem], offline: Sequence[DeviceView]) -> str:
+def _needs(waiting: int, offline: Sequence[DeviceView]) -> str:
     parts = []
-    mine = sum(item.may_decide for item in approvals)
-    if mine:
-        parts.append(words.plural(mine, "approval"))
+    if waiting:
+        parts.append(words.plural(waiting, "approval"))
     if offline:
         parts.append(f"{words.plural(len(offline), 'device')} offline")
     return " · ".join(parts)

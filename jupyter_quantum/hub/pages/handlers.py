@@ -15,12 +15,13 @@ from jupyter_quantum.hub.api.base import Page
 from jupyter_quantum.hub.pages.board import Board, collect
 from jupyter_quantum.wire.approvals import ApprovalsDecision
 from jupyter_quantum.wire.jobs import ApprovalDecision, DeviceAction
+from jupyter_quantum.wire.requests import Decision
 
 __all__ = ["routes"]
 
 _HERE: Final = Path(__file__).parent
 _DAYS: Final = frozenset({"1", "7", "30"})
-_Form = TypeVar("_Form", ApprovalDecision, ApprovalsDecision, DeviceAction)
+_Form = TypeVar("_Form", ApprovalDecision, ApprovalsDecision, Decision, DeviceAction)
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 
@@ -123,6 +124,40 @@ class _DecideSeveral(_HubPage):
         await self.show(problem=said, at=failed.id if failed.id in still_there else "several")
 
 
+class _DecideRequest(_HubPage):
+    """Approve or reject a request that is not for a job."""
+
+    scope = Scope.APPROVE
+
+    async def post(self, request: str) -> None:
+        """Decide, then show the page again."""
+        note = self.get_body_argument("note", "") or None
+        try:
+            answer = _parsed(Decision, verdict=self.get_body_argument("verdict", ""), note=note)
+            await self.context.pipeline.requests.decide(self.who, request, answer)
+        except QuantumError as problem:
+            self.set_status(problem.status)
+            await self.show(problem=problem, at=request)
+        else:
+            self.back()
+
+
+class _Withdraw(_HubPage):
+    """Take one of one's own requests back."""
+
+    scope = Scope.SUBMIT
+
+    async def post(self, request: str) -> None:
+        """Withdraw, then show the page again."""
+        try:
+            await self.context.pipeline.requests.withdraw(self.who, request)
+        except QuantumError as problem:
+            self.set_status(problem.status)
+            await self.show(problem=problem, at=request)
+        else:
+            self.back()
+
+
 class _Act(_HubPage):
     """Pause, drain or resume one device."""
 
@@ -172,6 +207,8 @@ def routes() -> list[Route]:
         ("", _Home, {}),
         ("approvals", _DecideSeveral, {}),
         ("approvals/([^/]+)", _Decide, {}),
+        ("requests/([^/]+)", _DecideRequest, {}),
+        ("requests/([^/]+)/withdraw", _Withdraw, {}),
         ("devices/([^/]+)", _Act, {}),
         ("jobs/([^/]+)/cancel", _Cancel, {}),
         ("static/(.+)", StaticFileHandler, {"path": str(_HERE / "static")}),

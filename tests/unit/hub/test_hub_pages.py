@@ -35,12 +35,14 @@ from jupyter_quantum.wire.jobs import (
     Standing,
     Wait,
 )
+from jupyter_quantum.wire.requests import Decision, RequestList, RequestView
 from tests.unit.hub.support import ALL, READ, MemoryDoor, Service, cookies, job_view, signed_in
 
 DIGEST = digest_of(b"")
 HOSTILE = "<img src=x onerror=alert(1)>"
 APPROVAL = "apr_" + "1" * 32
 SECOND = "apr_" + "9" * 32
+WISH = "req_" + "3" * 32
 NOW = datetime.now(UTC)  # of the import: the tests may run minutes later
 
 
@@ -62,6 +64,39 @@ def a_device(name: str, state: str = "ready") -> DeviceView:
 
 
 @dataclass
+class Wishes:
+    """Ben asks to be let in."""
+
+    there: bool = False
+    done: list[Any] = field(default_factory=list)
+
+    async def list(self, who: Principal, *, state: str = "open") -> RequestList:
+        wish = RequestView(
+            id=WISH,
+            kind="onboarding",
+            project="qcourse",
+            role="lead",
+            asked_by="ben",
+            reason=HOSTILE,
+            words="ben joins qcourse as user, for 30 days.",
+            created=NOW,
+            expires=datetime.now(UTC) + timedelta(hours=3, minutes=40, seconds=10),
+            state="open",
+            mine=who.name == "ben",
+            may_decide=who.name == "grace",
+        )
+        return RequestList(requests=[wish] if self.there else [])
+
+    async def decide(self, who: Principal, id: str, answer: Decision) -> None:  # noqa: A002
+        if answer.verdict == "reject" and not answer.note:
+            raise Conflict("A rejection needs a reason.")
+        self.done.append((who.name, id, answer.verdict, answer.note))
+
+    async def withdraw(self, who: Principal, id: str) -> None:  # noqa: A002
+        self.done.append((who.name, id, "withdraw"))
+
+
+@dataclass
 class Pages:
     """A pipeline with one request, one project, a few jobs; remembers decisions and acts."""
 
@@ -72,6 +107,7 @@ class Pages:
     done: list[Any] = field(default_factory=list)
     standing: Standing | None = None
     door: MemoryDoor = field(default_factory=MemoryDoor)
+    requests: Wishes = field(default_factory=Wishes)
 
     async def me(self, who: Principal) -> Me:
         projects = {"qcourse": self.role} if self.role else {}
@@ -264,6 +300,32 @@ async def test_the_scope_to_approve_is_needed(service: Service, pages: Pages) ->
     assert answer.code == 403
     assert answer.headers["Content-Type"].startswith("text/html")
     assert pages.done == []
+
+
+async def test_other_requests_are_decided_on_the_page_as_well(service: Service, pages: Pages) -> None:
+    """To join, for a role, for more quota: counted among what needs the reader, decided by a form, names escaped."""
+    pages.requests.there = True
+    shown = await page(service)
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", shown))
+    assert "Needs you: 2 approvals" in text
+    assert "ben joins qcourse as user, for 30 days." in text
+    assert HOSTILE not in shown
+    assert (await send(service, f"requests/{WISH}", verdict="approve")).code == 303
+    refused = await send(service, f"requests/{WISH}", verdict="reject")
+    item = refused.body.decode().partition(f'id="{WISH}"')[2].partition("</article>")[0]
+    assert (refused.code, "A rejection needs a reason." in item) == (409, True)
+    assert (await send(service, f"requests/{WISH}", scopes=[READ], verdict="approve")).code == 403
+    assert pages.requests.done == [("grace", WISH, "approve", None)]
+
+
+async def test_an_own_wish_can_be_withdrawn(service: Service, pages: Pages) -> None:
+    """It says who decides, and offers no verdict."""
+    pages.role, pages.requests.there = "", True
+    shown = await page(service, "ben")
+    assert "The leads of qcourse decide." in shown
+    assert "verdict" not in shown
+    assert (await send(service, f"requests/{WISH}/withdraw", "ben")).code == 303
+    assert pages.requests.done == [("ben", WISH, "withdraw")]
 
 
 async def test_an_own_request_has_no_buttons(service: Service, pages: Pages) -> None:
