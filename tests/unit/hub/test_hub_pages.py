@@ -310,6 +310,15 @@ async def test_other_requests_are_decided_on_the_page_as_well(service: Service, 
     assert "Needs you: 2 approvals" in text
     assert "ben joins qcourse as user, for 30 days." in text
     assert HOSTILE not in shown
+    for address, forms in ((f"requests/{WISH}", 2), (f"approvals/{APPROVAL}", 3)):
+        assert (
+            len(
+                re.findall(
+                    rf'action="/services/quantum/{address}">\s*<input type="hidden" name="_xsrf" value="\S+">', shown
+                )
+            )
+            == forms
+        )
     assert (await send(service, f"requests/{WISH}", verdict="approve")).code == 303
     refused = await send(service, f"requests/{WISH}", verdict="reject")
     item = refused.body.decode().partition(f'id="{WISH}"')[2].partition("</article>")[0]
