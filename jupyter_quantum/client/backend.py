@@ -18,9 +18,9 @@ from jupyter_quantum.client.http import Connection
 from jupyter_quantum.client.jobs import PrimitiveJob, RunJob, job_of
 from jupyter_quantum.client.schema import check_options, properties
 from jupyter_quantum.client.submit import Terms, send
-from jupyter_quantum.client.target import target_from_json
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import CircuitRejected
+from jupyter_quantum.targets import target_from_json
 from jupyter_quantum.wire.jobs import CalibrationRef, DeviceView, TargetView
 
 __all__ = ["BackendList", "HubBackend"]

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jupyter_quantum.core.jobs import DeviceKind
 
-__all__ = ["DeviceSpec", "Settings"]
+__all__ = ["DeviceSpec", "OwnSettings", "Settings"]
+
+Own = TypeVar("Own", bound=BaseModel)
+
+
+class OwnSettings(BaseModel):
+    """Base of what an adapter wants beside the settings of every device; an unknown name is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DeviceSpec(BaseModel):
-    """One device to serve. ``fake`` names a class of ``qiskit_ibm_runtime.fake_provider`` (adapter ``ibm_fake``)."""
+    """One device to serve. What else its adapter wants stands beside these settings, and :meth:`own` reads it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
     adapter: str
@@ -22,8 +30,18 @@ class DeviceSpec(BaseModel):
     kind: DeviceKind | None = None
     label: str | None = None
     region: str = "local"
-    fake: str | None = None
+    secret: str | None = None
+    """Name of the vendor's secret at the secrets provider; only remote devices have one."""
     max_shots: Annotated[int, Field(ge=1)] = 100_000
+
+    def own(self, model: type[Own]) -> Own:
+        """The adapter's own settings. Raises ``ValueError`` naming the device and the setting that cannot be used."""
+        try:
+            return model.model_validate(self.model_extra or {})
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "settings"
+            raise ValueError(f"device {self.name}: {where}: {first['msg']}") from None
 
 
 class Settings(BaseModel):

@@ -94,7 +94,7 @@ class Runners:
         if isinstance(ticket.do, ExecuteTask):
             await self._executing.report(ticket, report)
             return Reported()
-        if report.state == "started":
+        if report.state in ("started", "part"):
             return Reported()
         if not ticket.outcome.done():
             ticket.outcome.set_result(report)

@@ -275,7 +275,7 @@ class SourceView(Answer):
 
 
 class TargetView(Answer):
-    """A device's Target as JSON (``jupyter_quantum.client.target`` reads it) and the calibration it belongs to."""
+    """A device's Target as JSON (``jupyter_quantum.targets`` reads it) and the calibration it belongs to."""
 
     calibration: CalibrationRef
     target: dict[str, Any]

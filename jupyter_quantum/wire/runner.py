@@ -71,8 +71,15 @@ class DeviceAnnouncement(Answer):
     recovery: Literal["repeatable", "idempotent", "searchable", "opaque"] = Field(
         description="what can be known after a crash"
     )
+    remote: bool = Field(default=False, description="whether it is a vendor's machine, with a queue of its own")
+    submit_s: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=0.0, description="remote: the longest that handing a job over may take, seconds"
+    )
+    indexing_s: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        default=0.0, description="remote: for so long a submission may not be found yet, seconds"
+    )
     calibration: CalibrationRef
-    target: dict[str, Any] = Field(description="Qiskit Target as JSON; jupyter_quantum.client.target reads it")
+    target: dict[str, Any] = Field(description="Qiskit Target as JSON; jupyter_quantum.targets reads it")
     options: dict[str, Any] = Field(description="kind of job → JSON schema of its options")
 
 
@@ -144,6 +151,10 @@ class ExecuteTask(Answer):
     pubs: list[Pub]
     options: dict[str, Any]
     calibration: Digest
+    recover: bool = Field(
+        default=False, description="an attempt whose runner was lost: find it at the vendor, never submit it anew"
+    )
+    handles: list[str] = Field(default_factory=list, description="the vendor's ids, as far as they were reported")
 
 
 class Task(Answer):
@@ -199,11 +210,18 @@ class Prepared(Answer):
 
 
 class TaskReport(Answer):
-    """A move of a task. ``state`` *started* means the device has it; *done* and *failed* end the lease."""
+    """A move of a task. *done*, *failed*, *absent* and *unknown* end the lease.
+
+    *started*: the device has it (``handles``: under these ids). *part*: some rows of a report, more follow. *absent*:
+    what was to be recovered is not at the vendor, and will not be. *unknown*: nobody can tell.
+    """
 
     runner: str
     fence: int
-    state: Literal["started", "done", "failed"]
+    state: Literal["started", "part", "done", "failed", "absent", "unknown"]
+    handles: Annotated[list[str], Field(max_length=1000)] = Field(default_factory=list)
+    retry: bool = Field(default=False, description="of a failure: whether another try may well succeed")
+    marks: list[str] = Field(default_factory=list, description="what is to be known of the result: drift, partial")
     prepared: list[Prepared] = Field(default_factory=list)
     dry_run: DryRun | None = None
     drawing: str = ""

@@ -1,15 +1,19 @@
 """What a device can do for the fabric. An adapter is a subclass of :class:`Device`.
 
 An adapter announces itself (:meth:`Device.announcement`), says whether a circuit can run as it stands
-(:meth:`Device.misfit`), transpiles (:meth:`Device.compile`), runs circuits (:meth:`Device.run`) and says what
-can be known after a crash (:attr:`Device.recovery`). It is built in the zygote and used in locked workers.
+(:meth:`Device.misfit`), transpiles (:meth:`Device.compile`) and says what can be known after a crash
+(:attr:`Device.recovery`). It is built in the zygote and used in locked workers.
+
+A simulator runs circuits in the worker (:meth:`Device.run`). A machine elsewhere (:attr:`Device.remote`) turns an
+:class:`Order` into payloads (:meth:`Device.encode`) and answers into a result (:meth:`Device.decode`); what is between
+the two is its :class:`~jupyter_quantum.fabric.adapters.vendor.Vendor` (:meth:`Device.connect`).
 """
 
 from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -23,16 +27,18 @@ from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
-from jupyter_quantum.core.jobs import DeviceKind
+from jupyter_quantum.core.jobs import DeviceKind, JobKind
+from jupyter_quantum.fabric.adapters.vendor import Vendor
 from jupyter_quantum.fabric.isa import Misfit, first_misfit, without_dead_parts
 from jupyter_quantum.fabric.options import schemas
 from jupyter_quantum.fabric.settings import DeviceSpec
-from jupyter_quantum.fabric.targets import canonical, target_to_json
+from jupyter_quantum.targets import canonical, target_to_json
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.jobs import CalibrationRef, Interval
+from jupyter_quantum.wire.jobs import CalibrationRef, Interval, Pub
+from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import DeviceAnnouncement
 
-__all__ = ["Device", "Facade", "RunOptions"]
+__all__ = ["Device", "Facade", "Order", "RunOptions"]
 
 _LABELS = {DeviceKind.SIMULATOR: "simulator", DeviceKind.EMULATOR: "emulator", DeviceKind.QPU: "QPU"}
 
@@ -48,12 +54,25 @@ class RunOptions:
     memory_mb: int = 2048
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a job asks of a device: circuits as laid out for it, PUBs that point into them, options filled in."""
+
+    kind: JobKind
+    circuits: Sequence[QuantumCircuit]
+    pubs: Sequence[Pub]
+    options: Mapping[str, Any]
+
+
 class Device(ABC):
-    """One device of a runner."""
+    """One device of a runner. Made as ``Device(spec, threads)``, a remote one as ``Device(spec, threads, found)`` with
+    the :class:`~jupyter_quantum.fabric.adapters.vendor.Calibration` that its vendor announced."""
 
     kind: ClassVar[DeviceKind]
     vendor: ClassVar[str]
     recovery: ClassVar[Literal["repeatable", "idempotent", "searchable", "opaque"]] = "repeatable"
+    remote: ClassVar[bool] = False
+    """Whether it runs at a vendor's, not in the worker."""
     level: ClassVar[int] = 2
     """Default optimisation level of the transpiler."""
 
@@ -93,6 +112,7 @@ class Device(ABC):
             max_circuits=300,
             slots=self.spec.slots,
             recovery=self.recovery,
+            remote=self.remote,
             calibration=self.calibration,
             target=self._document,
             options=self.options,
@@ -152,6 +172,19 @@ class Device(ABC):
             max_memory_mb=options.memory_mb,
             **more,
         ).result()
+
+    @classmethod
+    def connect(cls, spec: DeviceSpec, secret: Mapping[str, str]) -> Vendor:
+        """The way to the vendor's machine; only where :attr:`remote`."""
+        raise NotImplementedError(f"{spec.name} runs in the worker")
+
+    def encode(self, order: Order) -> list[bytes]:
+        """Payloads that the vendor takes, one a submission, for an order; only where :attr:`remote`."""
+        raise NotImplementedError(f"{self.name} runs in the worker")
+
+    def decode(self, order: Order, answers: Sequence[bytes | None]) -> ResultView:
+        """The result of an order from the answers to its payloads, None where one failed; only where :attr:`remote`."""
+        raise NotImplementedError(f"{self.name} runs in the worker")
 
     def estimator(self, facade: Facade) -> BackendEstimatorV2:
         """Qiskit's estimator on this device; ``facade`` is what it runs circuits on."""

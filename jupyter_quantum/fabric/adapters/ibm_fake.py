@@ -22,10 +22,15 @@ from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.fabric.adapters.base import Device
 from jupyter_quantum.fabric.estimates import device_seconds, success
 from jupyter_quantum.fabric.isa import active_qubits, restricted
-from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
 from jupyter_quantum.wire.jobs import Interval
 
 __all__ = ["FakeDevice"]
+
+
+class _Settings(OwnSettings):
+    fake: str
+    """A class of ``qiskit_ibm_runtime.fake_provider``."""
 
 
 class FakeDevice(Device):
@@ -63,9 +68,10 @@ class FakeDevice(Device):
 
 
 def _snapshot(spec: DeviceSpec) -> Any:
-    found = getattr(fake_provider, spec.fake or "", None)
-    if spec.fake is None or not spec.fake.startswith("Fake") or not isinstance(found, type):
-        raise ValueError(f"device {spec.name}: no snapshot named {spec.fake!r}")
+    name = spec.own(_Settings).fake
+    found = getattr(fake_provider, name, None)
+    if not name.startswith("Fake") or not isinstance(found, type):
+        raise ValueError(f"device {spec.name}: no snapshot named {name!r}")
     return found()
 
 

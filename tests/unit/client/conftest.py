@@ -22,7 +22,7 @@ from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.core.jobs import DeviceKind, JobKind, JobState
 from jupyter_quantum.exceptions import NotFound, QuantumError
-from jupyter_quantum.fabric.targets import canonical, target_to_json
+from jupyter_quantum.targets import canonical, target_to_json
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody, digest_of
 from jupyter_quantum.wire.jobs import (
     CalibrationRef,

@@ -16,10 +16,9 @@ from qiskit_aer import AerSimulator
 from jupyter_quantum.client import submit
 from jupyter_quantum.client.circuits import run_work, to_qpy
 from jupyter_quantum.client.hub import Hub
-from jupyter_quantum.client.target import target_from_json
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.exceptions import CircuitRejected, JobCancelled, JobFailed, OptionRejected, QuotaExceeded
-from jupyter_quantum.fabric.targets import canonical, target_to_json
+from jupyter_quantum.targets import canonical, target_from_json, target_to_json
 from tests.unit.client.conftest import Service, qpy_version
 
 

@@ -1,4 +1,6 @@
-"""Qiskit's ``Target`` as JSON, so that a notebook can rebuild it without the vendor's package.
+"""Qiskit's ``Target`` as JSON, so that notebooks and other runners rebuild it without the vendor's package.
+
+Imports nothing of ours: client and fabric share it.
 
 The document (``null`` is *unknown*, never zero)::
 
@@ -30,9 +32,10 @@ not know. The digest of a calibration is the SHA-256 of the document as :func:`c
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
-from qiskit.circuit import Parameter, ParameterExpression, controlflow
+from qiskit.circuit import Gate, Instruction, Parameter, ParameterExpression, controlflow
 from qiskit.circuit.library import (
     DiagonalGate,
     Initialize,
@@ -42,9 +45,9 @@ from qiskit.circuit.library import (
     UnitaryGate,
     get_standard_gate_name_mapping,
 )
-from qiskit.transpiler import Target
+from qiskit.transpiler import InstructionProperties, QubitProperties, Target
 
-__all__ = ["CLASSES", "TARGET_VERSION", "canonical", "target_to_json"]
+__all__ = ["CLASSES", "TARGET_VERSION", "canonical", "target_from_json", "target_to_json"]
 
 TARGET_VERSION: Final = 1
 
@@ -64,7 +67,8 @@ CLASSES: Final[dict[str, type]] = {
 }
 """Operations that a Target holds as a class because their width varies: name → class."""
 
-_STANDARD: Final = get_standard_gate_name_mapping()
+_STANDARD: Final[dict[str, Instruction]] = get_standard_gate_name_mapping()
+_GRID: Final = ("granularity", "min_length", "pulse_alignment", "acquire_alignment")
 
 
 def target_to_json(target: Target) -> dict[str, Any]:
@@ -130,3 +134,52 @@ def _props(target: Target, name: str) -> list[list[Any]] | None:
         [list(qargs), getattr(one, "duration", None), getattr(one, "error", None)]
         for qargs, one in sorted(known.items())
     ]
+
+
+def target_from_json(document: Mapping[str, Any]) -> Target:
+    """Rebuild the Target; an operation that this Qiskit does not know is left out.
+
+    ``null`` stays unknown (None). Durations are seconds; an error of 1 marks a dead edge.
+    """
+    qubits = document.get("qubit_properties")
+    target = Target(
+        description=document.get("description"),
+        num_qubits=document.get("num_qubits"),
+        dt=document.get("dt"),
+        qubit_properties=None if qubits is None else [_properties(one) for one in qubits],
+        **{name: document[name] for name in _GRID if document.get(name) is not None},
+    )
+    for operation in document["operations"]:
+        _add(target, operation)
+    return target
+
+
+def _properties(values: list[float | None]) -> QubitProperties:
+    t1, t2, frequency = values
+    return QubitProperties(t1=t1, t2=t2, frequency=frequency)
+
+
+def _add(target: Target, operation: Mapping[str, Any]) -> None:
+    name = operation["name"]
+    if operation["kind"] == "class" and name in CLASSES:
+        target.add_instruction(CLASSES[name], name=name)
+    elif operation["kind"] == "gate" and name in _STANDARD:
+        target.add_instruction(_gate(name, operation.get("params", [])), _known(operation["props"]), name=name)
+
+
+def _gate(name: str, params: list[str | float]) -> Instruction:
+    """The standard gate, with the fixed angles that the device has; without any, the shared singleton."""
+    standard = _STANDARD[name]
+    if not any(isinstance(one, int | float) for one in params):
+        return standard
+    gate: Gate = standard.base_class(*(Parameter(one) if isinstance(one, str) else one for one in params))
+    return gate
+
+
+def _known(rows: list[list[Any]] | None) -> dict[tuple[int, ...] | None, InstructionProperties | None] | None:
+    if rows is None:
+        return None
+    return {
+        tuple(qargs): None if duration is None and error is None else InstructionProperties(duration, error)
+        for qargs, duration, error in rows
+    }

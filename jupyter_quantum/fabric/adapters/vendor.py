@@ -1,0 +1,159 @@
+"""The verbs with which a runner reaches a vendor's machine. A plug-in for remote hardware implements :class:`Vendor`.
+
+A vendor object lives in a process of its own, the only one that holds the vendor's secret and may reach the network;
+it never parses a circuit. What it sends was encoded by a locked worker, what comes back is decoded by one
+(:meth:`~jupyter_quantum.fabric.adapters.base.Device.encode`, ``decode``).
+
+=================  ====================================================================================================
+``announce``       what the device is, once at start: its calibration comes with it
+``submit``         hand over a payload under a tag; returns the vendor's id of it (the *handle*)
+``find``           the handle of what was submitted under a tag; None: the vendor does not have it
+``status``         where a submission is
+``result``         the answer of one that is done, as bytes that only a worker reads
+``cancel``         take it back; False where it has ended already
+``calibration``    the Target with errors and durations as they are now
+=================  ====================================================================================================
+
+What can go wrong is one of three: :class:`VendorUnavailable` (nothing was done, try again), :class:`VendorRefused`
+(the vendor said no and will say so again), :class:`VendorUnsure` (it was sent and nothing came back). Any other
+exception counts as *unsure* during ``submit``, and as *unavailable* otherwise.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+__all__ = [
+    "Answer",
+    "Calibration",
+    "Status",
+    "Submission",
+    "Vendor",
+    "VendorError",
+    "VendorRefused",
+    "VendorUnavailable",
+    "VendorUnsure",
+]
+
+
+class VendorError(Exception):
+    """Something did not work at the vendor; the message is shown to people and names no secret."""
+
+    code = "vendor.error"
+
+
+class VendorUnavailable(VendorError):
+    """Nothing was done (no connection, rate limit, maintenance): trying again is safe."""
+
+    code = "vendor.unavailable"
+
+
+class VendorRefused(VendorError):
+    """The vendor said no (bad payload, no rights, no budget): trying again changes nothing."""
+
+    code = "vendor.refused"
+
+
+class VendorUnsure(VendorError):
+    """A submission was sent and no answer came: the vendor may have it or not."""
+
+    code = "vendor.unsure"
+
+
+class Submission(StrEnum):
+    """Where a submission is at the vendor."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A submission as the vendor describes it."""
+
+    state: Submission
+    words: str = ""
+    """Of a failure: what the vendor says."""
+    position: int | None = None
+    """Place in the vendor's own queue, where it tells."""
+    retry: bool = False
+    """Of a failure: whether the same payload may well succeed at another try."""
+    usage_s: float | None = None
+    """Seconds that the vendor counts for it, where it tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the vendor returned."""
+
+    data: bytes
+    usage_s: float | None = None
+    """Seconds that the vendor bills; None where it does not tell."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """JSON; kept with the result: the vendor's id, its versions, its times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A device at one moment."""
+
+    target: dict[str, Any]
+    """The document of :mod:`jupyter_quantum.targets`."""
+    at: datetime | None
+    """When it was measured; None where the vendor does not tell."""
+
+
+class Vendor(ABC):
+    """One device at a vendor.
+
+    Made as ``Vendor(spec, secret)``: the device's settings and the values that the secrets provider has for it. Calls
+    may block; they come from threads, several at once.
+    """
+
+    submit_s: float = 30.0
+    """The longest that ``submit`` may take, seconds; it is given up then, and counts as unsure."""
+    indexing_s: float = 0.0
+    """For so long after a submission ``find`` may not see it yet, seconds."""
+
+    @abstractmethod
+    def announce(self) -> Calibration:
+        """Connect, and describe the device. Raises :class:`VendorError`."""
+
+    @abstractmethod
+    def submit(self, tag: str, payload: bytes) -> str:
+        """Hand over what a worker encoded; returns the handle.
+
+        For an *idempotent* vendor the same tag gives the same submission however often it is sent.
+        """
+
+    @abstractmethod
+    def find(self, tag: str) -> str | None:
+        """The handle of the submission with this tag; None where the vendor has none. An *opaque* vendor cannot tell
+        and raises :class:`VendorUnsure`."""
+
+    @abstractmethod
+    def status(self, handle: str) -> Status:
+        """Where the submission is."""
+
+    @abstractmethod
+    def result(self, handle: str) -> Answer:
+        """What a submission that is done gave."""
+
+    @abstractmethod
+    def cancel(self, handle: str) -> bool:
+        """Take it back; False where it had ended."""
+
+    @abstractmethod
+    def calibration(self) -> Calibration:
+        """The device as it is now."""
+
+    def close(self) -> None:  # noqa: B027  most have nothing to close
+        """Let go of connections."""
