@@ -1,9 +1,13 @@
-"""The options that each kind of job has, as JSON schema; values are checked, and an unknown name is an error."""
+"""The options that each kind of job has, as JSON schema; values are checked, and an unknown name is an error.
+
+A device adds its own (:meth:`~jupyter_quantum.fabric.adapters.base.Device.own_options`). Groups of options are flat
+here: IBM's ``options.dynamical_decoupling.enable`` is ``dynamical_decoupling.enable``.
+"""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jupyter_quantum.core.jobs import JobKind
@@ -16,34 +20,58 @@ METHODS: Final = ("automatic", "statevector", "density_matrix", "stabilizer", "m
 _SEED: Final = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
 
 
-def schemas(max_shots: int, level: int) -> dict[str, Any]:
-    """JSON schemas by kind of job, for a device that takes ``max_shots`` and transpiles at ``level`` by default."""
-    common = {
-        "seed_simulator": _SEED | {"default": None, "description": "chosen and recorded where it is null"},
+def schemas(
+    max_shots: int,
+    level: int,
+    *,
+    simulates: bool = True,
+    mitigation: Sequence[str] = ("none",),
+    own: Mapping[JobKind, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """JSON schemas by kind of job.
+
+    Args:
+        max_shots: of one circuit.
+        level: of the transpiler, where the job names none.
+        simulates: whether a simulator of ours runs the circuits, which has a seed and a method.
+        mitigation: what the option of this name takes for samplers and estimators; published where there is a choice.
+        own: options that only this device has, or takes in another range: kind of job → name → schema of the value.
+    """
+    common: dict[str, Any] = {
         "seed_transpiler": _SEED | {"default": 0},
         "optimization_level": {"type": "integer", "minimum": 0, "maximum": 3, "default": level},
-        "method": {"type": "string", "enum": list(METHODS), "default": "automatic"},
     }
+    if simulates:
+        common["seed_simulator"] = _SEED | {"default": None, "description": "chosen and recorded where it is null"}
+        common["method"] = {"type": "string", "enum": list(METHODS), "default": "automatic"}
+    choice = {} if len(mitigation) < 2 else {"mitigation": _choice(mitigation)}
     shots = {"type": "integer", "minimum": 1, "maximum": max_shots}
+    of_kind: dict[JobKind, dict[str, Any]] = {
+        JobKind.RUN: {"shots": shots | {"default": 1024}, "memory": {"type": "boolean", "default": False}},
+        JobKind.SAMPLER: {
+            "default_shots": shots | {"default": 1024},
+            "shots": shots | {"default": None, "description": "for PUBs that name none; wins over default_shots"},
+            **choice,
+        },
+        JobKind.ESTIMATOR: {
+            "default_precision": _precision(0.015625),
+            "precision": _precision(None),
+            "abelian_grouping": {"type": "boolean", "default": True},
+            **choice,
+        },
+    }
     return {
-        JobKind.RUN.value: _schema(
-            common | {"shots": shots | {"default": 1024}, "memory": {"type": "boolean", "default": False}}
-        ),
-        JobKind.SAMPLER.value: _schema(
-            common
-            | {
-                "default_shots": shots | {"default": 1024},
-                "shots": shots | {"default": None, "description": "for PUBs that name none; wins over default_shots"},
-            }
-        ),
-        JobKind.ESTIMATOR.value: _schema(
-            common
-            | {
-                "default_precision": _precision(0.015625),
-                "precision": _precision(None),
-                "abelian_grouping": {"type": "boolean", "default": True},
-            }
-        ),
+        kind.value: _schema(common | properties | dict((own or {}).get(kind, {})))
+        for kind, properties in of_kind.items()
+    }
+
+
+def _choice(mitigation: Sequence[str]) -> dict[str, Any]:
+    return {
+        "type": "string",
+        "enum": list(mitigation),
+        "default": "none",
+        "description": "mitigated values stand beside the raw ones, which are kept",
     }
 
 
@@ -73,7 +101,7 @@ def fill(device: str, schema: Mapping[str, Any], sent: Mapping[str, Any]) -> dic
     for name, value in sent.items():
         if value is not None:
             filled[name] = _checked(name, value, known[name])
-    if filled["seed_simulator"] is None:
+    if "seed_simulator" in filled and filled["seed_simulator"] is None:
         filled["seed_simulator"] = secrets.randbelow(2**31)
     return filled
 
@@ -83,17 +111,18 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "number": (int, float),
     "boolean": (bool,),
     "string": (str,),
+    "array": (list, tuple),
+    "object": (dict,),
 }
 
 
+def _types(rule: Mapping[str, Any]) -> list[str]:
+    wanted = rule.get("type", list(_TYPES))
+    return [wanted] if isinstance(wanted, str) else [one for one in wanted if one != "null"]
+
+
 def _checked(name: str, value: Any, rule: Mapping[str, Any]) -> Any:
-    fits = isinstance(value, _TYPES[rule["type"]]) and (rule["type"] == "boolean" or not isinstance(value, bool))
-    if fits and rule["type"] in {"integer", "number"}:
-        low, high = rule.get("minimum", float("-inf")), rule.get("maximum", float("inf"))
-        fits = low <= value <= high and value > rule.get("exclusiveMinimum", float("-inf"))
-    if fits and "enum" in rule:
-        fits = value in rule["enum"]
-    if not fits:
+    if not (any(_is(value, kind) for kind in _types(rule)) and _within(value, rule)):
         raise OptionRejected(
             f"The option `{name}` cannot be {clean(repr(value), 60)}.",
             code="option.value",
@@ -103,11 +132,36 @@ def _checked(name: str, value: Any, rule: Mapping[str, Any]) -> Any:
     return value
 
 
+def _is(value: Any, kind: str) -> bool:
+    return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _within(value: Any, rule: Mapping[str, Any]) -> bool:
+    if "enum" in rule and value not in rule["enum"]:
+        return False
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return True
+    low, high = rule.get("minimum", float("-inf")), rule.get("maximum", float("inf"))
+    return bool(low <= value <= high and value > rule.get("exclusiveMinimum", float("-inf")))
+
+
+_NOUNS: Final = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "a text",
+    "array": "a list",
+    "object": "a mapping",
+}
+
+
 def _words(rule: Mapping[str, Any]) -> str:
     if "enum" in rule:
-        return "one of " + ", ".join(rule["enum"])
-    if rule["type"] == "boolean":
-        return "true or false"
-    noun = "a whole number" if rule["type"] == "integer" else "a number"
-    low = f"above {rule['exclusiveMinimum']}" if "exclusiveMinimum" in rule else f"from {rule['minimum']:,}"
-    return f"{noun} {low} to {rule['maximum']:,}"
+        return "one of " + ", ".join(map(str, rule["enum"]))
+    return " or ".join(_NOUNS[kind] for kind in _types(rule)) + _range(rule)
+
+
+def _range(rule: Mapping[str, Any]) -> str:
+    low = f" above {rule['exclusiveMinimum']}" if "exclusiveMinimum" in rule else ""
+    low = low or (f" from {rule['minimum']:,}" if "minimum" in rule else "")
+    return low + (f" to {rule['maximum']:,}" if "maximum" in rule else "")

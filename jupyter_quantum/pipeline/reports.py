@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.tenancy import Principal, ProjectSpec
 from jupyter_quantum.exceptions import Conflict, InputError, QuantumError, Unavailable
 from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Asker, Deciding
 from jupyter_quantum.pipeline.envelopes import Enveloping
+from jupyter_quantum.pipeline.evidence import Evidence
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.queues import Queues
 from jupyter_quantum.pipeline.regions import out_of_bounds
@@ -39,6 +41,8 @@ class Reports:
         self._validating = validating
         self._queues = queues
         self._enveloping = enveloping
+        self.evidence = Evidence()
+        """Set its ``ask`` to have measurements shown beside the estimates."""
 
     async def make(self, who: Principal, request: ReportRequest) -> ReportView:
         """Validate on each device asked for. Raises what makes the circuits unusable anywhere."""
@@ -188,11 +192,14 @@ class Reports:
         if decision.effect == "needs_approval":
             covered = await self._enveloping.covering(asker.principal, parcel, prepared, facts)
             decision = decision if covered is None else covered.decision
+        known = await self.evidence.ask(device.name, prepared.num_qubits, prepared.depth)
         return ReportRow(
             device=device.name,
             kind=device.words.kind,
             label=device.label,
             state=self._context.registry.state(device),
+            mirror=known.mirror if device.words.kind is DeviceKind.QPU else None,
+            scores=list(known.scores),
             depth=prepared.depth,
             two_qubit_gates=prepared.two_qubit_gates,
             success=prepared.success,

@@ -27,6 +27,8 @@ __all__ = [
     "Me",
     "Membership",
     "Meter",
+    "MirrorResult",
+    "Mitigation",
     "Paulis",
     "PriceView",
     "Provenance",
@@ -35,6 +37,7 @@ __all__ = [
     "ReportRequest",
     "ReportRow",
     "ReportView",
+    "Score",
     "SourceView",
     "Standing",
     "TargetView",
@@ -168,6 +171,37 @@ class DecisionView(Answer):
     facts: dict[str, Any] = Field(default_factory=dict, description="the facts that the policies named looked at")
 
 
+class MirrorResult(Answer):
+    """How often the known bit string of mirror circuits of about this size came back on the device, lately."""
+
+    value: Annotated[float, Field(ge=0, le=1)]
+    low: Annotated[float, Field(ge=0, le=1)]
+    high: Annotated[float, Field(ge=0, le=1)]
+    qubits: int
+    depth: int
+    at: Time
+
+
+class Score(Answer):
+    """How good estimates of one thing have been, over the device's runs that have finished."""
+
+    what: Literal["success", "seconds", "price", "wait"]
+    runs: Annotated[int, Field(ge=0, description="finished runs that it rests on")]
+    error: float | None = Field(
+        default=None, description="median of |actual − estimate|; of seconds, price and wait relative to the estimate"
+    )
+    covered: float | None = Field(default=None, description="share of runs whose actual value lay within the range")
+    words: str = ""
+
+
+class Mitigation(Answer):
+    """One way to mitigate errors that a device offers for this work."""
+
+    name: str = Field(description='value of the option `mitigation`: "none", "readout"; or an option of the vendor')
+    words: str
+    overhead: float | None = Field(default=None, description="about so many times the executions; None: unknown")
+
+
 class ReportRow(Answer):
     """One device of a report. Where ``problem`` is set, the circuit cannot run there and the numbers are None."""
 
@@ -179,6 +213,10 @@ class ReportRow(Answer):
     two_qubit_gates: int | None = None
     success: Interval | None = Field(default=None, description="chance that no modelled error occurs; None: unknown")
     noise_free: bool = False
+    rests_on: str | None = Field(default=None, description="what the chance of success is taken from, in words")
+    mirror: MirrorResult | None = Field(default=None, description="devices of kind qpu: mirror circuits of this size")
+    scores: list[Score] = Field(default_factory=list, description="how good such estimates have been here")
+    mitigation: list[Mitigation] = Field(default_factory=list, description="what the device offers beside plain runs")
     seconds: Interval | None = None
     wait: Wait | None = None
     price: Credits | None = None
@@ -198,6 +236,10 @@ class DryRun(Answer):
     shots: int
     ideal: dict[str, float] = Field(default_factory=dict)
     noisy: dict[str, float] = Field(default_factory=dict)
+    method: str = Field(default="", description="what simulated: aer, stim; empty where nothing did")
+    stand_in: bool = Field(
+        default=False, description="whether a Clifford circuit of the same layout was simulated in the circuit's place"
+    )
     note: str | None = None
 
 

@@ -200,6 +200,12 @@ class Prepared(Answer):
     tasks: Count = Field(default=0, description="circuits that the device is charged for")
     success: Annotated[Interval | None, AfterValidator(_sensible)] = None
     noise_free: bool = False
+    basis: Annotated[list[Literal["gates", "readout"]], Field(max_length=2)] = Field(
+        default_factory=list, description="of which operations the errors are in the chance of success"
+    )
+    mitigation_overhead: Annotated[float | None, Field(ge=1, le=1e12, allow_inf_nan=False)] = Field(
+        default=None, description="so many times the executions, for the same precision after readout mitigation"
+    )
     seconds: Annotated[Interval | None, AfterValidator(_sensible)] = None
     calibration: CalibrationRef | None = None
     digest: Digest | None = None

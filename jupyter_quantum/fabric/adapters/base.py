@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
 
 from qiskit import QuantumCircuit
@@ -81,7 +82,13 @@ class Device(ABC):
         self.name = spec.name
         self.target = target
         self.live = without_dead_parts(target)
-        self.options = schemas(spec.max_shots, self.level)
+        self.options = schemas(
+            spec.max_shots,
+            self.level,
+            simulates=not self.remote,
+            mitigation=self.mitigations(),
+            own=self.own_options(),
+        )
         self._simulator = AerSimulator(max_parallel_threads=threads)
         self._document = target_to_json(target)
         self.calibration = CalibrationRef(digest=digest_of(canonical(self._document)), at=calibrated)
@@ -117,6 +124,20 @@ class Device(ABC):
             target=self._document,
             options=self.options,
         )
+
+    def own_options(self) -> Mapping[JobKind, Mapping[str, Any]]:
+        """Options that only this device has: kind of job → name → JSON schema of the value with its ``default``.
+
+        Asked for while the device is made: only ``spec``, ``name`` and ``target`` are there. What a device cannot do
+        is not listed, and so is refused before anything is priced. A group's options are named with a dot:
+        ``dynamical_decoupling.enable``.
+        """
+        return {}
+
+    def mitigations(self) -> tuple[str, ...]:
+        """What the option ``mitigation`` takes here: *readout* where mthree is installed and readout is noisy."""
+        here = self.device_kind is not DeviceKind.SIMULATOR and find_spec("mthree") is not None
+        return ("none", "readout") if here else ("none",)
 
     def _passes(self, level: int, seed: int) -> PassManager:
         return generate_preset_pass_manager(level, target=self.live, seed_transpiler=seed)
