@@ -34,6 +34,7 @@ __all__ = [
     "Provenance",
     "Pub",
     "QuotaView",
+    "ReplayRequest",
     "ReportRequest",
     "ReportRow",
     "ReportView",
@@ -89,6 +90,16 @@ class JobRequest(_Work):
 
     device: str
     report: str | None = None
+    max_price: Annotated[Credits | None, Field(ge=0, lt=2**63)] = Field(
+        default=None, description="refuse where it may cost more than this"
+    )
+    reason: Annotated[str | None, Field(max_length=1000)] = Field(default=None, description="for an approver")
+
+
+class ReplayRequest(Request):
+    """Run a job's circuits once more: the same source, PUBs, options and seeds, through the same door as any job."""
+
+    device: str | None = Field(default=None, description="the job's own device where omitted")
     max_price: Annotated[Credits | None, Field(ge=0, lt=2**63)] = Field(
         default=None, description="refuse where it may cost more than this"
     )
@@ -299,6 +310,7 @@ class JobView(Answer):
     ended: Time | None = None
     seconds: float | None = Field(default=None, description="time on the device")
     version: int = Field(description="grows with each move")
+    replay_of: str | None = Field(default=None, description="the job that it runs once more")
     result: dict[str, Any] | None = Field(
         default=None, description="jupyter_quantum.wire.results.ResultView, only where asked for with wait"
     )
@@ -459,6 +471,17 @@ class Provenance(Answer):
     attempts: list[dict[str, Any]]
     times: dict[str, Any]
     summary: dict[str, Any]
+    snapshot: Digest | None = Field(
+        default=None, description="the calibration's document, kept as long as the job: GET …/calibration"
+    )
+    transpile: dict[str, Any] = Field(default_factory=dict, description="mode, level, seed, whether it was altered")
+    estimate: dict[str, Any] = Field(
+        default_factory=dict, description="what was expected: success, seconds, price, price_at_most; and noise_free"
+    )
+    actual: dict[str, Any] = Field(default_factory=dict, description="what came of it: seconds, cost")
+    approvals: list[dict[str, Any]] = Field(default_factory=list, description="who was asked, and what they said")
+    mitigation: dict[str, Any] = Field(default_factory=dict, description="as the result says it; empty where none")
+    marks: list[str] = Field(default_factory=list, description="what is to be known of the result: drift, partial")
     events: list[dict[str, Any]] = Field(
         description="every move with its number, hash and text in the record; the proof that it is there, once signed"
     )

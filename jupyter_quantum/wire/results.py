@@ -1,7 +1,9 @@
 """One schema for the result of every device (F4).
 
 A result is made in the sandbox, checked by the service for its shape only, and turned into Qiskit's own classes in the
-notebook. Arrays travel as :class:`Array` (C order, little endian), so that numbers come back bit for bit.
+notebook. Arrays travel as :class:`Array` (C order, little endian), so that numbers come back bit for bit. What the
+device said stays as it is: mitigated values stand beside it (:class:`Mitigated`), and a part that the device did not
+give is *missing*, never zero.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from pydantic import Field
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.wire.base import Answer, Blob
 
-__all__ = ["Array", "Bits", "Experiment", "PubResult", "ResultView"]
+__all__ = ["Array", "Bits", "Experiment", "Mitigated", "PubResult", "ResultView"]
 
 
 class Array(Answer):
@@ -31,6 +33,20 @@ class Bits(Answer):
     array: Array
 
 
+class Mitigated(Answer):
+    """Values with an error of the device taken out, beside the raw ones.
+
+    Of counts: quasi-probabilities by hexadecimal outcome of all bits (they sum to 1, some may be below 0), one mapping
+    for each binding in C order. Of an estimator: ``evs`` and ``stds``. ``overhead`` is by how much the variance grew.
+    """
+
+    method: str
+    quasi: list[dict[str, float]] = Field(default_factory=list)
+    evs: Array | None = None
+    stds: Array | None = None
+    overhead: list[float] = Field(default_factory=list)
+
+
 class Experiment(Answer):
     """One circuit of ``backend.run``: counts by hexadecimal outcome, and each shot where ``memory`` was asked for."""
 
@@ -42,6 +58,8 @@ class Experiment(Answer):
     header: dict[str, Any] = Field(default_factory=dict, description="Qiskit's experiment header, metadata included")
     metadata: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(default_factory=dict, description="what else the circuit saved, JSON")
+    mitigated: Mitigated | None = None
+    missing: bool = Field(default=False, description="the device did not give this part; the rest is then empty")
 
 
 class PubResult(Answer):
@@ -52,6 +70,8 @@ class PubResult(Answer):
     evs: Array | None = None
     stds: Array | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
+    mitigated: Mitigated | None = None
+    missing: bool = Field(default=False, description="the device did not give this part; the rest is then empty")
 
 
 class ResultView(Answer):
@@ -62,4 +82,7 @@ class ResultView(Answer):
     experiments: list[Experiment] = Field(default_factory=list)
     pubs: list[PubResult] = Field(default_factory=list)
     metadata: dict[str, Any] = Field(default_factory=dict)
+    mitigation: dict[str, Any] = Field(
+        default_factory=dict, description="of mitigated values: library, version, method, qubits, shots of calibration"
+    )
     seconds: float = Field(ge=0, le=1e9, allow_inf_nan=False, description="time on the device")
