@@ -94,6 +94,12 @@ class JobRequest(_Work):
         default=None, description="refuse where it may cost more than this"
     )
     reason: Annotated[str | None, Field(max_length=1000)] = Field(default=None, description="for an approver")
+    fallback: Annotated[list[str], Field(max_length=20)] = Field(
+        default_factory=list, description="devices that it may move to, in this order, where the first one cannot"
+    )
+    fallback_after: Annotated[float | None, Field(ge=0, le=31 * 86_400)] = Field(
+        default=None, description="seconds that it waits for a device that does not start jobs; an hour where omitted"
+    )
 
 
 class ReplayRequest(Request):
@@ -154,7 +160,7 @@ class DeviceView(Answer):
     region: str
     description: str = ""
     num_qubits: int
-    state: Literal["ready", "paused", "drained", "offline"]
+    state: Literal["ready", "paused", "isolated", "drained", "offline"]
     state_reason: str | None = None
     state_until: Time | None = None
     basis_gates: list[str] = Field(default_factory=list)
@@ -303,6 +309,10 @@ class JobView(Answer):
     envelope: str | None = Field(default=None, description="id of the envelope that it goes on in without asking")
     wait: Wait | None = None
     error: dict[str, Any] | None = Field(default=None, description="ErrorBody of a failed or rejected job")
+    fallback: list[str] = Field(default_factory=list, description="devices that it may still move to")
+    moved_from: list[str] = Field(default_factory=list, description="devices that it was meant for before")
+    marks: list[str] = Field(default_factory=list, description="what is to be known of the result: drift, partial")
+    cancel_asked: Time | None = Field(default=None, description="taken back; the device has not confirmed yet")
     created: Time
     changed: Time
     submitted: Time | None = None

@@ -155,6 +155,15 @@ class ExecuteTask(Answer):
         default=False, description="an attempt whose runner was lost: find it at the vendor, never submit it anew"
     )
     handles: list[str] = Field(default_factory=list, description="the vendor's ids, as far as they were reported")
+    cancel: bool = Field(
+        default=False, description="with recover: take it back at the vendor, and report *failed* with what it used"
+    )
+    device_s: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="remote: the most seconds that it may run, the vendor's queue not counted; 0: any"
+    )
+    session: str = Field(
+        default="", description="opaque: runs with the same value belong together; a vendor may keep them in a session"
+    )
 
 
 class Task(Answer):
@@ -178,10 +187,15 @@ class LeaseRequest(Answer):
 
 
 class Leased(Answer):
-    """Work, and tasks to kill: cancelled ones and those whose lease the runner has lost."""
+    """Work, and tasks to kill: cancelled ones and those whose lease the runner has lost.
+
+    At a vendor only those in ``cancel`` are taken back, and reported *failed* with what they used: a task whose lease
+    is lost goes on there, and somebody else recovers it.
+    """
 
     tasks: list[Task] = Field(default_factory=list)
     stop: list[str] = Field(default_factory=list)
+    cancel: list[str] = Field(default_factory=list, description="those of stop whose owner took them back")
 
 
 class Prepared(Answer):
@@ -234,7 +248,12 @@ class TaskReport(Answer):
     result: ResultView | None = None
     error: ErrorBody | None = None
     charged: bool = Field(default=False, description="of a failure: whether the device was used nevertheless")
-    usage_s: Annotated[float, Field(ge=0, le=_MOST_S, allow_inf_nan=False)] = 0.0
+    usage_s: Annotated[float, Field(ge=0, le=_MOST_S, allow_inf_nan=False)] = Field(
+        default=0.0, description="seconds on the device as the runner counts them"
+    )
+    vendor_s: Annotated[float | None, Field(ge=0, le=_MOST_S, allow_inf_nan=False)] = Field(
+        default=None, description="seconds that the vendor counts, where it tells; these are charged"
+    )
     versions: dict[str, str] = Field(default_factory=dict)
 
 
