@@ -13,6 +13,9 @@ from playwright.sync_api import Browser, sync_playwright
 from jupyter_quantum.testing.demo import DemoHub, demo_hub
 from jupyter_quantum.testing.postgres import Postgres
 
+_TESTS = Path(__file__).parent
+_SHARED = ("acceptance", "integration/story", "integration/tenancy", "integration/hub")
+"""Directories whose tests share a hub: they stay together, and go first, since they take longest."""
 _AXE = Path(__file__).resolve().parents[1] / "labextension/node_modules/axe-core/axe.min.js"
 _CHROMIUM = (
     "--headless",
@@ -24,6 +27,23 @@ _CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+def _group(item: pytest.Item) -> str:
+    """Tests of one group run in one process, in order: whoever shares a hub, otherwise a module."""
+    if "demo" in getattr(item, "fixturenames", ()):
+        return _SHARED[0]
+    place = item.path.relative_to(_TESTS)
+    return next((one for one in _SHARED if place.is_relative_to(one)), place.as_posix())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long groups first, so that two processes end at about the same time."""
+    groups = {item.nodeid: _group(item) for item in items}
+    order = {name: at for at, name in enumerate(_SHARED)}
+    items.sort(key=lambda item: order.get(groups[item.nodeid], len(order)))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item.nodeid]))
 
 
 @pytest.fixture(scope="module")
