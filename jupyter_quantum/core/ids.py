@@ -18,6 +18,7 @@ def new_id(prefix: str) -> str:
     ``tsk`` (task of a runner), ``run`` (runner), ``ppl`` (pseudonym of a person),
     ``whk`` (webhook), ``dlv`` (message that was given up),
     ``req`` (request), ``mem`` (membership), ``wlt`` (token of a workload),
+    ``ser`` (series), ``bmr`` (run of a series),
     ``lon`` (loan), ``rse`` (raise of a quota), ``prl`` (price list).
     """
     millis = time.time_ns() // 1_000_000

@@ -18,7 +18,16 @@ from typing import Final
 
 from jupyter_quantum.exceptions import Conflict
 
-__all__ = ["ACTIVE", "FINAL", "HOLDING", "MOVES", "DeviceKind", "JobKind", "JobState", "check_move"]
+__all__ = ["ACTIVE", "FINAL", "HOLDING", "MOVES", "DeviceKind", "JobClass", "JobKind", "JobState", "check_move"]
+
+
+class JobClass(StrEnum):
+    """How much a job weighs against others in its device's queue. No class waits for ever for another."""
+
+    INTERACTIVE = "interactive"
+    """What a person or a program of theirs sent."""
+    BENCHMARK = "benchmark"
+    """What the service itself runs on a schedule, to see how its devices do."""
 
 
 class JobKind(StrEnum):

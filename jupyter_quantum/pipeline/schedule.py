@@ -89,7 +89,7 @@ class Scheduling:
         """A job waits for its device, or for the time when its budget pays for it."""
         if self.later.keep(row):
             return
-        self.scheduler.apply(Submitted(_demand(row), self._now()))
+        self.scheduler.apply(Submitted(self._demand(row), self._now()))
         self.kick(row.device)
 
     def withdrawn(self, row: JobRow) -> None:
@@ -105,13 +105,13 @@ class Scheduling:
     def requeued(self, row: JobRow) -> None:
         """A run gave its slot back and waits again."""
         self.scheduler.apply(Requeued(row.id, self._now()))
-        self.scheduler.apply(Submitted(_demand(row), self._now()))
+        self.scheduler.apply(Submitted(self._demand(row), self._now()))
         self.kick(row.device)
 
     def used(self, row: JobRow) -> None:
         """Usage from before a restart."""
         if row.ended is not None and row.seconds:
-            self.scheduler.apply(Used(_demand(row), row.seconds, row.ended.timestamp()))
+            self.scheduler.apply(Used(self._demand(row), row.seconds, row.ended.timestamp()))
 
     # Starting
 
@@ -121,7 +121,7 @@ class Scheduling:
         Undo with :meth:`unreserve` where the commit fails. A job that does not start joins the queue after its commit:
         until then nobody else may pick it.
         """
-        demand = _demand(row)
+        demand = self._demand(row)
         self.scheduler.apply(Submitted(demand, self._now()))
         runner = self._context.board.serving(row.device)
         first = self.scheduler.next(row.device, self._now())
@@ -271,6 +271,9 @@ class Scheduling:
             return False
         return CalibrationRef.model_validate_json(row.calibration).digest != device.words.calibration.digest
 
+    def _demand(self, row: JobRow) -> Demand:
+        return _demand(row, self._context.settings.class_weights.get(row.priority, 1.0))
+
     def _now(self) -> float:
         return self._context.clock().timestamp()
 
@@ -285,13 +288,12 @@ def _weights(context: Context) -> dict[Path, float]:
     return houses | {(spec.organisation, spec.name): spec.weight for spec in tenants.projects.values()}
 
 
-def _demand(row: JobRow) -> Demand:
-    """A job as the scheduler sees it."""
+def _demand(row: JobRow, weight: float) -> Demand:
+    """A job as the scheduler sees it; ``weight`` is its class's."""
     seconds, most = 0.0, 0.0
     if row.prepared is not None:
         found = Prepared.model_validate_json(row.prepared).seconds
         seconds, most = (found.value, found.high) if found else (0.0, 0.0)
     when: datetime = row.submitted or row.created
-    return Demand(
-        row.id, row.device, row.organisation, row.project, row.principal, when.timestamp(), max(seconds, 1e-3), most
-    )
+    where = (row.id, row.device, row.organisation, row.project, row.principal)
+    return Demand(*where, when.timestamp(), max(seconds, 1e-3), most, weight)

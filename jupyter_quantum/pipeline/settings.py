@@ -10,11 +10,12 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from jupyter_quantum.core.egress import Egress
+from jupyter_quantum.core.jobs import JobClass
 from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.core.tenancy import OrganisationSpec, ProjectSpec
 from jupyter_quantum.pipeline.limits import Rate
 
-__all__ = ["AuditSettings", "ExportTarget", "Limits", "Settings"]
+__all__ = ["AuditSettings", "ExportTarget", "Limits", "SeriesSettings", "Settings"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -75,6 +76,28 @@ class ExportTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesSettings:
+    """Benchmark series: which devices are measured how often, and who pays."""
+
+    project: str = ""
+    """Its budgets pay and its policy decides, as for anybody's job; empty: nothing runs."""
+    account: str = "quantum"
+    """Service account of that project in whose name the jobs run."""
+    devices: frozenset[str] = frozenset()
+    """Those that are measured by themselves; others only when an operator asks."""
+    every_s: float = 86_400.0
+    """Between the starts of two runs on a device."""
+    shots: int = 1000
+    """Of each circuit."""
+    max_price: int | None = None
+    """The most that one run may cost, micro-credits."""
+    sets: Path | None = None
+    """File of sets of circuits, as ``jupyter quantum series make`` writes it; the packaged ones where None."""
+    recent_s: float = 7 * 86_400.0
+    """For so long a result of mirror circuits says something of the device."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the pipeline is told. Amounts are micro-credits, durations seconds."""
 
@@ -111,6 +134,11 @@ class Settings:
     max_attempts: int = 3
     half_life_s: float = 7 * 86_400.0
     """Of the usage that fair share remembers."""
+    class_weights: Mapping[JobClass, float] = field(
+        default_factory=lambda: MappingProxyType({JobClass.INTERACTIVE: 1.0, JobClass.BENCHMARK: 0.25})
+    )
+    """Priority class → weight: what a job uses counts divided by it, so that none is passed over for ever."""
+    series: SeriesSettings = field(default_factory=SeriesSettings)
     held_back_s: float = 0.03
     """For so long a draft waits for its validation, to be written in one transaction with what is decided."""
     numbering_s: float = 0.05

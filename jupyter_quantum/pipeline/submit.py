@@ -18,7 +18,7 @@ from typing import Any
 from jupyter_quantum.core import words
 from jupyter_quantum.core.facts import Decision, Facts
 from jupyter_quantum.core.ids import new_id
-from jupyter_quantum.core.jobs import FINAL, JobState
+from jupyter_quantum.core.jobs import FINAL, JobClass, JobState
 from jupyter_quantum.core.money import Cost
 from jupyter_quantum.core.tenancy import Principal, ProjectSpec
 from jupyter_quantum.exceptions import (
@@ -88,14 +88,22 @@ class Submitting:
         self._coming: dict[tuple[str, str], tuple[str | None, asyncio.Task[JobRow]]] = {}
         """By owner and Idempotency-Key: digest of the body, and the way through the door of what is not stored yet."""
 
-    async def submit(self, who: Principal, request: JobRequest, key: str | None, wait_s: float) -> JobView:
-        """Take a request through the door; see ``Pipeline.submit``."""
+    async def submit(
+        self,
+        who: Principal,
+        request: JobRequest,
+        key: str | None,
+        wait_s: float,
+        priority: JobClass = JobClass.INTERACTIVE,
+    ) -> JobView:
+        """Take a request through the door; see ``Pipeline.submit``. No request brings its own ``priority``."""
         project = self._context.people.project(who, request.project)
         device = self._context.registry.get(request.device)
         if device is None:
             raise absent("device")
         parcel, promised = await self._parcel(who, request, project)
         run = self._draft(who, request, project, device, parcel, promised, key)
+        run = replace(run, row=replace(run.row, priority=priority))
         with self._context.bus.follow(run.row.id) as news:
             row = await (self._joined(run) or self._through(run))
             if row.id != run.row.id:

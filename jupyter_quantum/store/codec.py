@@ -39,6 +39,9 @@ __all__ = [
     "REPORTS",
     "REQUESTS",
     "REVISIONS",
+    "SCORES",
+    "SERIES",
+    "SERIES_RUNS",
     "WEBHOOKS",
     "WORKLOADS",
     "Codec",
@@ -204,4 +207,7 @@ ENVELOPES: Final = Codec(rows.EnvelopeRow, tables.envelopes, "id")
 ENVELOPE_USES: Final = Codec(rows.EnvelopeUseRow, tables.envelope_uses, "job")
 LOANS: Final = Codec(rows.LoanRow, tables.loans, "id", guard="recalled")
 RAISES: Final = Codec(rows.RaiseRow, tables.raises, "id")
+SERIES: Final = Codec(rows.SeriesRow, tables.series, "id")
+SERIES_RUNS: Final = Codec(rows.SeriesRunRow, tables.series_runs, "id", guard="state")
+SCORES: Final = Codec(rows.ScoreRow, tables.scores, "job")
 PRICES: Final = Codec(rows.PriceRow, tables.prices, "id")

@@ -26,6 +26,7 @@ from jupyter_quantum.store.rows import (
     EventRow,
     ReportRow,
 )
+from jupyter_quantum.store.series import SeriesWrites
 from jupyter_quantum.store.tenancy import TenancyWrites
 from jupyter_quantum.store.webhooks import WebhookWrites
 
@@ -42,6 +43,7 @@ class Tx(
     WebhookWrites,
     ExportWrites,
     KeepingWrites,
+    SeriesWrites,
 ):
     """One request's writes: all of them or none."""
 

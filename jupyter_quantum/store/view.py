@@ -29,6 +29,7 @@ from jupyter_quantum.store.reads.keeping import KeepingReads
 from jupyter_quantum.store.reads.ledger import LedgerReads
 from jupyter_quantum.store.reads.policy import PolicyReads
 from jupyter_quantum.store.reads.requests import RequestReads
+from jupyter_quantum.store.reads.series import SeriesReads
 from jupyter_quantum.store.reads.tenancy import TenancyReads
 from jupyter_quantum.store.rows import (
     ApprovalRow,
@@ -72,6 +73,7 @@ class View(
     DoorReads,
     ExportReads,
     KeepingReads,
+    SeriesReads,
 ):
     """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
 

@@ -33,6 +33,7 @@ from jupyter_quantum.store.rows.ledger import (
 from jupyter_quantum.store.rows.people import PersonRow
 from jupyter_quantum.store.rows.policy import DecisionRow, EnvelopeKind, EnvelopeRow, EnvelopeState, EnvelopeUseRow
 from jupyter_quantum.store.rows.requests import RequestRow, RequestState
+from jupyter_quantum.store.rows.series import ScoreRow, SeriesRow, SeriesRunRow, SeriesRunState
 from jupyter_quantum.store.rows.tenancy import DeclaredRow, MembershipKind, MembershipRow, RevisionRow, WorkloadRow
 
 __all__ = [
@@ -75,6 +76,10 @@ __all__ = [
     "RequestRow",
     "RequestState",
     "RevisionRow",
+    "ScoreRow",
+    "SeriesRow",
+    "SeriesRunRow",
+    "SeriesRunState",
     "Sought",
     "TenantData",
     "TreeState",

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from jupyter_quantum.core.jobs import DeviceKind, JobKind, JobState
+from jupyter_quantum.core.jobs import DeviceKind, JobClass, JobKind, JobState
 from jupyter_quantum.store.rows.base import Json
 
 __all__ = [
@@ -127,6 +127,8 @@ class JobRow:
     """The hub's id of the token or session that it was submitted with."""
     erased: str = ""
     """Classes of its data that were erased, sorted, with commas: ``inputs,results``."""
+    priority: JobClass = JobClass.INTERACTIVE
+    """Class that weighs in its device's queue."""
 
 
 @dataclass(frozen=True, slots=True)

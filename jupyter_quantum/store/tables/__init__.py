@@ -16,6 +16,7 @@ from jupyter_quantum.store.tables.ledger import accounts, entries, loans, prices
 from jupyter_quantum.store.tables.people import people
 from jupyter_quantum.store.tables.policy import decisions, envelope_uses, envelopes
 from jupyter_quantum.store.tables.requests import requests
+from jupyter_quantum.store.tables.series import scores, series, series_runs
 from jupyter_quantum.store.tables.tenancy import declared, memberships, revisions, seen_tokens, workloads
 
 __all__ = [
@@ -49,7 +50,10 @@ __all__ = [
     "reports",
     "requests",
     "revisions",
+    "scores",
     "seen_tokens",
+    "series",
+    "series_runs",
     "trash",
     "tree",
     "webhooks",

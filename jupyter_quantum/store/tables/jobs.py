@@ -66,6 +66,7 @@ jobs = Table(
     text("prices", null=True),
     text("token", null=True),
     text("erased", server_default=""),
+    text("priority", server_default="interactive"),
     UniqueConstraint("principal", "idempotency"),
     CheckConstraint("on_hold >= 0", name="hold"),
     # Ids sort by time, so these also answer "newest first".
