@@ -38,7 +38,7 @@ def dry_run(device: Device, prepared: Prepared, executable: Executable, memory_m
     if prepared.pubs and circuit.num_parameters:
         values = sampler_pub(prepared.pubs[0], circuit, shots).parameter_values
         circuit = values.bind(circuit, tuple(0 for _ in values.shape))
-    options = RunOptions(shots, int(prepared.options["seed_simulator"]), memory_mb=memory_mb)
+    options = RunOptions(shots, prepared.options.get("seed_simulator"), memory_mb=memory_mb)
     ideal = _fractions(device.run([circuit], options, ideal=True), shots)
     noisy = {} if device.device_kind is DeviceKind.SIMULATOR else _fractions(device.run([circuit], options), shots)
     return DryRun(device=device.name, shots=shots, ideal=ideal, noisy=noisy)

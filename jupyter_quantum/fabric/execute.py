@@ -78,9 +78,7 @@ def _run(
     memory_mb: int,
     clock: _Clock,
 ) -> ResultView:
-    chosen = RunOptions(
-        options["shots"], options["seed_simulator"], bool(options["memory"]), options["method"], memory_mb
-    )
+    chosen = _chosen(options, options["shots"], bool(options.get("memory")), memory_mb)
     result = _simulate(device, circuits, chosen, clock)
     return ResultView(
         kind=JobKind.RUN,
@@ -89,6 +87,11 @@ def _run(
         metadata=plain(result.metadata) if result.metadata else {},
         seconds=0.0,
     )
+
+
+def _chosen(options: Mapping[str, Any], shots: int, memory: bool, memory_mb: int) -> RunOptions:
+    """How to run a batch; an option that the device does not have is as if it were not asked for."""
+    return RunOptions(shots, options.get("seed_simulator"), memory, options.get("method", "automatic"), memory_mb)
 
 
 def _experiment(found: Any) -> Experiment:
@@ -120,13 +123,14 @@ def _sampler(
     for shots, places in _by([one.shots for one in coerced]).items():
         bound = [coerced[at].parameter_values.bind_all(coerced[at].circuit) for at in places]
         flat = [circuit for array in bound for circuit in np.ravel(array).tolist()]
-        chosen = RunOptions(shots, options["seed_simulator"], True, options["method"], memory_mb)
+        chosen = _chosen(options, shots, True, memory_mb)
         result = _simulate(device, flat, chosen, clock)
         start = 0
         for at, array in zip(places, bound, strict=True):
-            memories = [_memory(device, one) for one in result.results[start : start + array.size]]
+            found = result.results[start : start + array.size]
             start += array.size
-            answers[at] = _sampled(coerced[at].circuit, memories, array.shape, shots)
+            sampled = _sampled(coerced[at].circuit, [_memory(device, one) for one in found], array.shape, shots)
+            answers[at] = sampled.model_copy(update={"metadata": sampled.metadata | _origin(found)})
     return ResultView(
         kind=JobKind.SAMPLER,
         backend=device.name,
@@ -148,6 +152,11 @@ def _memory(device: Device, found: Any) -> list[str]:
     if not memory:
         raise JobFailed(f"{device.name} returned no shots for a circuit that measures.", code="job.no_shots")
     return list(memory)
+
+
+def _origin(found: Sequence[Any]) -> dict[str, str]:
+    """``shots_from`` where shots were made from counts: their order says nothing then."""
+    return {"shots_from": "counts"} if any(getattr(one, "shots_from", "") == "counts" for one in found) else {}
 
 
 def _sampled(circuit: QuantumCircuit, memories: Sequence[list[str]], shape: tuple[int, ...], shots: int) -> PubResult:
@@ -184,10 +193,11 @@ def _estimator(
     memory_mb: int,
     clock: _Clock,
 ) -> ResultView:
-    facade = Facade(device, lambda batch, chosen: _simulate(device, batch, chosen, clock), memory_mb, options["method"])
+    method = options.get("method", "automatic")
+    facade = Facade(device, lambda batch, chosen: _simulate(device, batch, chosen, clock), memory_mb, method)
     estimator = device.estimator(facade)
     estimator.options.abelian_grouping = options["abelian_grouping"]
-    estimator.options.seed_simulator = options["seed_simulator"]
+    estimator.options.seed_simulator = options.get("seed_simulator")
     coerced = [estimator_pub(pub, circuits[pub.circuit], precision_of(pub, options)) for pub in pubs]
     answer = estimator.run(coerced).result()
     return ResultView(

@@ -9,7 +9,17 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction, ForLoopOp, Operation
 from qiskit.transpiler import Target
 
-__all__ = ["DEAD", "Misfit", "Step", "active_qubits", "first_misfit", "restricted", "steps", "without_dead_parts"]
+__all__ = [
+    "DEAD",
+    "Misfit",
+    "Step",
+    "active_qubits",
+    "copied",
+    "first_misfit",
+    "restricted",
+    "steps",
+    "without_dead_parts",
+]
 
 DEAD = 1.0
 """An error of this size or more marks a qubit or an edge that is out of order."""
@@ -97,6 +107,11 @@ def without_dead_parts(target: Target) -> Target:
 def restricted(target: Target, active: frozenset[int]) -> Target:
     """The Target with operations on ``active`` qubits only; indices stay."""
     return _filtered(target, lambda qubits, error: active.issuperset(qubits))
+
+
+def copied(target: Target) -> Target:
+    """The Target as one of Qiskit's own class, to be named and described without changing its owner's."""
+    return _filtered(target, lambda qubits, error: True)
 
 
 def _filtered(target: Target, keep: Callable[[tuple[int, ...], float | None], bool]) -> Target:

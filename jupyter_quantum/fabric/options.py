@@ -6,8 +6,9 @@ here: IBM's ``options.dynamical_decoupling.enable`` is ``dynamical_decoupling.en
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from jupyter_quantum.core.jobs import JobKind
@@ -27,6 +28,7 @@ def schemas(
     simulates: bool = True,
     mitigation: Sequence[str] = ("none",),
     own: Mapping[JobKind, Mapping[str, Any]] | None = None,
+    without: Collection[str] = (),
 ) -> dict[str, Any]:
     """JSON schemas by kind of job.
 
@@ -36,6 +38,7 @@ def schemas(
         simulates: whether a simulator of ours runs the circuits, which has a seed and a method.
         mitigation: what the option of this name takes for samplers and estimators; published where there is a choice.
         own: options that only this device has, or takes in another range: kind of job → name → schema of the value.
+        without: options that the device cannot do: asking for one is an error.
     """
     common: dict[str, Any] = {
         "seed_transpiler": _SEED | {"default": 0},
@@ -46,22 +49,23 @@ def schemas(
         common["method"] = {"type": "string", "enum": list(METHODS), "default": "automatic"}
     choice = {} if len(mitigation) < 2 else {"mitigation": _choice(mitigation)}
     shots = {"type": "integer", "minimum": 1, "maximum": max_shots}
+    usual = shots | {"default": min(1024, max_shots)}
     of_kind: dict[JobKind, dict[str, Any]] = {
-        JobKind.RUN: {"shots": shots | {"default": 1024}, "memory": {"type": "boolean", "default": False}},
+        JobKind.RUN: {"shots": usual, "memory": {"type": "boolean", "default": False}},
         JobKind.SAMPLER: {
-            "default_shots": shots | {"default": 1024},
+            "default_shots": usual,
             "shots": shots | {"default": None, "description": "for PUBs that name none; wins over default_shots"},
             **choice,
         },
         JobKind.ESTIMATOR: {
-            "default_precision": _precision(0.015625),
+            "default_precision": _precision(_usual_precision(max_shots)),
             "precision": _precision(None),
             "abelian_grouping": {"type": "boolean", "default": True},
             **choice,
         },
     }
     return {
-        kind.value: _schema(common | properties | dict((own or {}).get(kind, {})))
+        kind.value: _schema(common | properties | dict((own or {}).get(kind, {})), without)
         for kind, properties in of_kind.items()
     }
 
@@ -75,12 +79,18 @@ def _choice(mitigation: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _usual_precision(max_shots: int) -> float:
+    """Qiskit's 1/64, or what so many shots allow."""
+    return min(1.0, max(0.015625, round(1 / math.sqrt(max_shots) + 5e-5, 4)))
+
+
 def _precision(default: float | None) -> dict[str, Any]:
     return {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": default}
 
 
-def _schema(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": False, "properties": dict(sorted(properties.items()))}
+def _schema(properties: Mapping[str, Any], without: Collection[str]) -> dict[str, Any]:
+    had = {name: rule for name, rule in sorted(properties.items()) if name not in without}
+    return {"type": "object", "additionalProperties": False, "properties": had}
 
 
 def fill(device: str, schema: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:

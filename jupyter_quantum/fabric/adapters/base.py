@@ -46,10 +46,13 @@ _LABELS = {DeviceKind.SIMULATOR: "simulator", DeviceKind.EMULATOR: "emulator", D
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How to run circuits; ``memory_mb`` bounds what the simulator may allocate."""
+    """How to run circuits; ``memory_mb`` bounds what the simulator may allocate.
+
+    ``seed`` is None where the device takes none, or where its own choice will do.
+    """
 
     shots: int
-    seed: int
+    seed: int | None
     memory: bool = False
     method: str = "automatic"
     memory_mb: int = 2048
@@ -88,6 +91,7 @@ class Device(ABC):
             simulates=not self.remote,
             mitigation=self.mitigations(),
             own=self.own_options(),
+            without=self.lacks(),
         )
         self._simulator = AerSimulator(max_parallel_threads=threads)
         self._document = target_to_json(target)
@@ -133,6 +137,11 @@ class Device(ABC):
         ``dynamical_decoupling.enable``.
         """
         return {}
+
+    def lacks(self) -> frozenset[str]:
+        """Usual options that this device cannot do, such as ``memory``: asking for one is refused. Asked for while the
+        device is made, as :meth:`own_options` is."""
+        return frozenset()
 
     def mitigations(self) -> tuple[str, ...]:
         """What the option ``mitigation`` takes here: *readout* where mthree is installed and readout is noisy."""
@@ -244,7 +253,9 @@ class Facade(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
 
     def run(self, run_input: Sequence[QuantumCircuit], **options: Any) -> _Done:
         """Run at once; the job is over when it is returned."""
-        chosen = RunOptions(options["shots"], options["seed_simulator"], method=self._method, memory_mb=self._memory_mb)
+        chosen = RunOptions(
+            options["shots"], options.get("seed_simulator"), method=self._method, memory_mb=self._memory_mb
+        )
         return _Done(self._simulate(run_input, chosen))
 
 
