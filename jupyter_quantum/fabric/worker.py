@@ -20,6 +20,7 @@ from qiskit import QuantumCircuit, qpy
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import InputError, JobFailed, QuantumError
 from jupyter_quantum.fabric.adapters import Device
+from jupyter_quantum.fabric.agreement import agreed
 from jupyter_quantum.fabric.dryrun import draw, dry_run
 from jupyter_quantum.fabric.execute import execute
 from jupyter_quantum.fabric.frames import Order, Outcome, read_frame, write_frame
@@ -158,7 +159,8 @@ class Worker:
                 hint="Validate it again.",
             )
         result = execute(device, task.kind, executable.circuits, task.pubs, task.options, memory_mb)
-        return Outcome(result=result)
+        found = agreed(device, executable.circuits, task.pubs, result)
+        return Outcome(result=result.model_copy(update={"agreement": found}))
 
     def _executable(self, task: ExecuteTask) -> Executable:
         """What the task names, its digest taken again from the bytes."""

@@ -8,14 +8,14 @@ give is *missing*, never zero.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.wire.base import Answer, Blob
 
-__all__ = ["Array", "Bits", "Experiment", "Mitigated", "PubResult", "ResultView"]
+__all__ = ["Agreement", "Array", "Bits", "Experiment", "Mitigated", "PubResult", "ResultView"]
 
 
 class Array(Answer):
@@ -74,6 +74,15 @@ class PubResult(Answer):
     missing: bool = Field(default=False, description="the device did not give this part; the rest is then empty")
 
 
+class Agreement(Answer):
+    """How far counts agree with ideal ones: the Hellinger fidelity, of the circuit with the least chance of success."""
+
+    value: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    certain: bool = Field(
+        description="whether one bit string is the right answer; the value is then the share of the shots that gave it"
+    )
+
+
 class ResultView(Answer):
     """What a device answered."""
 
@@ -86,3 +95,4 @@ class ResultView(Answer):
         default_factory=dict, description="of mitigated values: library, version, method, qubits, shots of calibration"
     )
     seconds: float = Field(ge=0, le=1e9, allow_inf_nan=False, description="time on the device")
+    agreement: Agreement | None = Field(default=None, description="with ideal counts, where that is known cheaply")
