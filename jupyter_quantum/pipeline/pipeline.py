@@ -17,8 +17,7 @@ from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.again import DecidingAgain
 from jupyter_quantum.pipeline.approve import Approving
 from jupyter_quantum.pipeline.approvers import Approvers, deciders
-from jupyter_quantum.pipeline.asking import approvers_of
-from jupyter_quantum.pipeline.audit import Audit, proofs
+from jupyter_quantum.pipeline.audit import Audit
 from jupyter_quantum.pipeline.board import Board
 from jupyter_quantum.pipeline.budgets import Budgets
 from jupyter_quantum.pipeline.context import Context
@@ -33,15 +32,16 @@ from jupyter_quantum.pipeline.forgetting import Forgetting
 from jupyter_quantum.pipeline.ledger import Ledgers
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.members import Members
-from jupyter_quantum.pipeline.named import Naming
 from jupyter_quantum.pipeline.onboarding import Onboarding
 from jupyter_quantum.pipeline.people import Directory, People, absent
 from jupyter_quantum.pipeline.policing import Policing
 from jupyter_quantum.pipeline.policy import Policies
+from jupyter_quantum.pipeline.provenance import Provenances
 from jupyter_quantum.pipeline.queues import Queues
 from jupyter_quantum.pipeline.raising import QuotaRaise
 from jupyter_quantum.pipeline.reconcile import Reconciling
 from jupyter_quantum.pipeline.registry import Device, Registry
+from jupyter_quantum.pipeline.replays import check_replayable, replay_request
 from jupyter_quantum.pipeline.reports import Reports
 from jupyter_quantum.pipeline.requests import Requests
 from jupyter_quantum.pipeline.retire import Retiring
@@ -54,7 +54,7 @@ from jupyter_quantum.pipeline.sweep import Sweeping
 from jupyter_quantum.pipeline.tenancy import Tenancy
 from jupyter_quantum.pipeline.tenants import Tenants
 from jupyter_quantum.pipeline.validate import PUBS, Validating, bundle_of
-from jupyter_quantum.pipeline.views import error_of, job_view, provenance, summary
+from jupyter_quantum.pipeline.views import error_of, job_view
 from jupyter_quantum.pipeline.webhooks import Webhooks
 from jupyter_quantum.pipeline.workloads import Workloads
 from jupyter_quantum.store import Store, View
@@ -79,6 +79,7 @@ from jupyter_quantum.wire.jobs import (
     Provenance,
     Pub,
     QuotaView,
+    ReplayRequest,
     ReportRequest,
     ReportView,
     Wait,
@@ -139,6 +140,7 @@ class Pipeline:
         self.requests = Requests(context, self._live)
         self._live.show_request = self.requests.view
         self.data = Data(context, self._live, self.requests)
+        self._provenances = Provenances(context, self.data)
         self.requests.register(BudgetKind(context))
         self._retiring = Retiring(context, budgets, self._scheduling, self._live)
         self.workloads = Workloads(context, self._live)
@@ -302,8 +304,13 @@ class Pipeline:
 
         Raises what refuses it; a refused job is recorded, and ``details["job"]`` is its id.
         """
+        return await self._submitted(who, request, key, wait_s)
+
+    async def _submitted(
+        self, who: Principal, request: JobRequest, key: str | None, wait_s: float, replay_of: str | None = None
+    ) -> JobView:
         await self.door.admit_to_project(who, request.project, "project.submit")
-        view = await self._submitting.submit(who, request, key, wait_s)
+        view = await self._submitting.submit(who, request, key, wait_s, replay_of=replay_of)
         if view.result is not None and not self.data.exports.reads(who, view.project, "results"):
             view = view.model_copy(update={"result": None})
         return self._with_wait(view)
@@ -378,35 +385,24 @@ class Pipeline:
 
     async def provenance(self, who: Principal, job_id: str) -> Provenance:
         """The record of one run (R1)."""
-        row = await self._row(who, job_id, "logs")
-        found = await self._summary(row)
+        return await self._provenances.of(await self._row(who, job_id, "logs"))
 
-        def read(view: View) -> Provenance:
-            now = view.job(job_id)
-            events = view.job_events(job_id)
-            attempts = view.attempts(job_id)
-            return provenance(
-                now,
-                attempts=attempts,
-                events=events,
-                approver=approvers_of(view, now),
-                naming=Naming(view),
-                proofs=proofs(view, events),
-                found=found,
-            )
+    async def calibration(self, who: Principal, job_id: str) -> tuple[CalibrationRef, dict[str, Any]]:
+        """The calibration that the job was laid out for, and its Target as JSON. Raises Conflict."""
+        return await self._provenances.calibration(await self._row(who, job_id, "logs"))
 
-        return await self._context.store.read(read)
+    async def replay(
+        self, who: Principal, job_id: str, asked: ReplayRequest, *, key: str | None, wait_s: float
+    ) -> JobView:
+        """Run a job once more, as a new job of the caller's; see :meth:`submit`.
 
-    async def _summary(self, row: JobRow) -> dict[str, Any]:
-        """What the result says in short; nothing where it is gone."""
-        if row.result is None:
-            return {}
-        try:
-            return summary(ResultView.model_validate_json(await self._result_bytes(row)))
-        except Conflict as error:
-            if error.code not in ("data.shredded", "job.archived"):
-                raise
-            return {}
+        Raises Conflict ``replay.unfinished``, ``job.archived``, ``job.source``, and what refuses a job.
+        """
+        row = await self._row(who, job_id, "inputs")
+        check_replayable(row)
+        circuits, pubs = await self.source(who, job_id)
+        request = replay_request(row, circuits, pubs, asked, self._context.registry)
+        return await self._submitted(who, request, key, wait_s, row.id)
 
     async def cancel(self, who: Principal, job_id: str) -> JobView:
         """Take a job back, in any state that is not final."""

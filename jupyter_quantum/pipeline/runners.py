@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -20,6 +19,7 @@ from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.crypt import SERVICE as NOBODY
 from jupyter_quantum.store.rows import DeviceRow, DeviceState
+from jupyter_quantum.wire.base import canonical
 from jupyter_quantum.wire.jobs import DeviceAction
 from jupyter_quantum.wire.runner import (
     PROTOCOL,
@@ -65,7 +65,7 @@ class Runners:
             )
         admitted = [device for device in words.devices if self._context.registry.admits(device)]
         self._context.board.announce(words, [device.name for device in admitted])
-        targets = {device.name: json.dumps(device.target, sort_keys=True).encode() for device in words.devices}
+        targets = {device.name: canonical(device.target) for device in words.devices}
         for raw in targets.values():
             await self._context.keep(NOBODY, raw)
         now = self._context.clock()

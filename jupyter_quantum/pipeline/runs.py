@@ -73,6 +73,7 @@ class Verdict:
             "executions": prepared.executions,
             "executable": prepared.digest,
             "prepared": prepared.model_dump_json(exclude={"executable"}),
+            "snapshot": self._snapshot(run.device),
             "calibration": None if prepared.calibration is None else prepared.calibration.model_dump_json(),
             "options": json.dumps(options),
             "price": self.cost.estimate,
@@ -80,6 +81,11 @@ class Verdict:
             "prices": prices_json(self.cost.prices),
             "decision": decision_view(self.decision).model_dump_json(),
         }
+
+    def _snapshot(self, device: Device) -> str | None:
+        """Digest of the calibration's document; None where the device has been calibrated anew since."""
+        found = self.prepared.calibration
+        return device.row.target if found is not None and found.digest == device.words.calibration.digest else None
 
 
 def ahead(row: JobRow, columns: dict[str, Any]) -> JobRow:

@@ -95,14 +95,18 @@ class Submitting:
         key: str | None,
         wait_s: float,
         priority: JobClass = JobClass.INTERACTIVE,
+        replay_of: str | None = None,
     ) -> JobView:
-        """Take a request through the door; see ``Pipeline.submit``. No request brings its own ``priority``."""
+        """Take a request through the door; see ``Pipeline.submit``.
+
+        No request brings its own ``priority``, or the job that it is a replay of.
+        """
         project = self._context.people.project(who, request.project)
         device = self._context.registry.get(request.device)
         if device is None:
             raise absent("device")
         parcel, promised = await self._parcel(who, request, project)
-        run = self._draft(who, request, project, device, parcel, promised, key)
+        run = self._draft(who, request, project, device, parcel, promised, key, replay_of)
         run = replace(run, row=replace(run.row, priority=priority))
         with self._context.bus.follow(run.row.id) as news:
             row = await (self._joined(run) or self._through(run))
@@ -135,9 +139,10 @@ class Submitting:
         parcel: Parcel,
         promised: ReportRow | None,
         key: str | None,
+        replay_of: str | None,
     ) -> Run:
         now = self._context.clock()
-        body = request.model_dump_json(exclude={"circuits"}) + parcel.source
+        body = request.model_dump_json(exclude={"circuits"}) + parcel.source + (replay_of or "")
         row = JobRow(
             id=new_id("job"),
             principal=who.id,
@@ -162,6 +167,7 @@ class Submitting:
             report=request.report,
             idempotency=key,
             body=digest_of(body.encode()) if key else None,
+            replay_of=replay_of,
         )
         return Run(row, parcel, self._deciding.asker(who, project), project, device, promised)
 

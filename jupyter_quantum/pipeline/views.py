@@ -120,6 +120,7 @@ def job_view(row: JobRow, result: ResultView | None = None) -> JobView:
         ended=row.ended,
         seconds=row.seconds,
         version=row.version,
+        replay_of=row.replay_of,
         result=None if result is None else result.model_dump(mode="json"),
     )
 
@@ -172,12 +173,17 @@ def approval_view(row: ApprovalRow, job: JobRow, *, project_left: int, may_decid
 
 def summary(result: ResultView) -> dict[str, Any]:
     """A few words about a result for the provenance: outcomes of the first circuit, sizes of the rest."""
+    more: dict[str, Any] = {"mitigation": result.mitigation} if result.mitigation else {}
+    missing = sum(part.missing for part in (*result.experiments, *result.pubs))
+    if missing:
+        more["missing"] = missing
     if result.experiments:
         counts = result.experiments[0].counts or {}
         top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:16]
-        return {"circuits": len(result.experiments), "shots": result.experiments[0].shots, "top_counts": dict(top)}
+        ran = {"circuits": len(result.experiments), "shots": result.experiments[0].shots, "top_counts": dict(top)}
+        return ran | more
     shapes = [pub.shape for pub in result.pubs]
-    return {"pubs": len(shapes), "shapes": shapes, "registers": [sorted(pub.registers) for pub in result.pubs]}
+    return {"pubs": len(shapes), "shapes": shapes, "registers": [sorted(pub.registers) for pub in result.pubs]} | more
 
 
 def _attempt(row: AttemptRow) -> dict[str, Any]:
@@ -218,6 +224,7 @@ def provenance(
     attempts: Sequence[AttemptRow],
     events: Sequence[EventRow],
     approver: str | None,
+    approvals: Sequence[ApprovalRow],
     naming: Naming,
     proofs: Mapping[str, str],
     found: dict[str, Any],
@@ -236,11 +243,46 @@ def provenance(
         calibration=_model(CalibrationRef, row.calibration),
         policy=_model(DecisionView, row.decision),
         approver=approver,
+        approvals=[_approval(asked) for asked in approvals],
+        snapshot=row.snapshot,
+        transpile=_transpile(row, prepared),
+        estimate=_estimate(row, prepared),
+        actual={"seconds": row.seconds, "cost": row.cost},
+        mitigation=found.pop("mitigation", {}),
         attempts=[_attempt(attempt) for attempt in attempts],
         times=_times(row),
         summary=found,
         events=[_event(event, naming, proofs.get(event.id)) for event in events],
     )
+
+
+def _transpile(row: JobRow, prepared: Mapping[str, Any]) -> dict[str, Any]:
+    """How the circuits became what ran; level and seed are those of the job even where nothing was altered."""
+    options, compiler = _data(row.options) or {}, prepared.get("compiler") or {}
+    return {
+        "mode": row.transpile,
+        "altered": compiler.get("altered"),
+        "level": options.get("optimization_level"),
+        "seed": options.get("seed_transpiler"),
+    }
+
+
+def _estimate(row: JobRow, prepared: Mapping[str, Any]) -> dict[str, Any]:
+    """What was expected before it ran; None where it was not known."""
+    said = {name: prepared.get(name) for name in ("success", "seconds", "noise_free")}
+    return said | {"price": row.price, "price_at_most": row.price_at_most}
+
+
+def _approval(row: ApprovalRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "role": row.role,
+        "state": row.state,
+        "asked": _iso(row.created),
+        "decided": _iso(row.decided),
+        "decided_by": row.decided_by and name_of(row.decided_by),
+        "note": row.note,
+    }
 
 
 def _times(row: JobRow) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.lending import Lending
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow, Json
 from jupyter_quantum.store.standing import Standing
+from jupyter_quantum.wire.base import digest_of
 
 __all__ = ["Lifecycle"]
 
@@ -23,6 +24,7 @@ _ENDED: Final = frozenset({AttemptState.COMPLETED, AttemptState.FAILED, AttemptS
 _FIXED: Final = frozenset(
     {"id", "principal", "owner", "organisation", "project", "kind", "created", "source", "state", "version", "changed"}
     | {"envelope", "held", "on_hold", "accounts", "cost", "attempts", "idempotency", "body", "token", "priority"}
+    | {"replay_of"}
 )
 """Columns that a caller never changes: who and what, and what the store itself keeps."""
 
@@ -42,7 +44,8 @@ class Lifecycle(Standing, Lending):
         if job.state is not JobState.DRAFT or job.version != 0 or job.held is not None:
             raise ValueError("a new job is a draft of version 0 without a hold")
         self._jobs.add(job)
-        self._tell_job("job.moved", job, actor, {**event, "from": None, "to": job.state.value})
+        sent = {"source": job.source, "pubs": digest_of(job.pubs.encode()), "replay_of": job.replay_of}
+        self._tell_job("job.moved", job, actor, {**event, **sent, "from": None, "to": job.state.value})
         return job
 
     def move(
@@ -74,7 +77,7 @@ class Lifecycle(Standing, Lending):
             before = self.release(job_id)
             self.close_use(before)
         job = self._change(before, self._times(before, to) | changes, state=to)
-        told = {**event, **_decided(changes), "from": before.state.value, "to": to.value}
+        told = {**event, **_bound(changes), **_decided(changes), "from": before.state.value, "to": to.value}
         self._tell_job("job.moved", job, actor, told)
         return job
 
@@ -89,7 +92,7 @@ class Lifecycle(Standing, Lending):
     ) -> JobRow:
         """Change columns but not the state, e.g. ``cancel_asked``; grows the version and writes one event."""
         job = self._change(self.job(job_id), changes)
-        self._tell_job(type, job, actor, {**event, **_decided(changes)})
+        self._tell_job(type, job, actor, {**event, **_bound(changes), **_decided(changes)})
         return job
 
     def set_waits(self, waits: Mapping[str, Json | None]) -> None:
@@ -161,4 +164,12 @@ def _decided(changes: Mapping[str, Any]) -> dict[str, Any]:
     if changes.get("decision") is None:
         return {}
     whole = json.loads(changes["decision"])
-    return {"decision": {name: whole.get(name) for name in ("effect", "role", "policies", "version")}}
+    kept = {name: whole.get(name) for name in ("effect", "role", "policies", "version")}
+    return {"decision": kept | {"digest": digest_of(changes["decision"].encode())}}
+
+
+def _bound(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Digests of what the move settles, so that whoever holds the bytes can prove that they are what ran."""
+    kept = {name: changes[name] for name in ("executable", "snapshot") if changes.get(name) is not None}
+    texts = {name: changes[name] for name in ("options", "prepared") if changes.get(name) is not None}
+    return kept | {name: digest_of(text.encode()) for name, text in texts.items()}

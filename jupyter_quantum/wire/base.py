@@ -5,11 +5,23 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-__all__ = ["Answer", "Blob", "CircuitBundle", "Credits", "Digest", "ErrorBody", "Request", "Time", "digest_of"]
+__all__ = [
+    "Answer",
+    "Blob",
+    "CircuitBundle",
+    "Credits",
+    "Digest",
+    "ErrorBody",
+    "Request",
+    "Time",
+    "canonical",
+    "digest_of",
+]
 
 
 def _decode(value: object) -> object:
@@ -37,6 +49,11 @@ Time = Annotated[AwareDatetime, Field(description="UTC, ISO 8601")]
 def digest_of(raw: bytes) -> str:
     """The :data:`Digest` of these bytes."""
     return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def canonical(document: Any) -> bytes:
+    """A JSON document as the bytes that its digest is taken of: sorted names, no spaces, UTF-8."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 class Request(BaseModel):

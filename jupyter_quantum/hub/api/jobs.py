@@ -14,9 +14,11 @@ from jupyter_quantum.wire.jobs import (
     Jobs,
     JobView,
     Provenance,
+    ReplayRequest,
     ReportRequest,
     ReportView,
     SourceView,
+    TargetView,
 )
 from jupyter_quantum.wire.results import ResultView
 
@@ -107,6 +109,20 @@ async def provenance(api: Api, id: str) -> Provenance:  # noqa: A002
     return await api.pipeline.provenance(api.who, id)
 
 
+async def calibration(api: Api, id: str) -> TargetView:  # noqa: A002
+    """The calibration that the job was laid out for."""
+    reference, target = await api.pipeline.calibration(api.who, id)
+    return TargetView(calibration=reference, target=target)
+
+
+async def replay_job(api: Api, id: str) -> JobView:  # noqa: A002
+    """Run a job once more; the hub is asked about the caller anew, as for any run that may cost something."""
+    asked = api.body(ReplayRequest)
+    wait_s = api.number("wait", 0.0, _LONGEST_WAIT_S)
+    await api.reauthenticate()
+    return await api.pipeline.replay(api.who, id, asked, key=api.key(), wait_s=wait_s)
+
+
 async def cancel(api: Api, id: str) -> JobView:  # noqa: A002
     """Take a job back."""
     return await api.pipeline.cancel(api.who, id)
@@ -146,6 +162,28 @@ ROUTES: Final = (
     Route("GET", f"{_JOB}/executable", R, "The circuits that ran", CircuitBundle, executable, errors=(404, 409)),
     Route("GET", f"{_JOB}/source", R, "The circuits as they were sent", SourceView, source, errors=(404,)),
     Route("GET", f"{_JOB}/provenance", R, "The record of the run", Provenance, provenance, errors=(404,)),
+    Route(
+        "GET",
+        f"{_JOB}/calibration",
+        R,
+        "The calibration that the job was laid out for, as it was then",
+        TargetView,
+        calibration,
+        errors=(404, 409),
+    ),
+    Route(
+        "POST",
+        f"{_JOB}/replay",
+        S,
+        "Run a job once more, on its own device or another: the same circuits, options and seeds",
+        JobView,
+        replay_job,
+        body=ReplayRequest,
+        status=201,
+        query=(_WAIT,),
+        own_key=True,
+        errors=(404, 409),
+    ),
     Route("POST", f"{_JOB}/cancel", S, "Take a job back", JobView, cancel, errors=(404, 409)),
 )
 """Routes about reports and jobs."""

@@ -103,6 +103,7 @@ class KeepingReads(ArtefactReads):
             select(_J.project, _J.executable).where(jobs, with_inputs, _J.executable.is_not(None)),
             select(_J.project, _J.result).where(jobs, with_results, _J.result.is_not(None)),
             select(_R.project, _R.source).where(reports),
+            select(literal(SERVICE, Text), _J.snapshot).where(_J.snapshot.is_not(None)),
             select(literal(SERVICE, Text), t.devices.c.target).where(t.devices.c.target.is_not(None)),
         ]
 

@@ -125,6 +125,10 @@ class JobRow:
     """``core.money.PriceList`` that it was submitted under."""
     token: str | None = None
     """The hub's id of the token or session that it was submitted with."""
+    replay_of: str | None = None
+    """Id of the job that it runs once more."""
+    snapshot: str | None = None
+    """Digest of the document of the calibration that the numbers rest on; an artefact of the service."""
     erased: str = ""
     """Classes of its data that were erased, sorted, with commas: ``inputs,results``."""
     priority: JobClass = JobClass.INTERACTIVE

@@ -67,12 +67,15 @@ jobs = Table(
     text("token", null=True),
     text("erased", server_default=""),
     text("priority", server_default="interactive"),
+    text("replay_of", null=True),
+    text("snapshot", null=True),
     UniqueConstraint("principal", "idempotency"),
     CheckConstraint("on_hold >= 0", name="hold"),
     # Ids sort by time, so these also answer "newest first".
     Index(None, "principal", "id"),
     Index(None, "project", "id"),
     Index(None, "state", "device"),
+    Index(None, "replay_of"),
 )
 
 attempts = Table(

@@ -129,6 +129,7 @@ class MemoryPipeline:
             "devices": Devices(devices=[]),
             "jobs": Jobs(jobs=[job_view()]),
             "target": (CalibrationRef(digest=digest_of(b"cal")), {"num_qubits": 2}),
+            "calibration": (CalibrationRef(digest=digest_of(b"cal")), {"num_qubits": 2}),
             "executable": b"QISKIT",
             "ledger.usage_csv": b"project,cost\r\n",
             "data.exports.take": b"PK",

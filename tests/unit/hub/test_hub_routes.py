@@ -23,6 +23,7 @@ EXAMPLES = {
     "POST api/v1/webhooks": {"url": "https://hooks.example.org/"},
     "PATCH api/v1/webhooks/{id}": {"label": "lab"},
     "POST api/v1/jobs": JOB,
+    "POST api/v1/jobs/{id}/replay": {},
     "POST api/v1/reports": {"circuits": JOB["circuits"]},
     "POST api/v1/devices/{name}/state": {"action": "pause"},
     "POST api/v1/approvals/{id}/decision": {"verdict": "approve"},
