@@ -22,7 +22,10 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from jupyter_quantum.exceptions import QuantumError, TooBusy, Unauthenticated, Unavailable, error_from
 from jupyter_quantum.wire.base import ErrorBody
 
-__all__ = ["PATIENCE_S", "Connection"]
+__all__ = ["NDJSON", "PATIENCE_S", "Connection"]
+
+NDJSON: Final = "application/x-ndjson"
+"""An answer of JSON objects, one a line."""
 
 PATIENCE_S: Final = 60.0
 """For how long a request waits for a service that does not answer, in seconds."""
@@ -116,8 +119,9 @@ class Connection:
         wait_s: float = 0.0,
         headers: Mapping[str, str] | None = None,
         patience_s: float = PATIENCE_S,
+        whole: bool = True,
     ) -> urllib3.BaseHTTPResponse:
-        """Send, and send again while that is safe and the service is away.
+        """Send, and send again while that is safe and the service is away; ``whole`` waits for all of the answer.
 
         Raises the error that the service answered with, :class:`Unavailable` when it does not answer within
         ``patience_s`` seconds.
@@ -130,7 +134,14 @@ class Connection:
             answer: urllib3.BaseHTTPResponse | None = None
             try:
                 answer = self._open().urlopen(
-                    method, target, body=body, headers=sent, timeout=timeout, retries=False, redirect=False
+                    method,
+                    target,
+                    body=body,
+                    headers=sent,
+                    timeout=timeout,
+                    retries=False,
+                    redirect=False,
+                    preload_content=whole,
                 )
             except HTTPError as error:
                 if not (isinstance(error, _NEVER_SENT) or method == "GET" or "Idempotency-Key" in sent):
@@ -169,6 +180,24 @@ class Connection:
         finally:
             answer.close()
 
+    def post_lines(self, path: str, shape: type[_Shape], body: BaseModel) -> Iterator[_Shape]:
+        """``POST api/v1/<path>``, whose answer comes as JSON lines: each as ``shape`` as soon as it is there.
+
+        It has no ``Idempotency-Key``, since lines are not kept: only for what may be asked twice. Raises what
+        :meth:`request` raises before the first line; Unavailable (``hub.broken_off``) where it ends early.
+        """
+        raw = body.model_dump_json(exclude_defaults=True).encode()
+        answer = self.request("POST", path, body=raw, headers={"Accept": NDJSON}, whole=False)
+        try:
+            if answer.headers.get("Content-Type") != NDJSON:
+                raise HTTPError("not lines")
+            for line in _split(answer):
+                yield shape.model_validate_json(line)
+        except (HTTPError, ValidationError):
+            raise Unavailable("The answer broke off.", code="hub.broken_off", hint="Try again.") from None
+        finally:
+            answer.close()
+
     def lines(self, path: str, *, after: int | None = None) -> Iterator[str]:
         """Lines of a server-sent stream, until it ends; a connection of its own."""
         extra = {"Accept": "text/event-stream"}
@@ -203,10 +232,11 @@ class Connection:
 
     def _headers(self, method: str, extra: Mapping[str, str] | None) -> _Headers:
         headers = _Headers({"Authorization": f"token {self._token()}", "Accept": "application/json"})
+        headers.update(extra or {})
         if method != "GET":
             headers["Content-Type"] = "application/json"
-            headers["Idempotency-Key"] = str(uuid.uuid4())
-        headers.update(extra or {})
+            if headers["Accept"] != NDJSON:
+                headers["Idempotency-Key"] = str(uuid.uuid4())
         return headers
 
     def _target(self, path: str, params: Mapping[str, object] | None) -> str:

@@ -17,7 +17,7 @@ from jupyter_quantum.client.http import Connection
 from jupyter_quantum.client.jobs import HubJob, PrimitiveJob, RunJob, job_of
 from jupyter_quantum.client.options import EstimatorOptions, SamplerOptions
 from jupyter_quantum.client.primitives import EstimatorV2, SamplerV2
-from jupyter_quantum.client.report import Report, work_again, work_of
+from jupyter_quantum.client.report import Report, report_lines, work_again, work_of
 from jupyter_quantum.client.submit import Terms, send
 from jupyter_quantum.core.ids import is_id
 from jupyter_quantum.core.jobs import JobKind, JobState
@@ -29,6 +29,7 @@ from jupyter_quantum.wire.jobs import (
     Jobs,
     JobView,
     ReportRequest,
+    ReportRow,
     ReportView,
     SourceView,
 )
@@ -175,6 +176,7 @@ class Hub:
         options: Mapping[str, Any] | None = None,
         name: str | None = None,
         transpile: Literal["auto", "never"] = "auto",
+        on_rows: Callable[[list[ReportRow]], object] | None = None,
     ) -> Report:
         """Where these circuits could run, at what price; runs nothing on a device.
 
@@ -187,12 +189,19 @@ class Hub:
             options: as the devices' schemas name them (``seed_simulator`` …).
             name: what the job to come is called.
             transpile: "never" refuses circuits that do not fit instead of transpiling them.
+            on_rows: called with rows while the report is made: first one for each device, those that are being
+                checked marked *pending*, then each again as soon as it is known.
         """
         if isinstance(circuits, str) and is_id(circuits, "rep"):
             return Report(self._connection.get(f"reports/{circuits}", ReportView))
         request = self._report_request(circuits, shots, kind, dict(options or {}), name, transpile)
         request = request.model_copy(update={"devices": None if devices is None else list(devices), "dry_run": dry_run})
-        return Report(self._connection.post("reports", ReportView, request))
+        for line in report_lines(self._connection, request):
+            if line.report is not None:
+                return Report(line.report)
+            if on_rows is not None:
+                on_rows(line.rows)
+        raise AssertionError("the last line has the report")
 
     def submit(
         self, report: Report | str, device: str, *, max_price: float | None = None, reason: str | None = None

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from qiskit.quantum_info import Pauli, PauliList, SparseObservable, SparsePauliOp
 
 from jupyter_quantum.client.circuits import Work, estimator_work, run_work, sampler_work
 from jupyter_quantum.client.html import Html, clean, columns, details, table
+from jupyter_quantum.client.http import Connection
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import JobKind
-from jupyter_quantum.wire.jobs import JobView, ReportRow, ReportView, SourceView
+from jupyter_quantum.exceptions import Unavailable, error_from
+from jupyter_quantum.wire.jobs import JobView, ReportLine, ReportRequest, ReportRow, ReportView, SourceView
 
-__all__ = ["Report", "work_again", "work_of"]
+__all__ = ["HEAD", "Report", "cells", "report_lines", "work_again", "work_of"]
 
-_HEAD = ("Device", "Kind", "2q", "Depth", "Success (est.)", "Start", "Price", "Verdict")
+HEAD: Final = ("Device", "Kind", "2q", "Depth", "Success (est.)", "Start", "Price", "Verdict")
+"""Columns of the comparison."""
 _KEPT = ("shots", "memory", "abelian_grouping")
 _MARKS = {"allow": "✓ ready", "needs_approval": "◆ approval", "refuse": "✕ not allowed"}
 
@@ -63,14 +66,36 @@ class Report:
         return f"{clean(view.name)} · {words.plural(view.num_qubits, 'qubit')} · {shots}{several}"
 
     def _repr_html_(self) -> str:
-        rows = [_cells(row) for row in self.view.rows]
+        rows = [cells(row) for row in self.view.rows]
         why = table(("Device", "Why"), [(row.device, _why(row)) for row in self.view.rows])
-        return Html(table(_HEAD, rows, self.headline) + details("Why?", why))
+        return Html(table(HEAD, rows, self.headline) + details("Why?", why))
 
     def __repr__(self) -> str:
-        rows = [tuple(map(clean, _cells(row))) for row in self.view.rows]
+        rows = [tuple(map(clean, cells(row))) for row in self.view.rows]
         why = [f"{clean(row.device)}: {clean(_why(row))}" for row in self.view.rows]
-        return "\n".join([self.headline, columns([_HEAD, *rows]), *why])
+        return "\n".join([self.headline, columns([HEAD, *rows]), *why])
+
+
+def report_lines(connection: Connection, request: ReportRequest) -> Iterator[ReportLine]:
+    """A report as it is made: first a row for each device, then rows as they are there, at last the whole.
+
+    Where the lines break off, the report is asked for once more, whole. Raises the error that took its place.
+    """
+    try:
+        for line in connection.post_lines("reports", ReportLine, request):
+            if line.error is not None:
+                said = line.error
+                raise error_from(said.error, said.message, code=said.code, hint=said.hint, details=said.details)
+            yield line
+            if line.report is not None:
+                return
+    except Unavailable as error:
+        if error.code not in _BROKEN:
+            raise
+    yield ReportLine(report=connection.post("reports", ReportView, request))
+
+
+_BROKEN: Final = {Unavailable.default_code, "hub.broken_off"}
 
 
 def work_of(given: Any, shots: int | None, kind: str | None) -> Work:
@@ -116,7 +141,8 @@ def _observable(value: Any) -> bool:
     return isinstance(value, str | Pauli | PauliList | SparsePauliOp | SparseObservable)
 
 
-def _cells(row: ReportRow) -> tuple[str, ...]:
+def cells(row: ReportRow) -> tuple[str, ...]:
+    """A row in words, a cell for each of :data:`HEAD`."""
     return (
         row.device,
         row.label,
@@ -146,6 +172,8 @@ def _start(row: ReportRow) -> str:
 
 
 def _verdict(row: ReportRow) -> str:
+    if row.pending:
+        return "◷ checking"
     if row.problem:
         return "✕ cannot run"
     if row.state != "ready":

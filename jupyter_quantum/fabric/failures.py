@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from jupyter_quantum.exceptions import CircuitRejected, JobCancelled, JobFailed, QuantumError
@@ -35,8 +36,11 @@ _RUNNING: Final[dict[str, QuantumError]] = {
 _DEFECT: Final = QuantumError("The worker gave an answer that makes no sense.", code="runner.garbage")
 
 
-def failure(task: Task, why: str, seconds: float) -> TaskReport:
-    """The report of a task whose worker ended: a refusal where a circuit was being checked, a failure where it ran."""
+def failure(task: Task, why: str, seconds: float, missing: Sequence[str] | None = None) -> TaskReport:
+    """The report of a task whose worker ended: a refusal where a circuit was being checked, a failure where it ran.
+
+    ``missing`` are the devices that have no row yet, where some of a report's have theirs.
+    """
     if isinstance(task.do, ExecuteTask):
         error = _RUNNING.get(why, _DEFECT)
         used = why in {"time", "memory", "stopped"}
@@ -46,7 +50,8 @@ def failure(task: Task, why: str, seconds: float) -> TaskReport:
     body = error_body(_CHECKING.get(why, _DEFECT))
     if why == "stopped" or why not in _CHECKING:
         return TaskReport(runner="", fence=0, state="failed", error=body)
-    devices = task.do.devices if task.do.task == "report" else [task.do.device]
+    asked: Sequence[str] = task.do.devices if task.do.task == "report" else [task.do.device]
+    devices = asked if missing is None else missing
     return TaskReport(
         runner="", fence=0, state="done", prepared=[Prepared(device=name, error=body) for name in devices]
     )

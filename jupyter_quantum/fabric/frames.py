@@ -31,8 +31,12 @@ class Order(Answer):
 
 
 class Outcome(Answer):
-    """What a worker answers; the pool fills in what the worker must not say."""
+    """What a worker answers; the pool fills in what the worker must not say.
 
+    A report comes in parts as its devices are done: each but the last has ``more`` set.
+    """
+
+    more: bool = False
     prepared: list[Prepared] = Field(default_factory=list)
     dry_run: DryRun | None = None
     drawing: str = ""

@@ -17,6 +17,7 @@ import struct
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 _IDLE_S: Final = 60.0
 _START_S: Final = 120.0
+_PARTS: Final = 1000
+"""The most messages of one answer."""
 _READY: Final = b"ready"
 _CONTROL: Final = 3
 
@@ -70,14 +73,25 @@ class Session:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
-    async def ask(self, task: Task) -> Outcome:
-        """Give the task and wait for its outcome; raises :class:`Ended`."""
+    async def ask(self, task: Task, part: Callable[[Outcome], None] | None = None) -> Outcome:
+        """Give the task and wait for its outcome; raises :class:`Ended`.
+
+        ``part`` is called with each part that comes before the last; where it is None, a part is garbage.
+        """
         clock = asyncio.get_running_loop().call_later(task.timeout_s, self.kill, "time")
         try:
             message = Order(task=task).model_dump_json().encode()
             self.writer.write(HEAD.pack(len(message)) + message)
             await self.writer.drain()
-            return Outcome.model_validate_json(await self._frame())
+            for _ in range(_PARTS):
+                outcome = Outcome.model_validate_json(await self._frame())
+                if not outcome.more:
+                    return outcome
+                if part is None:
+                    break
+                part(outcome)
+            self.kill("garbage")
+            raise Ended("garbage")
         except (ConnectionError, asyncio.IncompleteReadError):
             raise Ended(await self._why()) from None
         except ValidationError:

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from jupyter_quantum.fabric.failures import failure, refused
 from jupyter_quantum.fabric.frames import Hello, Outcome
+from jupyter_quantum.fabric.parts import Parts
 from jupyter_quantum.fabric.pool import Ended, Pool, Session
 from jupyter_quantum.fabric.settings import Settings
 from jupyter_quantum.wire.runner import (
@@ -30,7 +31,9 @@ from jupyter_quantum.wire.runner import (
     ExecuteTask,
     Leased,
     LeaseRequest,
+    Prepared,
     Reported,
+    ReportTask,
     Task,
     TaskReport,
     Welcome,
@@ -226,40 +229,47 @@ class Runner:
         if running.stopped:
             session.kill("stopped")
         began = time.monotonic()
-        asking = asyncio.ensure_future(session.ask(task))
+        parts = self._parts(task)
+        asking = asyncio.ensure_future(session.ask(task, parts.take if parts else None))
         if isinstance(task.do, ExecuteTask):
             await asyncio.wait({asking}, timeout=_STARTED_AFTER_S)
             if not asking.done():  # the device has it; what is over sooner is not worth a message
                 await self._report(task, TaskReport(runner="", fence=0, state="started"))
         try:
-            report = self._judge(task, await asking)
+            report = self._judge(task, await asking, parts)
         except Ended as error:
             if error.why == _DRAINED:  # nobody's fault: unreported, it is reconciled and not charged
                 return None
-            report = failure(task, error.why, time.monotonic() - began)
+            report = failure(task, error.why, time.monotonic() - began, parts.missing if parts else None)
+        if parts is not None:
+            report = report.model_copy(update={"prepared": [*parts.rest(), *report.prepared]})
         running.reporting = True
         try:
             return await self._report(task, report)
         finally:
             running.reporting = False
 
-    def _judge(self, task: Task, outcome: Outcome) -> TaskReport:
+    def _parts(self, task: Task) -> Parts | None:
+        """Where the rows of a report go as they come; None for another task."""
+        if not isinstance(task.do, ReportTask):
+            return None
+
+        async def send(rows: list[Prepared]) -> bool:
+            part = TaskReport(runner=self._settings.runner, fence=task.fence, state="part", prepared=rows)
+            try:
+                await self._post(f"tasks/{task.id}/report", part, Reported)
+            except (_Refused, aiohttp.ClientError, TimeoutError, OSError):
+                return False  # they go with the last report
+            return True
+
+        return Parts(task.do.devices, send)
+
+    def _judge(self, task: Task, outcome: Outcome, parts: Parts | None) -> TaskReport:
         """Turn what a worker says into a report; it speaks only about what it was asked."""
         do = task.do
         error = outcome.error
         if not isinstance(do, ExecuteTask):
-            asked = do.devices if do.task == "report" else [do.device]
-            if error is None and [one.device for one in outcome.prepared] != list(asked):
-                return failure(task, "garbage", 0.0)
-            return TaskReport(
-                runner="",
-                fence=0,
-                state="failed" if error else "done",
-                prepared=outcome.prepared,
-                dry_run=outcome.dry_run,
-                drawing=outcome.drawing,
-                error=error,
-            )
+            return _judged(task, outcome, parts)
         if error is not None or outcome.result is None:
             return TaskReport(runner="", fence=0, state="failed", error=error or refused("garbage"))
         if outcome.result.backend != do.device or outcome.result.kind is not do.kind:
@@ -316,6 +326,26 @@ class Runner:
             await asyncio.wait(self._jobs, timeout=2.0)
         for job in self._jobs:
             job.cancel()
+
+
+def _judged(task: Task, outcome: Outcome, parts: Parts | None) -> TaskReport:
+    """The report of what was checked; a report's rows are in its parts."""
+    if parts is not None:
+        parts.take(outcome)
+        complete = parts.sound and not parts.missing
+    else:
+        complete = [one.device for one in outcome.prepared] == [getattr(task.do, "device", None)]
+    if outcome.error is None and not complete:
+        return failure(task, "garbage", 0.0)
+    return TaskReport(
+        runner="",
+        fence=0,
+        state="failed" if outcome.error else "done",
+        prepared=[] if parts is not None else outcome.prepared,
+        dry_run=outcome.dry_run,
+        drawing=outcome.drawing,
+        error=outcome.error,
+    )
 
 
 def _say(hello: Hello) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from qiskit import QuantumCircuit, qpy
 
-from jupyter_quantum.core.jobs import JobKind
+from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.exceptions import InputError, JobFailed, QuantumError
 from jupyter_quantum.fabric.adapters import Device
 from jupyter_quantum.fabric.agreement import agreed
@@ -31,7 +31,7 @@ from jupyter_quantum.fabric.prepare import Executable, prepare
 from jupyter_quantum.fabric.refusals import error_body
 from jupyter_quantum.fabric.sandbox import lock
 from jupyter_quantum.wire.base import CircuitBundle, digest_of
-from jupyter_quantum.wire.jobs import Pub
+from jupyter_quantum.wire.jobs import DryRun, Pub
 from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask, Task, Work
 
 __all__ = ["READY", "Worker"]
@@ -135,19 +135,48 @@ class Worker:
         return Outcome(prepared=[prepared])
 
     def _report(self, task: ReportTask, memory_mb: int) -> Outcome:
+        """A part for each device as soon as it is done, quick ones first; the dry run and the drawing come last."""
         limits = Limits.of(task.work.limits)
         circuits = self._parsed(task.work, limits)
-        found = [prepare(self._device(name), circuits, task.work, limits, self._devices) for name in task.devices]
-        ready = {prepared.device: (prepared, executable) for prepared, executable in found if executable is not None}
-        tried = None
-        if task.dry_run is not None:
-            chosen = ready.get(task.dry_run)
-            tried = dry_run(self._device(task.dry_run), *chosen, memory_mb) if chosen else None
+        tried: tuple[Prepared, Executable] | None = None
+        for name in sorted(task.devices, key=self._effort):
+            prepared, executable = self._prepared(name, circuits, task.work, limits)
+            if name == task.dry_run and executable is not None:
+                tried = prepared, executable
+            row = prepared.model_copy(update={"executable": None, "pubs": []})
+            write_frame(self._channel, Outcome(prepared=[row], more=True).model_dump_json().encode())
         return Outcome(
-            prepared=[prepared.model_copy(update={"executable": None}) for prepared, _ in found],
-            dry_run=tried,
+            dry_run=self._tried(*tried, memory_mb) if tried else None,
             drawing=draw(circuits[0]) if task.draw and circuits else "",
         )
+
+    def _tried(self, prepared: Prepared, executable: Executable, memory_mb: int) -> DryRun:
+        """The dry run, or why there is none; the rows have been sent, and it costs none of them."""
+        try:
+            return dry_run(self._device(prepared.device), prepared, executable, memory_mb)
+        except MemoryError:
+            note = "The dry run took more memory than it may."
+        except Exception as error:
+            note = f"The dry run broke off ({type(error).__name__})."
+        return DryRun(device=prepared.device, shots=0, note=note)
+
+    def _effort(self, name: str) -> tuple[bool, int]:
+        """Simulators first, since nothing is laid out for them; then smaller devices before larger ones."""
+        device = self._devices.get(name)
+        return (False, 0) if device is None else (device.device_kind is not DeviceKind.SIMULATOR, device.num_qubits)
+
+    def _prepared(
+        self, name: str, circuits: list[QuantumCircuit], work: Work, limits: Limits
+    ) -> tuple[Prepared, Executable | None]:
+        """One row of a report: whatever goes wrong on one device costs the others nothing."""
+        try:
+            return prepare(self._device(name), circuits, work, limits, self._devices)
+        except QuantumError as error:
+            return Prepared(device=name, error=error_body(error)), None
+        except MemoryError:
+            return Prepared(device=name, error=error_body(_out_of_memory(work))), None
+        except Exception as error:
+            return Prepared(device=name, error=error_body(_defect(work, error))), None
 
     def _execute(self, task: ExecuteTask, memory_mb: int) -> Outcome:
         device = self._device(task.device)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from jupyter_quantum.hub.api.route import JSON, KEY, Query, Route
+from jupyter_quantum.hub.api.route import JSON, KEY, NDJSON, Query, Route
 from jupyter_quantum.hub.api.routes import ROUTES
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.codes import CODES, FAMILIES
@@ -43,6 +43,7 @@ _WORDS: Final = {
 def _models() -> list[tuple[type[BaseModel], str]]:
     bodies = [(route.body, "validation") for route in ROUTES if route.body is not None]
     answers = [(route.answer, "serialization") for route in ROUTES if route.answer is not None]
+    answers += [(route.lines, "serialization") for route in ROUTES if route.lines is not None]
     return [*bodies, *answers, (ErrorBody, "serialization"), (EventView, "serialization")]
 
 
@@ -71,10 +72,15 @@ def _statuses(route: Route) -> list[int]:
 
 def _content(route: Route, refs: dict[tuple[Any, str], dict[str, Any]]) -> dict[str, Any]:
     answer = None if route.answer is None else refs[route.answer, "serialization"]
-    if route.media == JSON:
-        return {} if answer is None else {"content": _json(answer)}
-    schema: dict[str, Any] = {"type": "string", "contentMediaType": route.media}
-    return {"content": {route.media: {"schema": schema, **({} if answer is None else {"x-line": answer})}}}
+    if route.media != JSON:
+        return {"content": _file(route.media, answer)}
+    lines = {} if route.lines is None else _file(NDJSON, refs[route.lines, "serialization"])
+    return {} if answer is None else {"content": _json(answer) | lines}
+
+
+def _file(media: str, line: dict[str, Any] | None) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string", "contentMediaType": media}
+    return {media: {"schema": schema, **({} if line is None else {"x-line": line})}}
 
 
 def _security(route: Route) -> list[dict[str, Any]]:

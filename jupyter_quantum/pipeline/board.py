@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from jupyter_quantum.core.ids import new_id
@@ -21,6 +21,7 @@ from jupyter_quantum.wire.runner import (
     ExecuteTask,
     Leased,
     LeaseRequest,
+    Prepared,
     PrepareTask,
     ReportTask,
     Task,
@@ -54,6 +55,8 @@ class Ticket:
     tenant: str = ""
     """The job's project: whose key seals the result."""
     attempt: int = 0
+    part: Callable[[list[Prepared]], None] | None = None
+    """Of a report: called with rows as they come, before ``outcome`` has the rest."""
     id: str = field(default_factory=lambda: new_id("tsk"))
     fence: int = 0
     runner: str | None = None

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from datetime import timedelta
 from typing import Any
 
@@ -80,6 +80,7 @@ from jupyter_quantum.wire.jobs import (
     Pub,
     QuotaView,
     ReplayRequest,
+    ReportLine,
     ReportRequest,
     ReportView,
     Wait,
@@ -284,6 +285,11 @@ class Pipeline:
         """Validate circuits on several devices; runs nothing."""
         await self.door.admit_to_project(who, request.project, "project.validate")
         return await self._reports.make(who, request)
+
+    async def report_lines(self, who: Principal, request: ReportRequest) -> AsyncGenerator[ReportLine, None]:
+        """The same, with rows as they come and the stored report as the last line."""
+        await self.door.admit_to_project(who, request.project, "project.validate")
+        return self._reports.stream(who, request)
 
     async def get_report(self, who: Principal, report_id: str) -> ReportView:
         """A report made before."""

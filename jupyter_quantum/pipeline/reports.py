@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from jupyter_quantum.core.ids import new_id
-from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.tenancy import Principal, ProjectSpec
-from jupyter_quantum.exceptions import Conflict, InputError, QuantumError, Unavailable
-from jupyter_quantum.pipeline import sentences
+from jupyter_quantum.exceptions import Conflict, InputError
+from jupyter_quantum.pipeline.comparison import Comparison, Parts
 from jupyter_quantum.pipeline.context import Context
-from jupyter_quantum.pipeline.decide import Asker, Deciding
+from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.envelopes import Enveloping
 from jupyter_quantum.pipeline.evidence import Evidence
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.queues import Queues
-from jupyter_quantum.pipeline.regions import out_of_bounds
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, parcel_of
-from jupyter_quantum.pipeline.views import decision_view
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import ReportRow as StoredReport
-from jupyter_quantum.wire.jobs import JobRequest, QuotaView, ReportRequest, ReportRow, ReportView
-from jupyter_quantum.wire.runner import Prepared, TaskReport
+from jupyter_quantum.wire.jobs import JobRequest, ReportLine, ReportRequest, ReportRow, ReportView
+from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["Reports", "promise"]
 
@@ -37,35 +34,38 @@ class Reports:
         self, context: Context, deciding: Deciding, validating: Validating, queues: Queues, enveloping: Enveloping
     ) -> None:
         self._context = context
-        self._deciding = deciding
         self._validating = validating
-        self._queues = queues
-        self._enveloping = enveloping
         self.evidence = Evidence()
         """Set its ``ask`` to have measurements shown beside the estimates."""
+        self._parts = Parts(context, deciding, validating, queues, enveloping, self.evidence)
 
     async def make(self, who: Principal, request: ReportRequest) -> ReportView:
         """Validate on each device asked for. Raises what makes the circuits unusable anywhere."""
+        view: ReportView | None = None
+        async with contextlib.aclosing(self.stream(who, request)) as lines:
+            async for line in lines:
+                view = line.report
+        assert view is not None  # the last line has it, or an error was raised
+        return view
+
+    def stream(self, who: Principal, request: ReportRequest) -> AsyncGenerator[ReportLine, None]:
+        """The same, with rows as they come. What can be refused beforehand is raised here, before the first line."""
         project = self._context.people.project(who, request.project)
         if request.circuits is None:
             raise InputError("The request has no circuits.", code="circuit.missing")
         parcel = Parcel(request.kind, request.circuits, request.pubs, request.options, request.transpile)
         self._validating.check_size(parcel)
-        devices = self._devices(request.devices)
-        rows, usable = self._usable(devices, parcel, project)
-        reports = await self._ask(who, parcel, usable, request.dry_run)
-        found = {prepared.device: prepared for report in reports for prepared in report.prepared}
-        quota = await self._context.store.read(
-            lambda view: self._deciding.budgets.quota_of(view, who.id, who.name, project)
-        )
-        asker = self._deciding.asker(who, project)
-        for device in usable:
-            prepared = found.get(device.name)
-            if prepared is not None:
-                rows[device.name] = await self._row(device, parcel, prepared, asker, project, quota)
-        view = self._view(request, parcel, project, [rows[d.name] for d in devices], list(found.values()), reports)
-        await self._keep(who, request, parcel, view)
-        return view
+        comparison = Comparison(self._parts, who, project, parcel, self._devices(request.devices))
+        return self._lines(comparison, request)
+
+    async def _lines(self, comparison: Comparison, request: ReportRequest) -> AsyncGenerator[ReportLine, None]:
+        yield ReportLine(name=_name(request), rows=list(comparison.rows.values()))
+        async with contextlib.aclosing(comparison.changes(request.dry_run)) as changes:
+            async for rows in changes:
+                yield ReportLine(rows=rows)
+        view = self._view(request, comparison)
+        await self._keep(comparison.who, request, comparison.parcel, view)
+        yield ReportLine(report=view)
 
     async def get(self, who: Principal, report_id: str, check: Callable[[str], None]) -> ReportView:
         """A report of one's own, or of a project that one leads; ``check`` raises where a reader may not have others'.
@@ -108,138 +108,24 @@ class Reports:
             raise absent("device")
         return [device for device in found if device is not None]
 
-    def _usable(
-        self, devices: Sequence[Device], parcel: Parcel, project: ProjectSpec
-    ) -> tuple[dict[str, ReportRow], list[Device]]:
-        """Rows of devices that cannot even be asked, and the devices that can."""
-        rows: dict[str, ReportRow] = {}
-        usable: list[Device] = []
-        for device in devices:
-            problem = self._problem(device, parcel, project)
-            if problem is None:
-                usable.append(device)
-                problem = Unavailable("No answer from the worker.", code="runner.answer")
-            rows[device.name] = self._blank(device, problem)
-        return rows, usable
-
-    def _problem(self, device: Device, parcel: Parcel, project: ProjectSpec) -> QuantumError | None:
-        context = self._context
-        if (refusal := out_of_bounds(context, project, device)) is not None:
-            return refusal
-        state = context.registry.state(device)
-        if state == "offline":
-            return Unavailable(sentences.waiting_for_runner(device.name), code="device.offline")
-        if state == "drained":
-            said = sentences.drained(device.row, context.settings.time_zone, context.clock())
-            return Conflict(said, code="device.drained")
-        try:
-            device.check_options(parcel.kind, parcel.options)
-            device.check_shots(parcel.shots(), context.settings.limits.shots)
-        except QuantumError as error:
-            return error
-        return None
-
-    def _blank(self, device: Device, problem: QuantumError) -> ReportRow:
-        said = f"{problem.message} {problem.hint}" if problem.hint else problem.message
-        return ReportRow(
-            device=device.name,
-            kind=device.words.kind,
-            label=device.label,
-            state=self._context.registry.state(device),
-            calibration=device.words.calibration,
-            problem=said,
-            code=problem.code,
-        )
-
-    async def _ask(
-        self, who: Principal, parcel: Parcel, devices: Sequence[Device], dry_run: str | None
-    ) -> list[TaskReport]:
-        """One task for each runner that serves some of the devices."""
-        by_runner: dict[str, list[str]] = {}
-        for device in devices:
-            runner = self._context.board.serving(device.name)
-            if runner is not None:
-                by_runner.setdefault(runner.words.runner, []).append(device.name)
-        tickets = [
-            self._validating.offer_report(parcel, names, who.id, dry_run if dry_run in names else None)
-            for names in by_runner.values()
-        ]
-        answers = await asyncio.gather(*(self._validating.found(ticket) for ticket in tickets))
-        for ticket, _ in answers:
-            self._validating.close(ticket)
-        return [report for _, report in answers]
-
-    async def _row(
-        self,
-        device: Device,
-        parcel: Parcel,
-        prepared: Prepared,
-        asker: Asker,
-        project: ProjectSpec,
-        quota: QuotaView,
-    ) -> ReportRow:
-        if prepared.error is not None:
-            said = prepared.error
-            text = f"{said.message} {said.hint}" if said.hint else said.message
-            return self._blank(device, InputError(text, code=said.code))
-        try:
-            self._validating.check_found(device, parcel, prepared)
-        except QuantumError as error:
-            return self._blank(device, error)
-        cost = self._deciding.budgets.cost(device, prepared)
-        facts = self._deciding.facts(asker, project, device, prepared, cost)
-        decision = self._context.policies.decide(facts)
-        if decision.effect == "needs_approval":
-            covered = await self._enveloping.covering(asker.principal, parcel, prepared, facts)
-            decision = decision if covered is None else covered.decision
-        known = await self.evidence.ask(device.name, prepared.num_qubits, prepared.depth)
-        return ReportRow(
-            device=device.name,
-            kind=device.words.kind,
-            label=device.label,
-            state=self._context.registry.state(device),
-            mirror=known.mirror if device.words.kind is DeviceKind.QPU else None,
-            scores=list(known.scores),
-            depth=prepared.depth,
-            two_qubit_gates=prepared.two_qubit_gates,
-            success=prepared.success,
-            noise_free=prepared.noise_free,
-            seconds=prepared.seconds,
-            wait=self._queues.outlook(device, project, asker.principal, prepared),
-            price=cost.estimate,
-            price_at_most=cost.at_most,
-            quota_after=quota.left - cost.at_most,
-            decision=decision_view(decision),
-            calibration=prepared.calibration or device.words.calibration,
-            executable=prepared.digest,
-        )
-
-    def _view(
-        self,
-        request: ReportRequest,
-        parcel: Parcel,
-        project: ProjectSpec,
-        rows: list[ReportRow],
-        found: Sequence[Prepared],
-        reports: Sequence[TaskReport],
-    ) -> ReportView:
-        good = [prepared for prepared in found if prepared.error is None]
+    def _view(self, request: ReportRequest, comparison: Comparison) -> ReportView:
+        good = [prepared for prepared in comparison.found.values() if prepared.error is None]
         first = good[0] if good else Prepared(device="")
         return ReportView(
             id=new_id("rep"),
             created=self._context.clock(),
-            project=project.name,
-            name=request.name or request.kind.value,
+            project=comparison.project.name,
+            name=_name(request),
             kind=request.kind,
-            source=parcel.source,
+            source=comparison.parcel.source,
             num_circuits=first.num_circuits,
             num_qubits=first.num_qubits,
             executions=first.executions,
             shots=first.shots,
             policy=self._context.policies.version,
-            rows=rows,
-            dry_run=next((report.dry_run for report in reports if report.dry_run is not None), None),
-            text=next((report.drawing for report in reports if report.drawing), ""),
+            rows=list(comparison.rows.values()),
+            dry_run=comparison.dry_run,
+            text=comparison.drawing,
         )
 
     async def _keep(self, who: Principal, request: ReportRequest, parcel: Parcel, view: ReportView) -> None:
@@ -267,6 +153,10 @@ class Reports:
             tx.add_report(row, actor=who.id)
 
         await self._context.store.write(write)
+
+
+def _name(request: ReportRequest) -> str:
+    return request.name or request.kind.value
 
 
 def promise(row: StoredReport, device: str) -> ReportRow:

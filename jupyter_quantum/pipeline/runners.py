@@ -95,6 +95,8 @@ class Runners:
             await self._executing.report(ticket, report)
             return Reported()
         if report.state in ("started", "part"):
+            if ticket.part is not None and report.prepared:
+                ticket.part(report.prepared)
             return Reported()
         if not ticket.outcome.done():
             ticket.outcome.set_result(report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -111,16 +111,23 @@ class Validating:
         do = PrepareTask.model_construct(task="prepare", work=self._work(parcel), device=device.name, keep=True)
         return self._put(do, principal, job)
 
-    def offer_report(self, parcel: Parcel, devices: Sequence[str], principal: str, dry_run: str | None) -> Ticket:
-        """The same for a report on several devices of one runner."""
+    def offer_report(
+        self,
+        parcel: Parcel,
+        devices: Sequence[str],
+        principal: str,
+        dry_run: str | None,
+        part: Callable[[list[Prepared]], None],
+    ) -> Ticket:
+        """The same for a report on several devices of one runner; ``part`` is called with rows as they come."""
         do = ReportTask.model_construct(
             task="report", work=self._work(parcel), devices=list(devices), dry_run=dry_run, draw=True
         )
-        return self._put(do, principal, None)
+        return self._put(do, principal, None, part)
 
     def again(self, ticket: Ticket) -> Ticket:
         """Offer a validation once more, after its runner was lost."""
-        fresh = Ticket(ticket.do, ticket.affinity, ticket.timeout_s, ticket.memory_mb, ticket.job)
+        fresh = Ticket(ticket.do, ticket.affinity, ticket.timeout_s, ticket.memory_mb, ticket.job, part=ticket.part)
         self._context.board.put(fresh)
         return fresh
 
@@ -181,9 +188,16 @@ class Validating:
             limits=self._context.settings.limits.caps(),
         )
 
-    def _put(self, do: PrepareTask | ReportTask, principal: str, job: str | None) -> Ticket:
+    def _put(
+        self,
+        do: PrepareTask | ReportTask,
+        principal: str,
+        job: str | None,
+        part: Callable[[list[Prepared]], None] | None = None,
+    ) -> Ticket:
         settings = self._context.settings
-        ticket = Ticket(do, self._context.affinity(principal), settings.prepare_s, settings.memory_mb, job)
+        affinity = self._context.affinity(principal)
+        ticket = Ticket(do, affinity, settings.prepare_s, settings.memory_mb, job, part=part)
         self._context.board.put(ticket)
         return ticket
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from jupyter_quantum.wire.jobs import (
     DryRun,
     Interval,
     JobView,
+    ReportLine,
     ReportRow,
     ReportView,
     Wait,
@@ -101,12 +103,17 @@ def memory_report(
     )
 
 
+def _pending(row: ReportRow) -> ReportRow:
+    return ReportRow(device=row.device, kind=row.kind, label=row.label, state=row.state, pending=True)
+
+
 class MemoryDoor:
     """Answers at once; :meth:`move` moves the latest job; ``away`` is raised by every request while it is set."""
 
     def __init__(self, *, name: str = "bell", left: str = "12.40") -> None:
         self.away: QuantumError | None = None
         self.refusal: QuantumError | None = None
+        self.gate: threading.Semaphore | None = None
         self.jobs: list[JobView] = []
         self.asked: list[tuple[str, dict[str, object]]] = []
         self._name, self._left = name, left
@@ -123,6 +130,16 @@ class MemoryDoor:
         """A fresh report."""
         self._ask("report", shots=shots, devices=devices, dry_run=dry_run)
         return memory_report(name=self._name, shots=shots or 1000, left=self._left, dry_run=dry_run)
+
+    def lines(self, work: object, *, shots: int | None) -> Iterator[ReportLine]:
+        """A fresh report, row by row; ``gate`` holds the rows back where it is set."""
+        whole = self.report(work, shots=shots)
+        yield ReportLine(name=whole.name, rows=[_pending(row) for row in whole.rows])
+        for row in whole.rows:
+            if self.gate is not None:
+                self.gate.acquire(timeout=10)
+            yield ReportLine(rows=[row])
+        yield ReportLine(report=whole)
 
     def submit(self, report: ReportView, device: str, *, reason: str | None, max_price: int | None) -> JobView:
         """A new job: queued, or waiting for approval."""

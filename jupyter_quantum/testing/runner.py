@@ -231,6 +231,10 @@ class MemoryRunner:
             return await self._execute(task, do)
         names = do.devices if isinstance(do, ReportTask) else [do.device]
         found = [self._prepare(do.work, self._devices[name], keep=isinstance(do, PrepareTask)) for name in names]
+        if isinstance(do, ReportTask):  # rows come one by one, as a real runner's do
+            for row in found[:-1]:
+                await self._report(task, "part", prepared=[row])
+            found = found[-1:]
         return await self._report(task, "done", prepared=found, drawing="q: ─")
 
     async def _execute(self, task: Task, do: ExecuteTask) -> Reported:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind, JobState
-from jupyter_quantum.wire.base import Answer, CircuitBundle, Credits, Digest, Request, Time
+from jupyter_quantum.wire.base import Answer, CircuitBundle, Credits, Digest, ErrorBody, Request, Time
 
 __all__ = [
     "ApprovalDecision",
@@ -35,6 +35,7 @@ __all__ = [
     "Pub",
     "QuotaView",
     "ReplayRequest",
+    "ReportLine",
     "ReportRequest",
     "ReportRow",
     "ReportView",
@@ -226,6 +227,7 @@ class ReportRow(Answer):
     kind: DeviceKind
     label: str
     state: str
+    pending: bool = Field(default=False, description="still being checked; only in a report that is streamed")
     depth: int | None = None
     two_qubit_gates: int | None = None
     success: Interval | None = Field(default=None, description="chance that no modelled error occurs; None: unknown")
@@ -277,6 +279,19 @@ class ReportView(Answer):
     rows: list[ReportRow]
     dry_run: DryRun | None = None
     text: str = Field(default="", description="drawing of the first circuit, plain text")
+
+
+class ReportLine(Answer):
+    """One line of a report that is streamed (``Accept: application/x-ndjson``).
+
+    The first line has a row for every device in the report's order, those to be checked as *pending*; then come rows
+    as they are there, each once; the last line has the stored report, or the error that took its place.
+    """
+
+    name: str = Field(default="", description="in the first line: what the job to come is called")
+    rows: list[ReportRow] = Field(default_factory=list)
+    report: ReportView | None = None
+    error: ErrorBody | None = None
 
 
 class JobView(Answer):

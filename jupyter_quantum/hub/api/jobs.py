@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.tenancy import Scope
-from jupyter_quantum.exceptions import InputError
-from jupyter_quantum.hub.api.route import Query, Route
+from jupyter_quantum.exceptions import InputError, QuantumError
+from jupyter_quantum.hub.api.base import body_of
+from jupyter_quantum.hub.api.route import NDJSON, File, Query, Route
 from jupyter_quantum.wire.base import CircuitBundle
 from jupyter_quantum.wire.jobs import (
     JobRequest,
@@ -15,6 +18,7 @@ from jupyter_quantum.wire.jobs import (
     JobView,
     Provenance,
     ReplayRequest,
+    ReportLine,
     ReportRequest,
     ReportView,
     SourceView,
@@ -43,9 +47,23 @@ _LIST = (
 _VERSION = Query("version", {"type": "integer"}, "Answer as soon as the job's version is greater.")
 
 
-async def report(api: Api) -> ReportView:
-    """Validate on several devices."""
-    return await api.pipeline.report(api.who, api.body(ReportRequest))
+async def report(api: Api) -> ReportView | File:
+    """Validate on several devices; as lines, each row as soon as it is there."""
+    request = api.body(ReportRequest)
+    if not api.wants(NDJSON):
+        return await api.pipeline.report(api.who, request)
+    lines = await api.pipeline.report_lines(api.who, request)
+    return File(_lines(lines), media=NDJSON)
+
+
+async def _lines(found: AsyncGenerator[ReportLine, None]) -> AsyncGenerator[bytes, None]:
+    """Each on a line of its own; an error ends them, since the status was sent with the first."""
+    try:
+        async with contextlib.aclosing(found):
+            async for line in found:
+                yield line.model_dump_json(exclude_none=True).encode() + b"\n"
+    except QuantumError as error:
+        yield ReportLine(error=body_of(error)).model_dump_json(exclude_none=True).encode() + b"\n"
 
 
 async def get_report(api: Api, id: str) -> ReportView:  # noqa: A002 (the path's own name)
@@ -141,6 +159,7 @@ ROUTES: Final = (
         body=ReportRequest,
         status=201,
         limit="validate",
+        lines=ReportLine,
     ),
     Route("GET", "api/v1/reports/{id}", R, "A report", ReportView, get_report, errors=(404,)),
     Route(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, stream_request_body
 
 from jupyter_quantum.exceptions import InputError, QuantumError, Unauthenticated
@@ -125,6 +126,10 @@ class Api(Handler):
         if not self._admitted or self._received != self._announced():
             self.set_header("Connection", "close")
         super().write_failure(error)
+
+    def wants(self, media: str) -> bool:
+        """Whether the caller names this form of the answer in ``Accept``."""
+        return media in self.request.headers.get("Accept", "")
 
     async def reauthenticate(self) -> None:
         """Ask the hub again unless it was asked during this request; groups and scopes may have changed."""
@@ -252,16 +257,19 @@ class Api(Handler):
 
     async def _send_file(self, file: File) -> None:
         """Send a file, piece by piece where it comes in pieces; one that breaks off has no end that looks like one."""
-        self.set_header("Content-Type", self.route.media)
+        self.set_header("Content-Type", file.media or self.route.media)
         if file.name is not None:
             self.set_header("Content-Disposition", f'attachment; filename="{_UNSAFE.sub("_", file.name)}"')
         if isinstance(file.content, bytes):
             self.finish(file.content)
             return
+        pieces = file.content
         try:
-            async for piece in file.content:
+            async for piece in pieces:
                 self.write(piece)
                 await self.flush()
+        except StreamClosedError:  # nobody listens any more
+            return
         except Exception:
             if not self._headers_written:
                 raise
@@ -269,6 +277,9 @@ class Api(Handler):
             assert self.request.connection is not None
             self.request.connection.close()  # type: ignore[attr-defined]
             return
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
         self.finish()
 
     async def get(self, **path: str) -> None:

@@ -13,13 +13,14 @@ from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.hub.auth import ADMINISTER, READ, SUBMIT
 from jupyter_quantum.wire.jobs import JobRequest, ReportRequest
 
-__all__ = ["CIRCUITS", "JSON", "KEY", "SMALL", "File", "Query", "Route", "pattern"]
+__all__ = ["CIRCUITS", "JSON", "KEY", "NDJSON", "SMALL", "File", "Query", "Route", "pattern"]
 
 SMALL: Final = 64 * 1024
 """Bytes that a body without circuits may have."""
 CIRCUITS: Final = 12 * 1024 * 1024
 """Bytes that a body with circuits may have: 8 MiB of them as base64, and their bindings."""
 JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
 
 _HIGH: Final = frozenset({Scope.APPROVE, Scope.OPERATE, Scope.AUDIT, Scope.ADMIN})
 
@@ -49,6 +50,8 @@ class File:
     """All of it, or its pieces; a stream is sent as it comes."""
     name: str | None = None
     """Under which a browser saves it."""
+    media: str | None = None
+    """What it is, where the route has several forms of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ class Route:
     """Ask the hub about the caller each time; acts beyond reading and submitting always do."""
     media: str = JSON
     """What the answer is: ``text/csv``, ``application/jsonl``, ``application/zip`` come as a :class:`File`."""
+    lines: type[BaseModel] | None = None
+    """Where the answer also comes as JSON lines (``Accept: application/x-ndjson``): the shape of a line."""
     size: int | None = None
     """Bytes that the body may have, where the usual limits do not fit."""
     secret: bool = False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
-from jupyter_quantum.wire.jobs import JobView, ReportView
+from jupyter_quantum.wire.jobs import JobView, ReportLine, ReportView
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["Door"]
@@ -17,6 +18,13 @@ class Door(Protocol):
         self, work: object, *, shots: int | None, devices: list[str] | None = None, dry_run: str | None = None
     ) -> ReportView:
         """Validate on these devices (all where None) and make a dry run on one of them."""
+        ...
+
+    def lines(self, work: object, *, shots: int | None) -> Iterator[ReportLine]:
+        """The report on all devices as it is made: each device pending, rows as they come, at last the whole.
+
+        Raises what is raised beforehand at the call, before the first line.
+        """
         ...
 
     def submit(self, report: ReportView, device: str, *, reason: str | None, max_price: int | None) -> JobView:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
 from jupyter_quantum.client.hub import Hub
+from jupyter_quantum.client.report import report_lines
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.core.money import CREDIT
-from jupyter_quantum.wire.jobs import Approvals, JobView, ReportRequest, ReportView
+from jupyter_quantum.wire.jobs import Approvals, JobView, ReportLine, ReportRequest, ReportView
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["HubDoor"]
@@ -33,6 +35,10 @@ class HubDoor:
         """Validate, and make a dry run."""
         request = self._request(work, shots).model_copy(update={"devices": devices, "dry_run": dry_run})
         return self._hub._connection.post("reports", ReportView, request)
+
+    def lines(self, work: object, *, shots: int | None) -> Iterator[ReportLine]:
+        """Validate everywhere, row by row."""
+        return report_lines(self._hub._connection, self._request(work, shots))
 
     def _request(self, work: object, shots: int | None) -> ReportRequest:
         """The request for this work. Its circuits are written once, by the cell that promotes them: what the widget

@@ -122,6 +122,7 @@ class View {
     this.model = model;
     this.uid = `jq${++instances}`;
     this.asked = new Set();
+    this.lines = new Map();
     this.dry = { asTable: false };
     this.measured = { asTable: false };
     this.acting = null;
@@ -217,14 +218,34 @@ class View {
     const inputs = this.prefer.querySelectorAll("input");
     inputs.forEach((input) => { input.checked = input.value === prefer; });
     const order = table.orders[prefer].order;
-    remake(this.body, [table.rows, order], () => order.map((name) =>
-      this.deviceRow(table.rows.find((row) => row.device === name))));
+    const lines = order.map((name) => this.placed(table.rows.find((row) => row.device === name)));
+    if (lines.length !== this.body.children.length || lines.some((line, at) => this.body.children[at] !== line)) {
+      const focused = document.activeElement;
+      this.body.replaceChildren(...lines);
+      if (lines.some((line) => line.contains(focused))) focused.focus();
+    }
     const selected = this.model.get("selected");
     for (const line of this.body.children) {
       const chosen = line.dataset.device === selected;
       line.classList.toggle("jq-chosen", chosen);
       line.querySelector("input").checked = chosen;
     }
+  }
+
+  /** The row of a device, made anew only where it says something else; whoever has the focus in it keeps it. */
+  placed(row) {
+    const key = JSON.stringify(row);
+    const known = this.lines.get(row.device);
+    if (known?.jqKey === key) return known;
+    const line = this.deviceRow(row);
+    line.jqKey = key;
+    this.lines.set(row.device, line);
+    if (known?.isConnected) {
+      const focused = known.contains(document.activeElement);
+      known.replaceWith(line);
+      if (focused) line.querySelector("input").focus();
+    }
+    return line;
   }
 
   deviceRow(row) {
@@ -261,7 +282,12 @@ class View {
 
   updateChoice() {
     const { row } = this;
-    if (!row) return;
+    const { checking } = this.model.get("table");
+    if (!row) {
+      this.why.hidden = true;
+      remake(this.message, ["waiting", checking], () => [icon("waiting"), el("span", {}, checking)]);
+      return;
+    }
     remake(this.message, [row.icon, row.message], () => [icon(row.icon), el("span", {}, row.message)]);
     this.why.hidden = !row.why.length;
     remake(this.whyBody, row.why, () => pairs(row.why));

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -16,7 +16,7 @@ from jupyter_quantum.lab.widgets import fallback, jobcard, plots, rows
 from jupyter_quantum.lab.widgets.door import Door
 from jupyter_quantum.lab.widgets.rows import Prefer
 from jupyter_quantum.lab.widgets.watch import Watch
-from jupyter_quantum.wire.jobs import DryRun, JobView, ReportRow, ReportView
+from jupyter_quantum.wire.jobs import DryRun, JobView, ReportLine, ReportRow, ReportView
 
 if TYPE_CHECKING:
     from jupyter_quantum.lab.widgets.widget import PromotionWidget
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Promotion", "promote"]
 
 
+_SOON_S: Final = 0.5
+"""For how long a promotion waits for the whole report, in seconds; rows that take longer appear by themselves."""
 _PATIENCE_S: Final = 2.0
 """For how long a display waits for the first dry run, in seconds; a later one appears by itself."""
 
@@ -51,21 +53,36 @@ class Promotion:
         self._dry_reports: dict[str, ReportView] = {}
         self._view: JobView | None = None
         self._selected: str | None = None
+        self._report: ReportView = None  # type: ignore[assignment]  # the first line sets it
         self.prefer: Prefer = prefer
         self.note: dict[str, Any] | None = None
         self.offline: str = ""
-        self._take(door.report(work, shots=shots))
-        self._early = threading.Thread(target=self._prefetch, name="promotion-dry-run", daemon=True)
+        self._settled: Prefer | None = None
+        self._failure: QuantumError | None = None
+        self._complete = threading.Event()
+        lines = door.lines(work, shots=shots)
+        self._come(next(lines))
+        self._early = threading.Thread(target=self._follow, args=(lines,), name="promotion-report", daemon=True)
         self._early.start()
+        if self._complete.wait(_SOON_S) and self._failure is not None:
+            raise self._failure
+        if not self._complete.is_set():
+            self._settled = prefer  # it is shown as it stands, and stays so
 
     @property
     def report(self) -> Report:
-        """The answer of validation: ``.rows`` with a row for each device, ``.view`` with every number."""
+        """The answer of validation: ``.rows`` with a row for each device, ``.view`` with every number.
+
+        Waits for rows that are still to come; raises what took their place.
+        """
+        self._complete.wait()
+        if self._failure is not None:
+            raise self._failure
         return Report(self._report)
 
     @property
     def selected(self) -> str | None:
-        """The device that ``submit()`` takes where none is named."""
+        """The device that ``submit()`` takes where none is named; None while rows are still to come."""
         return self._selected
 
     @property
@@ -80,6 +97,7 @@ class Promotion:
 
     def row(self, device: str) -> ReportRow:
         """The report's row for a device; :class:`InputError` (``device.unknown``) where there is none."""
+        self._complete.wait()
         for row in self._report.rows:
             if row.device == device:
                 return row
@@ -88,7 +106,8 @@ class Promotion:
 
     def select(self, device: str) -> None:
         """Choose the device that is submitted to next."""
-        self._selected = self.row(device).device
+        known = {row.device for row in self._report.rows}
+        self._selected = device if device in known else self.row(device).device
 
     def submit(self, device: str | None = None, *, reason: str | None = None) -> Any:
         """Submit to ``device`` (the selected one where omitted) at no more than the report's highest price.
@@ -103,6 +122,7 @@ class Promotion:
             Refused: policy or quota said no.
             Conflict: a job of this promotion is still under way (``promotion.active``).
         """
+        self._complete.wait()
         row = self.row(device or self._selected or "")
         with self._lock:
             if self._view is not None and self._view.state not in FINAL:
@@ -127,6 +147,7 @@ class Promotion:
     def validate(self, *, shots: int | None = None) -> Report:
         """Ask for a fresh report, with other ``shots`` if given; the job, if any, is left alone."""
         self._shots = shots or self._shots
+        self._settled = None
         selected = self._selected
         self._take(self._door.report(self._work, shots=self._shots))
         if selected in {row.device for row in self._report.rows if rows.verdict(row)[0] != "refused"}:
@@ -157,7 +178,7 @@ class Promotion:
 
     def table(self) -> dict[str, Any]:
         """The table of devices, in words."""
-        return rows.table(self._report, _now())
+        return rows.table(self._report, _now(), settled=self._settled)
 
     def plots(self) -> dict[str, Any]:
         """Device → chart of its dry run, for the dry runs that are there."""
@@ -187,6 +208,34 @@ class Promotion:
             return {"plot": self._result, "plot_title": f"Result of {view.device}"}
         return {"plot": plots.dry_run_plot(self._dry_runs.get(view.device)), "plot_title": f"Dry run on {view.device}"}
 
+    def _come(self, line: ReportLine) -> None:
+        """Take what a line of the report brings: rows in their places, or the whole."""
+        if line.report is not None:
+            chosen = self._selected
+            self._take(line.report)
+            self._selected = chosen or self._selected
+            self._complete.set()
+            return
+        known = {row.device: row for row in line.rows}
+        if self._report is None:
+            self._report = _unfinished(line)
+        else:
+            kept = [known.get(row.device, row) for row in self._report.rows]
+            self._report = self._report.model_copy(update={"rows": kept})
+
+    def _follow(self, lines: Iterator[ReportLine]) -> None:
+        """The rows that are still to come, then the dry run of the device that is selected at first."""
+        try:
+            for line in lines:
+                self._come(line)
+                self._tell()
+        except QuantumError as error:
+            self._failure = error
+            self.tell_error(error)
+        finally:
+            self._complete.set()
+        self._prefetch()
+
     def _take(self, report: ReportView) -> None:
         self._report = report
         self._selected = rows.pick(report.rows, self.prefer)
@@ -194,8 +243,8 @@ class Promotion:
         self._dry_reports = {}
 
     def _prefetch(self) -> None:
-        """The dry run of the device that is selected at first; without one, the widget shows the reason on demand."""
-        if self._selected is not None:
+        """Without a dry run made ahead, the widget shows the reason on demand."""
+        if self._selected is not None and self._failure is None:
             with contextlib.suppress(QuantumError):
                 self.dry_run(self._selected)
 
@@ -252,6 +301,7 @@ class Promotion:
             listener()
 
     def __repr__(self) -> str:
+        self._complete.wait()
         return fallback.text(self)
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -263,9 +313,17 @@ class Promotion:
 
         if self._widget is None:  # one, however often it is displayed
             self._widget = PromotionWidget(self)
-        self._early.join(_PATIENCE_S)
+        if self._complete.is_set():
+            self._early.join(_PATIENCE_S)
         data = {"text/plain": fallback.text(self), "text/html": fallback.html(self)} | show(self._widget)
         return data, {"jupyter_quantum": {"saved": "text/html"}}
+
+
+def _unfinished(line: ReportLine) -> ReportView:
+    """A report of which only the devices are known; it has no id, and cannot be submitted."""
+    unknown: dict[str, Any] = {"id": "", "project": "", "text": "", "dry_run": None}
+    unknown |= dict.fromkeys(("num_circuits", "num_qubits", "executions", "shots"), 0)
+    return ReportView.model_construct(name=line.name, rows=line.rows, **unknown)
 
 
 def promote(x: object, hub: Any = None, *, shots: int | None = None, prefer: Prefer = "fidelity") -> Promotion:

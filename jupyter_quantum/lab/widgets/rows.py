@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import DeviceKind
-from jupyter_quantum.wire.jobs import DecisionView, ReportRow, ReportView
+from jupyter_quantum.wire.jobs import DecisionView, Mitigation, ReportRow, ReportView, Score
 
-__all__ = ["PREFERENCES", "Prefer", "order", "pick", "plottable", "table", "title", "verdict"]
+__all__ = ["PREFERENCES", "Prefer", "checking", "order", "pick", "plottable", "table", "title", "verdict"]
 
 Prefer = Literal["fidelity", "speed", "cost"]
 PREFERENCES: Final[tuple[Prefer, ...]] = ("fidelity", "speed", "cost")
@@ -40,6 +40,8 @@ def title(report: ReportView) -> str:
 
 def verdict(row: ReportRow) -> tuple[str, str]:
     """Icon and word of a row, such as ``("ok", "ready")``."""
+    if row.pending:
+        return "waiting", "checking"
     if row.decision is not None and row.decision.effect == "refuse":
         return "refused", "not allowed"
     if row.problem is not None:
@@ -126,6 +128,8 @@ def _capital(text: str) -> str:
 def message(row: ReportRow, best: ReportRow | None = None) -> str:
     """The line below the table, without its icon; ``best`` is a device to name where this one is too dear."""
     icon, _ = verdict(row)
+    if row.pending:
+        return f"{row.device} is being checked."
     if row.decision is not None and row.decision.effect == "refuse" and row.problem is None:
         said = row.decision.words
         return said if said.lower().startswith(("not allowed", "this run")) else f"Not allowed. {_capital(said)}"
@@ -224,6 +228,7 @@ def why(row: ReportRow, now: datetime) -> list[list[str]]:
         lines.append(
             ["Success (est.)", "the chance that no modelled error occurs; the output is often better than that"]
         )
+    lines += _rests_on(row)
     if row.calibration is not None and row.calibration.at is not None:
         lines.append(["Calibrated", words.moment(row.calibration.at.astimezone(now.tzinfo), now)])
     if row.kind is DeviceKind.QPU and "emulated" in row.label:
@@ -231,9 +236,42 @@ def why(row: ReportRow, now: datetime) -> list[list[str]]:
     return lines
 
 
+def _rests_on(row: ReportRow) -> list[list[str]]:
+    """What the estimates rest on, how good such estimates have been, and what else the device offers."""
+    lines = [["Estimate from", row.rests_on]] if row.rests_on else []
+    if row.mirror is not None:
+        one = row.mirror
+        size = f"{words.plural(one.qubits, 'qubit')}, depth {words.number(one.depth)}"
+        lines.append(["Mirror circuits", f"{words.with_range(one.value, one.low, one.high)} came back ({size})"])
+    lines += [[f"Estimates of {_SCORED[one.what]}", score(one)] for one in row.scores]
+    lines += [["Mitigation", offer(one)] for one in row.mitigation if one.name != "none"]
+    return lines
+
+
+_SCORED: Final = {"success": "success", "seconds": "run time", "price": "price", "wait": "the wait"}
+
+
+def score(one: Score) -> str:
+    """How good estimates have been, in words: ``off by 0.02, 9 in 10 within the range (40 runs)``."""
+    if one.words:
+        return one.words
+    parts = []
+    if one.error is not None:
+        parts.append(f"off by {one.error:.2f}" if one.what == "success" else f"off by {100 * one.error:.0f} %")
+    if one.covered is not None:
+        parts.append(f"{round(10 * one.covered)} in 10 within the range")
+    return f"{', '.join(parts) or '–'} ({words.plural(one.runs, 'run')})"
+
+
+def offer(one: Mitigation) -> str:
+    """A way to mitigate errors: what it does, and what it takes."""
+    cost = "" if one.overhead is None else f"; about {one.overhead:.1f} times the shots for the same precision"
+    return f"{one.name}: {one.words}{cost}"
+
+
 def plottable(row: ReportRow) -> bool:
     """Whether a dry run on this device would show noise."""
-    return row.problem is None and not row.noise_free and row.kind is not DeviceKind.SIMULATOR
+    return not row.pending and row.problem is None and not row.noise_free and row.kind is not DeviceKind.SIMULATOR
 
 
 def row_view(row: ReportRow, report: ReportView, best: ReportRow | None, now: datetime) -> dict[str, Any]:
@@ -259,10 +297,26 @@ def row_view(row: ReportRow, report: ReportView, best: ReportRow | None, now: da
     }
 
 
-def table(report: ReportView, now: datetime) -> dict[str, Any]:
-    """The whole table; ``now`` carries the reader's time zone."""
+def checking(rows: Sequence[ReportRow]) -> str:
+    """``Checking the devices: 3 of 12 are done.`` while rows are still to come; empty afterwards."""
+    done = sum(not row.pending for row in rows)
+    return "" if done == len(rows) else f"Checking the devices: {done} of {len(rows)} are done."
+
+
+def table(report: ReportView, now: datetime, *, settled: Prefer | None = None) -> dict[str, Any]:
+    """The whole table; ``now`` carries the reader's time zone.
+
+    Nothing moves while rows come: until the last one, and for the preference ``settled`` also afterwards, the devices
+    stand as the report lists them.
+    """
+    names = [row.device for row in report.rows]
+    said = checking(report.rows)
     orders = {
-        prefer: {"order": order(report.rows, prefer), "pick": pick(report.rows, prefer)} for prefer in PREFERENCES
+        prefer: {
+            "order": names if said or prefer == settled else order(report.rows, prefer),
+            "pick": None if said else pick(report.rows, prefer),
+        }
+        for prefer in PREFERENCES
     }
     pick_of = pick([row for row in report.rows if verdict(row)[0] == "ok"], "fidelity")
     best = next((row for row in report.rows if row.device == pick_of), None)
@@ -272,6 +326,7 @@ def table(report: ReportView, now: datetime) -> dict[str, Any]:
         "name": report.name,
         "project": report.project,
         "drawing": report.text,
+        "checking": said,
         "orders": orders,
         "rows": [row_view(row, report, best, now) for row in report.rows],
     }

@@ -21,6 +21,7 @@ from jupyter_quantum.wire.runner import (
     ExecuteTask,
     Leased,
     LeaseRequest,
+    Prepared,
     PrepareTask,
     Reported,
     ReportTask,
@@ -91,9 +92,17 @@ class Standin:
         if self.refuse_reports:
             return web.json_response({}, status=409)
         following = self._then.pop(name, None) if report.state == "done" else None
-        if report.state != "started" and name in self._ends:
-            self._ends[name].set_result(report)
+        if report.state not in {"started", "part"} and name in self._ends:
+            self._ends[name].set_result(report.model_copy(update={"prepared": self._rows(name)}))
         return _json(Reported(next=following))
+
+    def _rows(self, name: str) -> list[Prepared]:
+        """Every row that came for a task, in parts or at the end, the first time that it came."""
+        rows: dict[str, Prepared] = {}
+        for task, report in self.reports:
+            for row in report.prepared if task == name else ():
+                rows.setdefault(row.device, row)
+        return list(rows.values())
 
     async def give(self, task: Task) -> asyncio.Future[TaskReport]:
         """Queue a task; the future is its last report."""

@@ -35,6 +35,7 @@ from jupyter_quantum.wire.jobs import (
     PriceView,
     Pub,
     QuotaView,
+    ReportLine,
     ReportRequest,
     ReportRow,
     ReportView,
@@ -258,6 +259,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(raw)
         self.wfile.flush()
 
+    def _lines(self, whole: ReportView) -> ReportView | None:
+        """A report as lines where they are asked for: each device pending, then each row, then the whole."""
+        if "application/x-ndjson" not in self.headers.get("Accept", ""):
+            return whole
+        pending = [row.model_copy(update={"pending": True}) for row in whole.rows]
+        lines = [ReportLine(rows=pending), *(ReportLine(rows=[row]) for row in whole.rows), ReportLine(report=whole)]
+        self.send(201, "".join(f"{line.model_dump_json()}\n" for line in lines), "application/x-ndjson")
+        return None
+
     def drop(self) -> bool:
         """Close the connection without an answer, as a killed service does."""
         self.close_connection = True
@@ -281,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
                 calibration = service.devices[name].calibration.model_dump(mode="json")
                 return {"calibration": calibration, "target": service.target}
             case "POST", "reports":
-                return report(ReportRequest.model_validate_json(self.raw))
+                return self._lines(report(ReportRequest.model_validate_json(self.raw)))
             case "POST", "jobs":
                 return self._submit(JobRequest.model_validate_json(self.raw))
             case "GET", "jobs":

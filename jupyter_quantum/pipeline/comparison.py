@@ -1,0 +1,252 @@
+"""One report in the making: every device in one go over all runners that serve them, rows as they come.
+
+A runner that fails or is slow costs its own rows, each with the reason, and nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from jupyter_quantum.core.jobs import DeviceKind
+from jupyter_quantum.core.tenancy import Principal, ProjectSpec
+from jupyter_quantum.core.words import moment
+from jupyter_quantum.exceptions import Conflict, InputError, QuantumError, Unavailable
+from jupyter_quantum.pipeline import sentences
+from jupyter_quantum.pipeline.board import Ticket
+from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.decide import Deciding
+from jupyter_quantum.pipeline.envelopes import Enveloping
+from jupyter_quantum.pipeline.evidence import Evidence
+from jupyter_quantum.pipeline.queues import Queues
+from jupyter_quantum.pipeline.regions import out_of_bounds
+from jupyter_quantum.pipeline.registry import Device
+from jupyter_quantum.pipeline.validate import Parcel, Validating
+from jupyter_quantum.pipeline.views import decision_view
+from jupyter_quantum.wire.jobs import DryRun, Mitigation, QuotaView, ReportRow
+from jupyter_quantum.wire.runner import Prepared, TaskReport
+
+__all__ = ["Comparison", "Parts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a comparison needs of the pipeline."""
+
+    context: Context
+    deciding: Deciding
+    validating: Validating
+    queues: Queues
+    enveloping: Enveloping
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A runner's part of the report came to nothing."""
+
+    devices: Sequence[str]
+    error: QuantumError
+
+
+class Comparison:
+    """Devices side by side. ``rows`` has one for each at any time; those to be checked are *pending* at first."""
+
+    def __init__(
+        self, parts: Parts, who: Principal, project: ProjectSpec, parcel: Parcel, devices: Sequence[Device]
+    ) -> None:
+        self._parts = parts
+        self.who = who
+        self.project = project
+        self.parcel = parcel
+        self.found: dict[str, Prepared] = {}
+        """What the workers said, by device."""
+        self.dry_run: DryRun | None = None
+        self.drawing = ""
+        self._asker = parts.deciding.asker(who, project)
+        self._devices = {device.name: device for device in devices}
+        self._news: asyncio.Queue[list[Prepared] | TaskReport | _Failed | None] = asyncio.Queue()
+        self.rows: dict[str, ReportRow] = {}
+        for device in devices:
+            problem = self._problem(device)
+            self.rows[device.name] = self._blank(device, problem)
+
+    async def changes(self, dry_run: str | None) -> AsyncGenerator[list[ReportRow], None]:
+        """Ask every runner, and yield rows as they are known.
+
+        Raises the error of a runner where no device of any runner could be checked.
+        """
+        asking = [asyncio.create_task(self._ask(ticket)) for ticket in self._tickets(dry_run)]
+        try:
+            store, budgets, who = self._parts.context.store, self._parts.deciding.budgets, self.who
+            quota = await store.read(lambda view: budgets.quota_of(view, who.id, who.name, self.project))
+            open_, failures = len(asking), list[_Failed]()
+            while open_:
+                news = await self._news.get()
+                if news is None:
+                    open_ -= 1
+                elif isinstance(news, _Failed):
+                    failures.append(news)
+                elif rows := await self._rows(news, quota):
+                    yield rows
+            if failures and not self.found:
+                raise failures[0].error
+            if rows := self._left(failures):
+                yield rows
+        finally:
+            for task in asking:
+                task.cancel()
+
+    # Asking
+
+    def _tickets(self, dry_run: str | None) -> list[Ticket]:
+        """One task for each runner that serves some of the devices."""
+        by_runner: dict[str, list[str]] = {}
+        for name, row in self.rows.items():
+            runner = self._parts.context.board.serving(name) if row.pending else None
+            if runner is not None:
+                by_runner.setdefault(runner.words.runner, []).append(name)
+        offer = self._parts.validating.offer_report
+        return [
+            offer(self.parcel, names, self.who.id, dry_run if dry_run in names else None, self._news.put_nowait)
+            for names in by_runner.values()
+        ]
+
+    async def _ask(self, ticket: Ticket) -> None:
+        """Wait for one runner's last word, and close its task whatever becomes of the report."""
+        validating = self._parts.validating
+        try:
+            ticket, report = await validating.found(ticket)
+            self._news.put_nowait(report)
+        except QuantumError as error:
+            self._news.put_nowait(_Failed(sorted(ticket.devices), error))
+        finally:
+            validating.close(ticket)
+            self._news.put_nowait(None)
+
+    async def _rows(self, news: list[Prepared] | TaskReport, quota: QuotaView) -> list[ReportRow]:
+        """Rows of devices that were asked about and are still open; a row that comes twice counts once."""
+        if isinstance(news, TaskReport):
+            self.dry_run = self.dry_run or news.dry_run
+            self.drawing = self.drawing or news.drawing
+            news = news.prepared
+        fresh = [one for one in news if (row := self.rows.get(one.device)) is not None and row.pending]
+        for prepared in fresh:
+            self.found[prepared.device] = prepared
+            self.rows[prepared.device] = await self._row(self._devices[prepared.device], prepared, quota)
+        return [self.rows[prepared.device] for prepared in fresh]
+
+    def _left(self, failures: Sequence[_Failed]) -> list[ReportRow]:
+        """Rows of devices that nobody answered for, with the reason."""
+        reasons = {name: failed.error for failed in failures for name in failed.devices}
+        silent = Unavailable("No answer from the worker.", code="runner.answer")
+        for name in (open_ := [name for name, row in self.rows.items() if row.pending]):
+            self.rows[name] = self._blank(self._devices[name], reasons.get(name, silent))
+        return [self.rows[name] for name in open_]
+
+    # Rows
+
+    def _problem(self, device: Device) -> QuantumError | None:
+        """Why the device cannot even be asked."""
+        context, parcel = self._parts.context, self.parcel
+        if (refusal := out_of_bounds(context, self.project, device)) is not None:
+            return refusal
+        state = context.registry.state(device)
+        if state == "offline":
+            return Unavailable(sentences.waiting_for_runner(device.name), code="device.offline")
+        if state == "drained":
+            said = sentences.drained(device.row, context.settings.time_zone, context.clock())
+            return Conflict(said, code="device.drained")
+        try:
+            device.check_options(parcel.kind, parcel.options)
+            device.check_shots(parcel.shots(), context.settings.limits.shots)
+        except QuantumError as error:
+            return error
+        return None
+
+    def _blank(self, device: Device, problem: QuantumError | None) -> ReportRow:
+        """A row without numbers: where it cannot run, or (without a problem) where that is not known yet."""
+        said = None if problem is None else f"{problem.message} {problem.hint}" if problem.hint else problem.message
+        return ReportRow(
+            device=device.name,
+            kind=device.words.kind,
+            label=device.label,
+            state=self._parts.context.registry.state(device),
+            pending=problem is None,
+            calibration=device.words.calibration,
+            problem=said,
+            code=problem and problem.code,
+        )
+
+    async def _row(self, device: Device, prepared: Prepared, quota: QuotaView) -> ReportRow:
+        if prepared.error is not None:
+            said = prepared.error
+            text = f"{said.message} {said.hint}" if said.hint else said.message
+            return self._blank(device, InputError(text, code=said.code))
+        parts = self._parts
+        try:
+            parts.validating.check_found(device, self.parcel, prepared)
+        except QuantumError as error:
+            return self._blank(device, error)
+        cost = parts.deciding.budgets.cost(device, prepared)
+        facts = parts.deciding.facts(self._asker, self.project, device, prepared, cost)
+        decision = parts.context.policies.decide(facts)
+        if decision.effect == "needs_approval":
+            covered = await parts.enveloping.covering(self._asker.principal, self.parcel, prepared, facts)
+            decision = decision if covered is None else covered.decision
+        known = await parts.evidence.ask(device.name, prepared.num_qubits, prepared.depth)
+        return ReportRow(
+            device=device.name,
+            kind=device.words.kind,
+            label=device.label,
+            state=parts.context.registry.state(device),
+            depth=prepared.depth,
+            two_qubit_gates=prepared.two_qubit_gates,
+            success=prepared.success,
+            noise_free=prepared.noise_free,
+            rests_on=self._rests_on(prepared),
+            mirror=known.mirror if device.words.kind is DeviceKind.QPU else None,
+            scores=list(known.scores),
+            mitigation=self._mitigation(device, prepared),
+            seconds=prepared.seconds,
+            wait=parts.queues.outlook(device, self.project, self._asker.principal, prepared),
+            price=cost.estimate,
+            price_at_most=cost.at_most,
+            quota_after=quota.left - cost.at_most,
+            decision=decision_view(decision),
+            calibration=prepared.calibration or device.words.calibration,
+            executable=prepared.digest,
+        )
+
+    def _rests_on(self, prepared: Prepared) -> str | None:
+        """``calibration of 14:02 CEST, gates and readout``; None where there is no estimate."""
+        if prepared.success is None or not prepared.basis:
+            return None
+        when = "calibration"
+        if prepared.calibration is not None and prepared.calibration.at is not None:
+            zone, clock = self._parts.context.settings.time_zone, self._parts.context.clock
+            at, now = prepared.calibration.at.astimezone(zone), clock().astimezone(zone)
+            when = f"calibration of {moment(at, now)}" + (f" {at.year}" if at.year != now.year else "")
+        return f"{when}, {' and '.join(prepared.basis)}"
+
+    def _mitigation(self, device: Device, prepared: Prepared) -> list[Mitigation]:
+        """What the device's options offer; nothing where there is no choice."""
+        options = device.words.options.get(self.parcel.kind.value, {}).get("properties", {})
+        found = {"none": 1.0, "readout": prepared.mitigation_overhead}
+        ours = [name for name in options.get("mitigation", {}).get("enum", []) if name in found]
+        return [
+            *(Mitigation(name=name, words=_MITIGATION[name], overhead=found[name]) for name in ours),
+            *(Mitigation(name=name, words=words) for name, words in _VENDOR.items() if name in options),
+        ]
+
+
+_MITIGATION = {"none": "counts as they are", "readout": "readout errors taken out (mthree), raw counts beside"}
+_VENDOR = {
+    "resilience_level": "the vendor's own levels",
+    "dynamical_decoupling.enable": "the vendor's dynamical decoupling",
+    "twirling.enable_gates": "the vendor's twirling of gates",
+    "twirling.enable_measure": "the vendor's twirling of readout",
+    "debiasing": "the vendor's debiasing",
+}
+"""Options by which adapters offer a vendor's own mitigation."""

@@ -1,0 +1,112 @@
+"""Reports: all devices in one go, rows as they come, a failing runner costs its own rows only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from jupyter_quantum.core.jobs import DeviceKind
+from jupyter_quantum.exceptions import Unavailable
+from jupyter_quantum.pipeline import Pipeline, Settings
+from jupyter_quantum.pipeline.evidence import Found
+from jupyter_quantum.testing.runner import MemoryRunner, announcement
+from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
+from jupyter_quantum.wire.jobs import MirrorResult, ReportLine, ReportRequest, Score
+from jupyter_quantum.wire.runner import ReportTask, Task
+from tests.integration.pipeline.conftest import ADA, DEVICES, PRICES, House, running, until
+
+CIRCUITS = CircuitBundle(format="qasm2", data=b"n=3")
+BROKEN = ErrorBody(error="Unavailable", code="runner.garbage", message="It broke off.")
+NAMES = [device.name for device in DEVICES]
+
+
+class _Half(MemoryRunner):
+    """Answers reports for its first device, then fails."""
+
+    async def _answer(self, task: Task) -> Any:
+        do = task.do
+        if not isinstance(do, ReportTask):
+            return await super()._answer(task)
+        first = self._prepare(do.work, self._devices[do.devices[0]], keep=False)
+        await self._report(task, "part", prepared=[first, first])
+        return await self._report(
+            task, "failed", error=ErrorBody(error="QuantumError", code="runner.garbage", message="It broke off.")
+        )
+
+
+async def lines(service: Pipeline, **how: Any) -> list[ReportLine]:
+    """A streamed report, to its end."""
+    return [line async for line in await service.report_lines(ADA, ReportRequest(circuits=CIRCUITS, **how))]
+
+
+async def test_rows_come_one_by_one(house: House, runner: MemoryRunner) -> None:
+    """First every device as pending, then each row once, then the stored report with the same rows in its order."""
+    first, *parts, last = await lines(house.pipeline, name="bell")
+    assert first.name == "bell"
+    assert [(row.device, row.pending) for row in first.rows] == [(name, True) for name in NAMES]
+    came = [row for line in parts for row in line.rows]
+    assert sorted(row.device for row in came) == sorted(NAMES)
+    assert len(parts) > 1
+    assert last.report is not None
+    assert {row.device: row for row in last.report.rows} == {row.device: row for row in came}
+    assert [row.device for row in last.report.rows] == NAMES
+    assert not any(row.pending for row in last.report.rows)
+    assert await house.pipeline.get_report(ADA, last.report.id) == last.report
+
+
+async def test_a_report_rests_on_a_named_calibration(house: House, runner: MemoryRunner) -> None:
+    """Estimates say what they rest on; where a worker says nothing of it, nothing is said."""
+    report = (await lines(house.pipeline))[-1].report
+    assert report is not None
+    assert {row.rests_on for row in report.rows} == {None}
+
+
+async def test_measurements_stand_beside_estimates(house: House, runner: MemoryRunner) -> None:
+    """What is known of mirror circuits stands in the rows of QPUs, scores in all."""
+    mirror = MirrorResult(value=0.9, low=0.88, high=0.92, qubits=3, depth=3, at=datetime(2026, 1, 1, tzinfo=UTC))
+
+    async def ask(device: str, qubits: int, depth: int) -> Found:
+        assert (qubits, depth) == (3, 3)
+        return Found(mirror, [Score(what="success", runs=12, error=0.02)])
+
+    house.pipeline._reports.evidence.ask = ask
+    report = (await lines(house.pipeline))[-1].report
+    assert report is not None
+    assert {row.device for row in report.rows if row.mirror is not None} == {"campus_qpu"}
+    assert all(row.scores[0].runs == 12 for row in report.rows)
+
+
+async def test_a_failing_runner_costs_its_rows(settings: Settings) -> None:
+    """Of a runner that breaks off, the row that came stays, the others say why; other runners' rows are whole."""
+    others = [announcement(f"other_{name}", DeviceKind.EMULATOR) for name in "ab"]
+    prices = PRICES | {device.name: PRICES["fake_fez"] for device in others}
+    async with running(settings, prices=prices) as house, house.runner(), _Half(house.pipeline, others):
+        report = (await lines(house.pipeline))[-1].report
+    assert report is not None
+    rows = {row.device: row for row in report.rows}
+    assert rows["other_a"].problem is None
+    assert rows["other_b"].code == "runner.garbage"
+    assert all(rows[name].problem is None for name in NAMES)
+
+
+async def test_where_nothing_could_be_checked_the_report_fails(house: House) -> None:
+    """A single runner that breaks off before any row: the error itself, no empty report."""
+
+    class Broken(MemoryRunner):
+        async def _answer(self, task: Task) -> Any:
+            return await self._report(task, "failed", error=BROKEN)
+
+    async with Broken(house.pipeline, DEVICES):
+        with pytest.raises(Unavailable, match="It broke off"):
+            await lines(house.pipeline)
+
+
+async def test_who_stops_listening_frees_the_runner(house: House, runner: MemoryRunner) -> None:
+    """A stream that is closed after its first line leaves no task on the board."""
+    stream = await house.pipeline.report_lines(ADA, ReportRequest(circuits=CIRCUITS))
+    await anext(stream)
+    await stream.aclose()
+    board = house.pipeline._context.board
+    assert await until(lambda: not board._waiting and not board._leased)
