@@ -69,7 +69,7 @@ def _loaded(entry: EntryPoint) -> Any:
 def _absent(entry: EntryPoint, error: ImportError) -> Any:
     """A command in the place of one that cannot be imported."""
     extra = entry.module.split(".")[1]
-    needs = "demo" if ".demo" in entry.module else {"hub": "hub", "fabric": "hub"}.get(extra, "test")
+    needs = "demo" if ".demo" in entry.module else {"hub": "hub", "fabric": "runner"}.get(extra, "test")
     words = f"Needs more: pip install 'jupyter-quantum[{needs}]' ({error.name or error})."
 
     def absent() -> None:

@@ -58,6 +58,8 @@ class Scope(StrEnum):
     OPERATE = "custom:quantum:operate"
     AUDIT = "custom:quantum:audit"
     ADMIN = "custom:quantum:admin"
+    RUNNER = "custom:quantum:runner"
+    """Of services of the hub that run jobs elsewhere; it is good for nothing else, and for nobody else."""
 
 
 class Role(StrEnum):

@@ -14,18 +14,17 @@ import random
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, TypeVar
-
-import aiohttp
-from pydantic import BaseModel
+from typing import Final
 
 from jupyter_quantum.fabric.failures import failure, refused
 from jupyter_quantum.fabric.frames import Hello, Outcome
 from jupyter_quantum.fabric.parts import Parts
 from jupyter_quantum.fabric.pool import Ended, Pool, Session
 from jupyter_quantum.fabric.settings import Settings
+from jupyter_quantum.fabric.transport import OUTAGES, Refusal, Transport
 from jupyter_quantum.wire.runner import (
     PROTOCOL,
+    PROTOCOLS,
     Announce,
     DeviceAnnouncement,
     ExecuteTask,
@@ -43,19 +42,12 @@ __all__ = ["Runner"]
 
 log = logging.getLogger(__name__)
 
-_Model = TypeVar("_Model", bound=BaseModel)
-
 _POLL_S: Final = 20.0
 _POLL_BUSY_S: Final = 2.0
 _STARTED_AFTER_S: Final = 0.2
 _BACKOFF_S: Final = (0.1, 10.0)
 _REPORT_TRIES: Final = 8
 _DRAINED: Final = "drained"
-_JSON: Final = {"Content-Type": "application/json"}
-
-
-class _Refused(Exception):
-    """The service answered, and will not change its mind: the lease is lost, or the message is not understood."""
 
 
 @dataclass(eq=False, slots=True)
@@ -81,7 +73,7 @@ class Runner:
         self._lease_s = 30.0
         self._grace_s = float("inf")
         self._packages: dict[str, str] = {}
-        self._http: aiohttp.ClientSession | None = None
+        self._service = Transport(settings)
 
     def drain(self, grace_s: float = 30.0) -> None:
         """Take no more work; what runs may go on for ``grace_s`` seconds."""
@@ -91,18 +83,7 @@ class Runner:
 
     async def run(self) -> None:
         """Serve until :meth:`drain`, let running tasks end, and end."""
-        connector = aiohttp.UnixConnector(path=self._settings.socket, limit=0)
-        headers = {"Authorization": f"Bearer {self._settings.token}"}
-        timeout = aiohttp.ClientTimeout(total=60)
-        async with aiohttp.ClientSession(
-            "http://service/",
-            connector=connector,
-            headers=headers,
-            timeout=timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
-        ) as http:
-            self._http = http
+        async with self._service:
             try:
                 hello = await self._pool.start()
                 self._packages = hello.packages
@@ -116,6 +97,7 @@ class Runner:
     async def _announce(self, hello: Hello) -> None:
         announce = Announce(
             protocol=PROTOCOL,
+            protocols=PROTOCOLS,
             runner=self._settings.runner,
             version=_version(),
             python=platform.python_version(),
@@ -128,13 +110,21 @@ class Runner:
         pause = _BACKOFF_S[0]
         while not self._draining.is_set():
             try:
-                welcome = await self._post("announce", announce, Welcome)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                log.warning("the service does not answer (%s); trying again in %.1f s", type(error).__name__, pause)
+                welcome = await self._service.post("announce", announce, Welcome)
+            except OUTAGES as error:
+                log.warning("the service does not answer (%s); trying again in %.1f s", _named(error), pause)
                 pause = await self._wait(pause)
                 continue
-            if welcome.protocol != PROTOCOL:
-                raise SystemExit(f"the service speaks protocol {welcome.protocol}, this runner {PROTOCOL}")
+            except Refusal as error:
+                if error.status != 409:
+                    raise SystemExit(f"the service refuses this runner: {error}") from None
+                log.warning("%s Trying again in %.1f s", error, pause)  # another runner may end
+                pause = await self._wait(pause)
+                continue
+            if not PROTOCOLS[0] <= welcome.protocol <= PROTOCOLS[1]:
+                raise SystemExit(
+                    f"the service speaks protocol {welcome.protocol}, this runner {PROTOCOLS[0]} to {PROTOCOLS[1]}"
+                )
             self._lease_s = welcome.lease_s
             log.info("admitted: %s", ", ".join(welcome.admitted) or "no device")
             return
@@ -145,11 +135,11 @@ class Runner:
         while not self._draining.is_set() and not self._pool.lost.is_set():
             try:
                 leased = await self._lease()
-            except _Refused:
+            except Refusal:
                 await self._wait(1.0)
                 await self._announce(hello)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                log.warning("the service does not answer (%s)", type(error).__name__)
+            except OUTAGES as error:
+                log.warning("the service does not answer (%s)", _named(error))
                 pause = await self._wait(pause)
                 if not self._draining.is_set():
                     await self._announce(hello)
@@ -174,7 +164,7 @@ class Runner:
 
     async def _unless(self, event: asyncio.Event, request: LeaseRequest) -> Leased:
         """Poll until the service answers or ``event`` is set."""
-        poll = asyncio.ensure_future(self._post("lease", request, Leased))
+        poll = asyncio.ensure_future(self._service.post("lease", request, Leased))
         happened = asyncio.ensure_future(event.wait())
         await asyncio.wait({poll, happened}, return_when=asyncio.FIRST_COMPLETED)
         happened.cancel()
@@ -284,23 +274,14 @@ class Runner:
         pause = _BACKOFF_S[0]
         for _ in range(_REPORT_TRIES):
             try:
-                return (await self._post(f"tasks/{task.id}/report", full, Reported)).next
-            except _Refused as error:
+                return (await self._service.post(f"tasks/{task.id}/report", full, Reported)).next
+            except Refusal as error:
                 log.info("task %s: report refused (%s)", task.id, error)
                 return None
-            except (aiohttp.ClientError, TimeoutError, OSError):
+            except OUTAGES:
                 pause = await self._wait(pause)
         log.warning("task %s: could not be reported", task.id)
         return None
-
-    async def _post(self, route: str, message: BaseModel, answer: type[_Model]) -> _Model:
-        assert self._http is not None
-        body = message.model_dump_json().encode()
-        async with self._http.post(f"/runner/v1/{route}", data=body, headers=_JSON) as response:
-            if response.status in {400, 401, 403, 404, 409, 410, 413, 422}:
-                raise _Refused(f"{response.status}")
-            response.raise_for_status()
-            return answer.model_validate_json(await response.read())
 
     async def _wait(self, pause: float) -> float:
         """Wait about ``pause`` seconds (less when drained); returns the next pause."""
@@ -326,6 +307,18 @@ class Runner:
             await asyncio.wait(self._jobs, timeout=2.0)
         for job in self._jobs:
             job.cancel()
+        await self._leave()
+
+    async def _leave(self) -> None:
+        """Say that this runner ends, so that another serves its devices now and not when its leases run out."""
+        with contextlib.suppress(Refusal, *OUTAGES):
+            leaving = LeaseRequest(runner=self._settings.runner, slots=0, wait_s=0.0, leaving=True)
+            await asyncio.wait_for(self._service.post("lease", leaving, Leased), 2.0)
+
+
+def _named(error: BaseException) -> str:
+    """What went wrong on the way, with the words of a certificate that does not fit."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _judged(task: Task, outcome: Outcome, parts: Parts | None) -> TaskReport:

@@ -45,12 +45,16 @@ class DeviceSpec(BaseModel):
 
 
 class Settings(BaseModel):
-    """The first line on standard input. ``token`` never leaves the runner's own process."""
+    """What :class:`~jupyter_quantum.fabric.runner.Runner` is told. ``token`` never leaves the runner's own process."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    socket: str
-    """Path of the service's unix socket."""
+    socket: str = ""
+    """Path of the service's unix socket, on the same machine."""
+    url: str = ""
+    """Address of the service with its prefix, from elsewhere: ``https://hub.example.org/services/quantum/``."""
+    ca: str | None = None
+    """File of certificates that the service's is checked against, instead of the system's."""
     token: str = Field(repr=False)
     runner: str
     devices: tuple[DeviceSpec, ...]
@@ -58,6 +62,8 @@ class Settings(BaseModel):
     """Locked workers kept ready, and sessions kept open, at a time."""
     threads: Annotated[int, Field(ge=1, le=256)] = 2
     """Threads of one simulation."""
+    metrics_port: Annotated[int | None, Field(ge=0, le=65535)] = None
+    """Port on loopback at which Prometheus reads this runner's metrics; 0 picks one, None: nowhere."""
 
     @property
     def capacity(self) -> int:

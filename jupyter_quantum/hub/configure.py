@@ -31,8 +31,11 @@ CUSTOM_SCOPES: Final[Mapping[str, Mapping[str, str]]] = {
     "custom:quantum:operate": {"description": "Pause, drain and resume quantum devices; on the hub's page only."},
     "custom:quantum:audit": {"description": "Read, export and verify the record of everything that was done."},
     "custom:quantum:admin": {"description": "Administrate the quantum service."},
+    "custom:quantum:runner": {"description": "Run jobs on devices that an operator admitted; for services only."},
 }
-_READ, _SUBMIT, _APPROVE, _OPERATE, _AUDIT, _ADMIN = CUSTOM_SCOPES
+_READ, _SUBMIT, _APPROVE, _OPERATE, _AUDIT, _ADMIN, _RUNNER = CUSTOM_SCOPES
+_PEOPLE: Final = (_READ, _SUBMIT, _APPROVE, _OPERATE, _AUDIT, _ADMIN)
+"""Scopes that people may hold; a runner's is no person's."""
 _SERVICE_SCOPES: Final = ("read:users",)
 _CULLER_SCOPES: Final = ("list:users", "read:users:activity", "read:servers", "delete:servers")
 _MANAGED_S: Final = 60
@@ -56,6 +59,7 @@ def configure(
     user_groups: Iterable[str] | Literal["*"] | None = None,
     lead_groups: Iterable[str] | None = None,
     service_accounts: Mapping[str, str] | None = None,
+    runners: Mapping[str, str] | None = None,
     claims: Mapping[str, Mapping[str, str]] | None = None,
     ephemeral_home: str | os.PathLike[str] | None = None,
     cull: bool = True,
@@ -83,6 +87,8 @@ def configure(
             applied later decide too, signed in on the page.
         service_accounts: name → token of services that act for projects (``service_accounts`` of a project says for
             which); they get ``read`` and ``submit``. A service that the hub has already needs no token here.
+        runners: name → token of services that run jobs on other machines (``jupyter quantum runner``). The service's
+            ``runners`` says which devices each may announce; one that is not there may announce none.
         claims: claim (``acr``, ``amr``) → value → group, for authenticators that manage groups; those that stand for a
             second factor become the service's ``mfa_group`` where omitted.
         ephemeral_home: parent directory of workspaces that are made at spawn and removed at stop; for local spawners.
@@ -97,6 +103,7 @@ def configure(
     who                          scope                why
     ============================ ==================== ==============================================================
     service accounts             read, submit         to run the jobs of their projects
+    runners elsewhere            runner               to announce devices, take their jobs and report on them
     service                      read:users           when a user was created (names are used again), and groups:
                                                       membership is checked again when a job is dispatched
     user groups                  read, submit         to use the service (a project decides what they may spend)
@@ -105,7 +112,7 @@ def configure(
     operators                    operate, approve     to pause and drain devices and to decide what policy asks them,
                                                       signed in on the page
     auditors                     audit, read          to search, export and verify the record; they run nothing
-    admins                       all of them          to do what operators do, and to read the metrics
+    admins                       all but runner       to do what operators do, and to read the metrics
     token of a user's server     read, submit         notebooks read it: nothing that decides or operates
     token of a user's server     users:activity!user, what it has without us
                                  access:servers!server
@@ -131,6 +138,7 @@ def configure(
     _roles(c, name, given, user_groups, lead_groups)
     _spawner(c, f"{listens.rstrip('/')}{base}services/{name}", f"{base}services/{name}/")
     _accounts(c, name, given, service_accounts or {})
+    _runners(c, name, given, runners or {})
     _authenticator(c, str(given.get("mfa_group", "quantum-mfa")), claims)
     if cull:
         _culler(c, cull_timeout, cull_every, max_age)
@@ -191,7 +199,7 @@ def _service(name: str, url: str, api_token: str | None, *, managed: bool) -> di
         "name": name,
         "url": url,
         "oauth_no_confirm": True,
-        "oauth_client_allowed_scopes": [*CUSTOM_SCOPES, f"access:services!service={name}"],
+        "oauth_client_allowed_scopes": [*_PEOPLE, f"access:services!service={name}"],
     }
     if api_token:
         entry["api_token"] = api_token
@@ -253,7 +261,7 @@ def _roles(
         role("lead", "Decide requests of one's project", [_APPROVE], leads),
         role("operator", "Operate quantum devices", [_OPERATE, _APPROVE], [staff["operators"]]),
         role("auditor", "Read the record of the quantum service", [_AUDIT, *look], [staff["auditors"]]),
-        role("admin", "Administrate the quantum service", CUSTOM_SCOPES, [staff["admins"]]),
+        role("admin", "Administrate the quantum service", _PEOPLE, [staff["admins"]]),
         {"name": f"{name}-service", "scopes": list(_SERVICE_SCOPES), "services": [name]},
     ]
     add_entries(c.JupyterHub, "load_roles", roles)
@@ -295,6 +303,18 @@ def _accounts(c: Any, name: str, given: Mapping[str, Any], tokens: Mapping[str, 
         if services:
             role = {"name": f"{name}-{of}", "scopes": scopes, "services": services}
             add_entries(c.JupyterHub, "load_roles", [role])
+
+
+def _runners(c: Any, name: str, given: Mapping[str, Any], tokens: Mapping[str, str]) -> None:
+    """Services that run jobs elsewhere: tokens for new ones, and the one scope that they need."""
+    named = set(given.get("runners", ())) | set(tokens)
+    add_entries(c.JupyterHub, "services", [{"name": one, "api_token": token} for one, token in tokens.items()])
+    known = {entry["name"] for entry in c.JupyterHub["services"]}
+    for one in sorted(named - known):
+        log.warning("The hub has no service %s; give it a token: configure(c, runners={%r: …}).", one, one)
+    if services := sorted(named & known):
+        role = {"name": f"{name}-runners", "description": "Run jobs on other machines", "scopes": [_RUNNER]}
+        add_entries(c.JupyterHub, "load_roles", [role | {"services": services}])
 
 
 def _authenticator(c: Any, mfa_group: str, claims: Mapping[str, Mapping[str, str]] | None) -> None:

@@ -19,7 +19,7 @@ from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.hub.traits import ServiceTraits
 from jupyter_quantum.pipeline.declared import project_spec
 from jupyter_quantum.pipeline.limits import KINDS, Rate
-from jupyter_quantum.pipeline.settings import AuditSettings, ExportTarget, Limits, Settings
+from jupyter_quantum.pipeline.settings import AuditSettings, ExportTarget, Limits, RunnerSpec, Settings
 from jupyter_quantum.resources import resource
 from jupyter_quantum.store.rows import DATA_CLASSES
 from jupyter_quantum.wire.tenancy import Project
@@ -152,6 +152,17 @@ def _targets(given: Mapping[str, Mapping[str, Any]]) -> dict[str, ExportTarget]:
     return found
 
 
+def _runners(given: Mapping[str, Mapping[str, Any]]) -> dict[str, RunnerSpec]:
+    found = {}
+    for name, told in given.items():
+        _known(f"Runner {name!r}", told, ("devices", "regions"))
+        lists = {key: told.get(key, ()) for key in ("devices", "regions")}
+        if any(isinstance(value, str) for value in lists.values()):
+            raise InputError(f"Runner {name!r}: devices and regions are lists.", code="config")
+        found[name] = RunnerSpec(**{key: tuple(map(str, value)) for key, value in lists.items()})
+    return found
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -195,6 +206,7 @@ def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settin
         storage_region=service.storage_region,
         insecure_issuers=service.insecure_issuers,
         admin_services=frozenset(service.admin_services),
+        runners=_runners(service.runners),
         egress=_egress(service),
         authorities=Path(service.webhook_ca) if service.webhook_ca else None,
         rates=_rates(service),

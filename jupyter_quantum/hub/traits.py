@@ -113,6 +113,10 @@ class ServiceTraits(HasTraits):
         config=True
     )
     run_runner = Bool(True, help="Start a runner on this machine.").tag(config=True)
+    runners = Dict(
+        help="Services of the hub that run jobs on other machines (`jupyter quantum runner`) → devices (names that "
+        "each may announce, with *) and regions (where they may be; absent: anywhere)."
+    ).tag(config=True)
     workers = Integer(0, help="Sandboxed workers of the local runner; as many as cores where 0.").tag(config=True)
     threads = Integer(0, help="Threads of one simulation; as many as cores where 0.").tag(config=True)
     rate = Float(300.0, help="Requests a second that one user may send in the long run.").tag(config=True)

@@ -15,6 +15,8 @@ from jupyter_quantum.hub.api.limits import Bucket
 from jupyter_quantum.hub.api.peer import address_of
 from jupyter_quantum.hub.api.route import pattern
 from jupyter_quantum.hub.api.routes import ROUTES
+from jupyter_quantum.hub.api.runners import ROUTES as RUNNER_ROUTES
+from jupyter_quantum.hub.api.runners import RunnerApi
 from jupyter_quantum.hub.api.system import Live, Metrics, OpenApi, Ready
 from jupyter_quantum.hub.context import Context
 from jupyter_quantum.hub.events import Events
@@ -63,4 +65,6 @@ def _routes(prefix: str) -> list[Any]:
     ]
     routes: list[Any] = [(prefix + re.escape(path), handler) for path, handler in own]
     routes += [(prefix + pattern(path), Api, {"routes": found}) for path, found in by_path(ROUTES).items()]
+    runners = by_path(RUNNER_ROUTES).items()
+    routes += [(prefix + pattern(path), RunnerApi, {"routes": found}) for path, found in runners]
     return routes + [(prefix + rule[0], *rule[1:]) for rule in pages.routes()]

@@ -137,9 +137,8 @@ class Board:
 
     def announce(self, words: Announce, devices: Iterable[str]) -> Runner:
         """A runner says what it serves, for the first time or again."""
-        known = self.runners.get(words.runner)
-        if known is None:
-            known = self.runners[words.runner] = Runner(words, frozenset(devices), time.monotonic())
+        known = self.runners.pop(words.runner, None) or Runner(words, frozenset(devices), time.monotonic())
+        self.runners[words.runner] = known  # the last one now, which :meth:`serving` prefers
         known.words, known.devices, known.seen = words, frozenset(devices), time.monotonic()
         known.bell.ring()
         return known

@@ -43,6 +43,7 @@ KINDS: Final[Mapping[str, Rate]] = {
     "validate": Rate(50.0, 200),
     "decide": Rate(10.0, 50),
     "administer": Rate(20.0, 100),
+    "runner": Rate(1000.0, 2000),
     "exchange": Rate(2.0, 30),
     "stranger": Rate(10.0, 100),
     "peer": Rate(100.0, 1000),

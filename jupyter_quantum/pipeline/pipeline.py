@@ -33,6 +33,7 @@ from jupyter_quantum.pipeline.ledger import Ledgers
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.members import Members
 from jupyter_quantum.pipeline.onboarding import Onboarding
+from jupyter_quantum.pipeline.origins import runner_id
 from jupyter_quantum.pipeline.people import Directory, People, absent
 from jupyter_quantum.pipeline.policing import Policing
 from jupyter_quantum.pipeline.policy import Policies
@@ -456,12 +457,19 @@ class Pipeline:
 
     # Runners (authenticated by their token)
 
+    def runner_id(self, who: Principal, instance: str) -> str:
+        """Id of the runner that ``who``, a service that the configuration lists as one, calls ``instance``."""
+        return runner_id(self._context.settings, who, instance)
+
     async def announce(self, words: Announce) -> Welcome:
         """A runner says what it serves."""
         return await self._runners.announce(words)
 
     async def lease(self, asked: LeaseRequest) -> Leased:
         """Work for a runner: a long poll."""
+        if asked.leaving:
+            await self._runners.lost(asked.runner)
+            return Leased()
         return await self._context.board.lease(asked)
 
     async def report_task(self, task_id: str, report: TaskReport) -> Reported:

@@ -13,6 +13,7 @@ from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.execute import Executing
 from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.origins import check_announced
 from jupyter_quantum.pipeline.reconcile import Reconciling
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
@@ -22,13 +23,14 @@ from jupyter_quantum.store.rows import DeviceRow, DeviceState
 from jupyter_quantum.wire.base import canonical
 from jupyter_quantum.wire.jobs import DeviceAction
 from jupyter_quantum.wire.runner import (
-    PROTOCOL,
+    PROTOCOLS,
     Announce,
     DeviceAnnouncement,
     ExecuteTask,
     Reported,
     TaskReport,
     Welcome,
+    common_protocol,
 )
 
 __all__ = ["Runners"]
@@ -56,13 +58,12 @@ class Runners:
         self._waits: dict[str, str] = {}
 
     async def announce(self, words: Announce) -> Welcome:
-        """Take note of a runner and its devices. Raises InputError for another protocol."""
-        if words.protocol != PROTOCOL:
-            raise InputError(
-                f"This service speaks protocol {PROTOCOL}; the runner {words.protocol}.",
-                code="runner.protocol",
-                hint="Install the same release on both sides.",
-            )
+        """Take note of a runner and its devices.
+
+        Raises InputError where there is no common protocol, and what :func:`.origins.check_announced` does.
+        """
+        protocol = _agreed(words)
+        check_announced(self._context.settings, self._context.board, words)
         admitted = [device for device in words.devices if self._context.registry.admits(device)]
         self._context.board.announce(words, [device.name for device in admitted])
         targets = {device.name: canonical(device.target) for device in words.devices}
@@ -79,7 +80,7 @@ class Runners:
                 self._context.registry.put(device, row)
         await self.watch()
         self._live.committed()
-        return Welcome(protocol=PROTOCOL, lease_s=self._context.settings.lease_s, admitted=[d.name for d in admitted])
+        return Welcome(protocol=protocol, lease_s=self._context.settings.lease_s, admitted=[d.name for d in admitted])
 
     def _put(self, tx: Tx, runner: str, device: DeviceAnnouncement, target: bytes, now: datetime) -> DeviceRow:
         digest = tx.put_blob(NOBODY, target)
@@ -159,3 +160,20 @@ class Runners:
         self._waits = texts
         if changed:
             await self._context.store.write(lambda tx: tx.set_waits(changed))
+
+
+def _agreed(words: Announce) -> int:
+    theirs = words.protocols or (words.protocol, words.protocol)
+    found = common_protocol(PROTOCOLS, theirs)
+    if found is None:
+        raise InputError(
+            f"This service speaks the protocols {_range(PROTOCOLS)}, the runner {_range(theirs)} "
+            f"(release {words.version}).",
+            code="runner.protocol",
+            hint="Install the same release on both sides.",
+        )
+    return found
+
+
+def _range(ends: tuple[int, int]) -> str:
+    return str(ends[0]) if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"

@@ -15,7 +15,7 @@ from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.core.tenancy import OrganisationSpec, ProjectSpec
 from jupyter_quantum.pipeline.limits import Rate
 
-__all__ = ["AuditSettings", "ExportTarget", "Limits", "SeriesSettings", "Settings"]
+__all__ = ["AuditSettings", "ExportTarget", "Limits", "RunnerSpec", "SeriesSettings", "Settings"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -98,6 +98,16 @@ class SeriesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RunnerSpec:
+    """What a runner on another machine may announce."""
+
+    devices: tuple[str, ...] = ()
+    """Names, with ``*``; none: nothing."""
+    regions: tuple[str, ...] = ()
+    """Where its devices may be; none: anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the pipeline is told. Amounts are micro-credits, durations seconds."""
 
@@ -161,6 +171,8 @@ class Settings:
     """Whether OIDC issuers on loopback may speak plain HTTP (tests, demos)."""
     admin_services: frozenset[str] = frozenset()
     """Services of the hub that may administrate, such as the CI that applies tenants."""
+    runners: Mapping[str, RunnerSpec] = field(default_factory=dict)
+    """Services of the hub that run jobs on other machines, and what each may announce."""
     egress: Egress = field(default_factory=Egress)
     """Where users may have messages sent to."""
     authorities: Path | None = None

@@ -1,4 +1,5 @@
-"""What a runner and the service say to each other. The runner is always the HTTP client, over a unix socket or HTTPS.
+"""What a runner and the service say to each other. The runner is always the HTTP client: over a unix socket on the
+service's machine, elsewhere over HTTPS, below the service's prefix, with the token of a service of the hub.
 
 ===========================================  ====================================================================
 ``POST runner/v1/announce``                  :class:`Announce` → :class:`Welcome`: protocol, sandbox, devices served
@@ -24,6 +25,7 @@ from jupyter_quantum.wire.results import ResultView
 
 __all__ = [
     "PROTOCOL",
+    "PROTOCOLS",
     "Announce",
     "DeviceAnnouncement",
     "ExecuteTask",
@@ -36,9 +38,20 @@ __all__ = [
     "Task",
     "TaskReport",
     "Welcome",
+    "common_protocol",
 ]
 
 PROTOCOL = 1
+"""What this release speaks best."""
+PROTOCOLS = (1, PROTOCOL)
+"""The oldest and the newest that this release speaks."""
+
+
+def common_protocol(ours: tuple[int, int], theirs: tuple[int, int]) -> int | None:
+    """The newest protocol that both ranges (oldest, newest) hold; None where there is none."""
+    newest = min(ours[1], theirs[1])
+    return newest if newest >= max(ours[0], theirs[0]) else None
+
 
 _MOST_S = 1e9
 """Seconds: more are an error, not a run."""
@@ -86,7 +99,10 @@ class DeviceAnnouncement(Answer):
 class Announce(Answer):
     """First words of a runner, and again whenever a device or a calibration changes."""
 
-    protocol: int
+    protocol: int = Field(description="what it speaks best")
+    protocols: tuple[int, int] | None = Field(
+        default=None, description="the oldest and the newest that it speaks; None: only `protocol`"
+    )
     runner: str
     version: str
     python: str
@@ -100,7 +116,7 @@ class Announce(Answer):
 class Welcome(Answer):
     """Answer to :class:`Announce`: how long a lease lasts (seconds) and which devices are admitted."""
 
-    protocol: int
+    protocol: int = Field(description="what both speak from now on")
     lease_s: float
     admitted: list[str]
 
@@ -183,7 +199,8 @@ class LeaseRequest(Answer):
     runner: str
     slots: int
     running: dict[str, int] = Field(default_factory=dict, description="task id → fence, renewed by this call")
-    wait_s: float = 20.0
+    wait_s: Annotated[float, Field(ge=0, le=60)] = 20.0
+    leaving: bool = Field(default=False, description="it ends now: what it held is reconciled, others serve at once")
 
 
 class Leased(Answer):

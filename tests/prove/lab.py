@@ -56,9 +56,15 @@ c.JupyterHub.services = [{{"name": "prover", "api_token": told["prover"]}}]
 c.JupyterHub.load_roles = [
     {{"name": "prover", "services": ["prover"], "scopes": ["admin:users", "tokens", "groups"]}},
     {{"name": "scopes-only", "users": ["sly"], "scopes": told["every_scope"]}},
+    {{"name": "runner-scope", "users": ["zoe"], "scopes": ["custom:quantum:runner"]}},
 ]
 configure(
-    c, config=told["service"], external_url=told["service_url"], api_token=told["service_token"], cull=False
+    c,
+    config=told["service"],
+    external_url=told["service_url"],
+    api_token=told["service_token"],
+    runners={{"far": told["runner_token"]}},
+    cull=False,
 )
 """
 
@@ -115,6 +121,7 @@ class ProofLab:
             "password": _PASSWORD,
             "prover": secrets.token_hex(24),
             "service_token": secrets.token_hex(24),
+            "runner_token": secrets.token_hex(24),
             "service_url": self._service_url,
             "groups": {
                 "qcourse": {"users": ["ada", "ben", "grace", "zoe"]},
@@ -145,6 +152,7 @@ class ProofLab:
             "webhook_ports": [9, 443],
             "webhook_http": True,
             "limits": {"active": 100_000},
+            "runners": {"far": {"devices": ["far_*"]}},
             "data_dir": str(self.folder / "data"),
             "db_url": self._db_url,
         }
@@ -257,6 +265,12 @@ class ProofLab:
         """The end of a log without the proxy's lines, which repeat what the hub says."""
         lines = (self.folder / log).read_text(errors="replace").splitlines()
         return "\n".join([line for line in lines if line.startswith(("[", "Traceback", "    raise"))][-40:])
+
+    @property
+    def runner_token(self) -> str:
+        """Token of the service that may run jobs on other machines."""
+        token: str = self._told["runner_token"]
+        return token
 
     # users
 

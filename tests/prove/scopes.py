@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
 
 from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.core.tenancy import Scope
+from jupyter_quantum.hub.api.runners import ROUTES as RUNNER_ROUTES
 from tests.prove.lab import EVERY_SCOPE, ProofLab, bell
 from tests.unit.hub.test_hub_routes import EXAMPLES
 
@@ -27,7 +29,7 @@ _STREAM = "/api/v1/events"
 class Operation:
     """One method on one path of the document."""
 
-    def __init__(self, path: str, method: str, told: dict[str, Any]) -> None:
+    def __init__(self, path: str, method: str, told: Mapping[str, Any]) -> None:
         self.path, self.method = path, method
         self.scope: str | None = told["x-scope"]
         self.cookie_only = told["security"] == [{"cookie": []}]
@@ -149,6 +151,28 @@ def with_everything(trial: Trial, op: Operation) -> None:
     trial.through(str(op), answer)
 
 
+def runners(trial: Trial, closed: list[Operation]) -> None:
+    """A runner's routes take the token of a runner, which opens nothing else, and nobody else's with the same scope."""
+    lab = trial.lab
+    runner = {"Authorization": f"token {lab.runner_token}"}
+    for op in closed:
+        answer = lab.bare(op.method, op.address, body=op.body, **runner)
+        trial.refused(f"{op} by a runner", answer, 403, "scope.missing")
+    for route in RUNNER_ROUTES:
+        told = {"x-scope": Scope.RUNNER.value, "security": []}
+        op = Operation(f"/{route.path}", route.method.lower(), told)
+        without_scope(trial, op)
+        cookie = lab.request("zoe", op.method, op.address, body=op.body, cookie=True)
+        trial.refused(f"{op} by cookie", cookie, 403, "scope.missing")
+        for user, scopes in (("zoe", (Scope.RUNNER.value,)), ("sly", tuple(EVERY_SCOPE))):
+            answer = lab.request(user, op.method, op.address, body=op.body, scopes=scopes)
+            trial.refused(f"{op} by the person {user}", answer, 403, "runner.service")
+        answer = lab.bare(op.method, op.address, body=op.body, **runner)
+        trial.through(f"{op} by a runner", answer)
+        if code_of(answer) != "request.malformed":
+            trial.violations.append(f"{op} by a runner: {answer.status_code} {answer.text[:200]}")
+
+
 def prove(cases: int, seed: int) -> tuple[int, list[str]]:
     """Each operation of the document."""
     del cases, seed
@@ -168,6 +192,7 @@ def prove(cases: int, seed: int) -> tuple[int, list[str]]:
         for op in sorted(closed, key=lambda op: not op.is_read):
             if op.path != _STREAM:
                 with_everything(trial, op)
+        runners(trial, closed)
         if len(closed) < 30:
             trial.violations.append(f"only {len(closed)} operations were found in the OpenAPI document")
         return trial.cases, trial.violations

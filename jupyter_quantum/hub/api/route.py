@@ -97,7 +97,7 @@ class Route:
     @property
     def keyed(self) -> bool:
         """Whether the door keeps its answers by ``Idempotency-Key``."""
-        return self.writes and self.scope is not None and not self.own_key
+        return self.writes and self.scope not in {None, Scope.RUNNER} and not self.own_key
 
     @property
     def repeats(self) -> bool:
@@ -111,6 +111,8 @@ class Route:
             return self.limit
         if self.scope is None:
             return "exchange"
+        if self.scope is Scope.RUNNER:
+            return "runner"
         if self.scope is Scope.APPROVE:
             return "decide" if self.writes else "read"
         if self.scope in _HIGH:

@@ -27,7 +27,7 @@ from jupyter_quantum.wire.jobs import CalibrationRef, Devices, EventView, Jobs, 
 PREFIX = "/services/quantum/"
 NOW = datetime(2026, 5, 12, 9, 0, tzinfo=UTC)
 READ, SUBMIT = "custom:quantum:read", "custom:quantum:submit"
-ALL = [f"custom:quantum:{word}" for word in ("read", "submit", "approve", "operate", "audit", "admin")]
+ALL = [f"custom:quantum:{word}" for word in ("read", "submit", "approve", "operate", "audit", "admin", "runner")]
 
 
 JOB: dict[str, Any] = {"device": "aer", "circuits": {"format": "qasm3", "data": "T1BFTlFBU00gMy4wOw=="}}

@@ -263,3 +263,16 @@ def test_the_hub_can_be_asked_about_somebody_absent() -> None:
     configure(c, config=QCOURSE)
     configure(c, config=QCOURSE)
     assert [entry[0] for entry in c.JupyterHub.extra_handlers] == [r"/mine", r"/api/quantum/refresh/([^/]+)"]
+
+
+def test_runners_hold_one_scope_and_people_do_not_hold_it() -> None:
+    """The token of a runner elsewhere runs jobs and does nothing else; no group, page or server token may hold it."""
+    c = Config()
+    configure(c, config=QCOURSE | {"runners": {"far": {"devices": ["far_*"]}}}, runners={"far": "t" * 20})
+    assert named(c.JupyterHub.services, "far")["api_token"] == "t" * 20
+    holding = [role for role in c.JupyterHub.load_roles if "custom:quantum:runner" in role["scopes"]]
+    assert [(role["name"], role["scopes"], role["services"]) for role in holding] == [
+        ("quantum-runners", ["custom:quantum:runner"], ["far"])
+    ]
+    assert "custom:quantum:runner" not in named(c.JupyterHub.services, "quantum")["oauth_client_allowed_scopes"]
+    assert "custom:quantum:runner" not in c.Spawner.server_token_scopes

@@ -13,6 +13,7 @@ from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.exceptions import JobFailed, QuotaExceeded
 from jupyter_quantum.hub.api.route import CIRCUITS, SMALL, Route
 from jupyter_quantum.hub.api.routes import ROUTES
+from jupyter_quantum.hub.api.runners import ROUTES as RUNNER_ROUTES
 from jupyter_quantum.pipeline.limits import Rate
 from tests.unit.hub.support import ALL, JOB, PREFIX, READ, SUBMIT, Service, cookies, parts, signed_in
 
@@ -62,11 +63,14 @@ def named(route: Route) -> str:
 
 CLOSED = [route for route in ROUTES if route.scope is not None]
 TABLE = pytest.mark.parametrize("route", CLOSED, ids=named)
+EVERY = pytest.mark.parametrize("route", [*CLOSED, *RUNNER_ROUTES], ids=named)
 
 
 def sent(route: Route) -> dict[str, str]:
     """The options of a request with this route's example."""
-    assert route.body is None or named(route) in EXAMPLES, f"EXAMPLES needs a body for {named(route)}"
+    assert route.body is None or route in RUNNER_ROUTES or named(route) in EXAMPLES, (
+        f"EXAMPLES needs a body for {named(route)}"
+    )
     return {"body": json.dumps(EXAMPLES.get(named(route), {}))} if route.method in {"POST", "PUT", "PATCH"} else {}
 
 
@@ -74,7 +78,7 @@ def address(route: Route, value: str = "x") -> str:
     return re.sub(r"\{\w+\}", value, route.path) + QUERIES.get(named(route), "")
 
 
-@TABLE
+@EVERY
 async def test_a_token_without_the_routes_scope_is_refused(service: Service, route: Route) -> None:
     """Each route refuses a token that holds every scope but the one it needs."""
     token = service.hub.add("t", [scope for scope in ALL if scope != route.scope])
@@ -85,7 +89,7 @@ async def test_a_token_without_the_routes_scope_is_refused(service: Service, rou
     assert service.pipeline.calls == []
 
 
-@TABLE
+@EVERY
 async def test_nobody_gets_in_without_a_token(service: Service, route: Route) -> None:
     """Each route answers 401 to a request without a token and to one with an unknown token."""
     for token in (None, "unknown"):
