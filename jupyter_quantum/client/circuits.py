@@ -21,6 +21,7 @@ from jupyter_quantum.wire.base import CircuitBundle
 from jupyter_quantum.wire.jobs import Pub
 
 __all__ = [
+    "DATA_BIN",
     "LOWEST_QPY",
     "CircuitLike",
     "Work",
@@ -41,7 +42,8 @@ LOWEST_QPY: Final = 13
 _QASM3 = re.compile(r"^\s*(?:(?://[^\n]*\n|/\*.*?\*/)\s*)*OPENQASM\s+3", re.DOTALL)
 _WRITING: Final = threading.Lock()
 """Qiskit's writer is not safe on two threads: a widget's act beside a running cell has crashed the kernel."""
-_TAKEN: Final = frozenset({"keys", "values", "items", "shape", "ndim", "size"})
+DATA_BIN: Final = frozenset({"keys", "values", "items", "shape", "ndim", "size"})
+"""Names that Qiskit's DataBin has for itself: a classical register cannot be a field under one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ def _check_circuit(circuit: object) -> None:
 
 
 def _check_registers(circuit: QuantumCircuit) -> None:
-    taken = [register.name for register in circuit.cregs if register.name in _TAKEN or register.name.startswith("_")]
+    taken = [register.name for register in circuit.cregs if register.name in DATA_BIN or register.name.startswith("_")]
     if taken:
         raise CircuitRejected(
             f"The register name {taken[0]!r} is used by Qiskit's DataBin itself.",

@@ -16,16 +16,21 @@ from qiskit import QuantumCircuit
 from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 from qiskit.providers import BackendV2, JobStatus, JobTimeoutError, JobV1
 from qiskit.result import Result
+from qiskit.transpiler import Target
 
 from jupyter_quantum.client import cards
 from jupyter_quantum.client.circuits import load_circuits
+from jupyter_quantum.client.compare import Verdict
 from jupyter_quantum.client.http import Connection
-from jupyter_quantum.client.results import Metadata, primitive_result, run_result
+from jupyter_quantum.client.intervals import IntervalTable, intervals
+from jupyter_quantum.client.replay import compared, original, replay, waited
+from jupyter_quantum.client.results import Metadata, check_whole, primitive_result, run_result
 from jupyter_quantum.client.submit import ended
 from jupyter_quantum.core.jobs import FINAL, JobKind, JobState
 from jupyter_quantum.exceptions import JobCancelled, JobEnded, JobFailed, JobRejected
+from jupyter_quantum.targets import target_from_json
 from jupyter_quantum.wire.base import CircuitBundle
-from jupyter_quantum.wire.jobs import JobView, SourceView
+from jupyter_quantum.wire.jobs import JobView, SourceView, TargetView
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["HubJob", "PrimitiveJob", "RunJob", "job_of"]
@@ -62,6 +67,7 @@ class HubJob:
         self._connection = connection
         self._seen = view
         self._circuit_metadata = metadata
+        self._find_backend: FindBackend | None = None
         self._lock = threading.Lock()
         self._made: Any = None
 
@@ -105,10 +111,56 @@ class HubJob:
         """The circuits as sent."""
         return load_circuits(self._connection.get(f"jobs/{self._seen.id}/source", SourceView).circuits)
 
+    @cached_property
+    def target(self) -> Target:
+        """The device's Target with the calibration that the circuits were laid out for.
+
+        Raises :class:`~jupyter_quantum.exceptions.Conflict` (``job.calibration``) where none was kept.
+        """
+        return target_from_json(self._connection.get(f"jobs/{self._seen.id}/calibration", TargetView).target)
+
     @property
     def provenance(self) -> cards.ProvenanceCard:
         """The record of this run: digests, compiler, versions, calibration, policy, times."""
         return self._connection.get(f"jobs/{self._seen.id}/provenance", cards.ProvenanceCard)
+
+    def replay(
+        self, device: str | None = None, *, max_price: float | None = None, reason: str | None = None
+    ) -> RunJob | PrimitiveJob:
+        """Run this job's work once more: the same circuits, options and seeds, as a new job that pays like any other.
+
+        Args:
+            device: another device; the job's own where omitted.
+            max_price: credits; refuse where it may cost more.
+            reason: for the person who must approve it.
+
+        Raises:
+            Conflict: this job has no result (``replay.unfinished``), or its circuits are gone (``job.archived``).
+        """
+        view = replay(self._connection, self._seen.id, device, max_price=max_price, reason=reason)
+        here = device is None or device == self._seen.device
+        return job_of(self._connection, view, self._circuit_metadata, self._find_backend if here else None)
+
+    def verdict(self, timeout: float | None = None) -> Verdict:
+        """Of a replay: *same*, *drifted* or *different* from the job that it repeats, with the test and its p-value.
+
+        Waits for the result up to ``timeout`` seconds. Raises Conflict (``replay.none``) for a job that is no replay.
+        """
+        first = self._connection.get(f"jobs/{original(self._seen)}", JobView)
+        return self.compare(job_of(self._connection, first), timeout)
+
+    def compare(self, other: HubJob, timeout: float | None = None) -> Verdict:
+        """How this job's raw result compares with another's; see :mod:`jupyter_quantum.client.compare`.
+
+        Waits for both up to ``timeout`` seconds. Raises Conflict (``compare.shape``) where they have other parts.
+        """
+        began = time.monotonic()
+        results = other._result_view(timeout), self._result_view(waited(began, timeout))
+        return compared(self._connection, other.view.id, self._seen.id, results)
+
+    def intervals(self, timeout: float | None = None) -> IntervalTable:
+        """Shares and expectation values with 95 % confidence intervals, mitigated ones beside the raw."""
+        return intervals(self._result_view(timeout))
 
     def done(self) -> bool:
         """Whether there is (or was, before archiving) a result."""
@@ -225,8 +277,13 @@ class RunJob(HubJob, JobV1):  # type: ignore[misc]  # Qiskit ships no types
         Raises Qiskit's ``JobTimeoutError``, or :class:`~jupyter_quantum.exceptions.JobEnded` where there is none.
         """
         if self._made is None:
-            self._made = run_result(self._result_view(timeout), self._seen.id, self._circuit_metadata)
+            check_whole(found := self._result_view(timeout), self._seen.id)
+            self._made = run_result(found, self._seen.id, self._circuit_metadata)
         return self._made
+
+    def partial(self, timeout: float | None = None) -> Result:
+        """The result as far as the device gave it; of a missing circuit an experiment without success."""
+        return run_result(self._result_view(timeout), self._seen.id, self._circuit_metadata)
 
     def status(self) -> JobStatus:
         """Qiskit's status; :attr:`state` tells more."""
@@ -246,8 +303,13 @@ class PrimitiveJob(HubJob, BasePrimitiveJob[PrimitiveResult[Any], str]):  # type
         Raises Qiskit's ``JobTimeoutError``, or :class:`~jupyter_quantum.exceptions.JobEnded` where there is none.
         """
         if self._made is None:
-            self._made = primitive_result(self._result_view(timeout), self._circuit_metadata)
+            check_whole(found := self._result_view(timeout), self._seen.id)
+            self._made = primitive_result(found, self._circuit_metadata)
         return self._made
+
+    def partial(self, timeout: float | None = None) -> PrimitiveResult[Any]:
+        """The result as far as the device gave it; a missing PUB is empty, and its metadata say ``missing``."""
+        return primitive_result(self._result_view(timeout), self._circuit_metadata)
 
     def status(self) -> str:
         """IBM Runtime's words: INITIALIZING, QUEUED, RUNNING, CANCELLED, DONE, ERROR."""

@@ -21,7 +21,7 @@ from jupyter_quantum.exceptions import JobRejected, QuantumError, error_from
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.jobs import JobRequest, JobView
 
-__all__ = ["FIRST_WAIT_S", "Terms", "ended", "send"]
+__all__ = ["FIRST_WAIT_S", "Terms", "decided", "ended", "send"]
 
 FIRST_WAIT_S: Final = 0.25
 """For how long ``run`` may wait for a short job's result, in seconds."""
@@ -65,7 +65,7 @@ def send(
         reason=terms.reason,
     )
     view = connection.post("jobs", JobView, request, wait_s=FIRST_WAIT_S)
-    return _decided(connection, view)
+    return decided(connection, view)
 
 
 def ended(view: JobView, raise_as: type[QuantumError]) -> QuantumError:
@@ -80,7 +80,7 @@ def ended(view: JobView, raise_as: type[QuantumError]) -> QuantumError:
     return raise_as(message, code=body.code, hint=body.hint, details=details)
 
 
-def _decided(connection: Connection, view: JobView) -> JobView:
+def decided(connection: Connection, view: JobView) -> JobView:
     """Wait until validation and policy have answered: a refusal belongs to ``run``, not to a later call."""
     stop = time.monotonic() + _DECIDED_S
     while view.state in _UNDECIDED and (left := stop - time.monotonic()) > 0:

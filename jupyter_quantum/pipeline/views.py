@@ -174,7 +174,7 @@ def approval_view(row: ApprovalRow, job: JobRow, *, project_left: int, may_decid
 def summary(result: ResultView) -> dict[str, Any]:
     """A few words about a result for the provenance: outcomes of the first circuit, sizes of the rest."""
     more: dict[str, Any] = {"mitigation": result.mitigation} if result.mitigation else {}
-    missing = sum(part.missing for part in (*result.experiments, *result.pubs))
+    missing = sum(one.missing for one in result.experiments) + sum(one.missing for one in result.pubs)
     if missing:
         more["missing"] = missing
     if result.experiments:
