@@ -184,6 +184,8 @@ def _shots_allowed(decision: DecisionView | None, shots: int) -> int | None:
 
 def action(row: ReportRow, report: ReportView, best: ReportRow | None) -> dict[str, Any]:
     """The one button: what it does, and its label, which states device and price."""
+    if row.pending:
+        return {"do": "none", "label": ""}
     icon, _ = verdict(row)
     price = credits_text(row.price)
     if icon == "ok":

@@ -19,7 +19,7 @@ from tests.integration.pipeline.conftest import ADA, DEVICES, PRICES, House, run
 
 CIRCUITS = CircuitBundle(format="qasm2", data=b"n=3")
 BROKEN = ErrorBody(error="Unavailable", code="runner.garbage", message="It broke off.")
-NAMES = [device.name for device in DEVICES]
+NAMES = sorted(device.name for device in DEVICES)
 
 
 class _Half(MemoryRunner):
