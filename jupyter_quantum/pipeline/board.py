@@ -192,7 +192,8 @@ class Board:
         runner.polls += 1
         try:
             while True:
-                found = Leased(tasks=self._take(runner, asked), stop=sorted(lost | self._stops(runner)))
+                stops = self._stops(runner)
+                found = Leased(tasks=self._take(runner, asked), stop=sorted(lost | stops), cancel=sorted(stops))
                 left = until - time.monotonic()
                 if found.tasks or found.stop or left <= 0:
                     return found

@@ -41,6 +41,7 @@ from jupyter_quantum.pipeline.provenance import Provenances
 from jupyter_quantum.pipeline.queues import Queues
 from jupyter_quantum.pipeline.raising import QuotaRaise
 from jupyter_quantum.pipeline.reconcile import Reconciling
+from jupyter_quantum.pipeline.recover import Recovering
 from jupyter_quantum.pipeline.registry import Device, Registry
 from jupyter_quantum.pipeline.replays import check_replayable, replay_request
 from jupyter_quantum.pipeline.reports import Reports
@@ -134,7 +135,8 @@ class Pipeline:
         self._submitting = Submitting(
             context, self._deciding, self._validating, self._scheduling, self._reports, self.envelopes, self._live
         )
-        self._executing = Executing(context, budgets, self._scheduling, self._live)
+        recovering = Recovering(context, self._scheduling, self._live)
+        self._executing = Executing(context, budgets, self._scheduling, recovering, self._live)
         self._approving = Approving(context, self._deciding, self._scheduling, self._live, approvers)
         self._live.show_approval = self._approving.view
         self.tenancy = Tenancy(context, self._live)
@@ -144,7 +146,7 @@ class Pipeline:
         self.data = Data(context, self._live, self.requests)
         self._provenances = Provenances(context, self.data)
         self.requests.register(BudgetKind(context))
-        self._retiring = Retiring(context, budgets, self._scheduling, self._live)
+        self._retiring = Retiring(context, budgets, self._scheduling, recovering, self._live)
         self.workloads = Workloads(context, self._live)
         self.members = Members(context, self.tenancy, self._deciding.budgets, self._live)
         self.breakglass = BreakingGlass(context, self.tenancy, self._live)
@@ -160,6 +162,7 @@ class Pipeline:
             self._scheduling,
             self._submitting,
             DecidingAgain(context, self._deciding),
+            recovering,
             self._live,
         )
         self.door = Door(context)

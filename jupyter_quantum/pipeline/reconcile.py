@@ -1,7 +1,8 @@
 """Stage *reconcile*: after a restart, and when a runner is lost. Nothing is lost, nothing is run twice silently.
 
 What a device declares decides: on a *repeatable* one (a simulator) the job is queued again for a new attempt, a few
-times; on any other the attempt becomes *unknown*, the job stays running and says so, and an operator decides.
+times; where the vendor can be asked, the attempt is looked for (``recover``); on any other it becomes *unknown*, the
+job stays running and says so, and an operator decides.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from jupyter_quantum.core.jobs import FINAL, JobState
-from jupyter_quantum.exceptions import Conflict, JobFailed, NotFound, QuantumError, Refused, Unavailable
+from jupyter_quantum.exceptions import Conflict, NotFound, QuantumError, Refused, Unavailable
 from jupyter_quantum.pipeline.again import DecidingAgain, signed_in_with_mfa
+from jupyter_quantum.pipeline.attempts import did_not_run, is_findable, lost, unknown
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Asker, Deciding
 from jupyter_quantum.pipeline.live import Live
+from jupyter_quantum.pipeline.recover import Recovering
 from jupyter_quantum.pipeline.regions import check_region
 from jupyter_quantum.pipeline.reports import promise
 from jupyter_quantum.pipeline.runs import Run
@@ -27,7 +30,7 @@ from jupyter_quantum.pipeline.validate import Validating, parcel_of, single
 from jupyter_quantum.pipeline.views import error_body
 from jupyter_quantum.store import Tx, View
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow
-from jupyter_quantum.wire.base import ErrorBody
+from jupyter_quantum.wire.runner import ExecuteTask
 
 __all__ = ["Reconciling"]
 
@@ -52,6 +55,7 @@ class Reconciling:
         scheduling: Scheduling,
         submitting: Submitting,
         again: DecidingAgain,
+        recovering: Recovering,
         live: Live,
     ) -> None:
         self._context = context
@@ -60,6 +64,7 @@ class Reconciling:
         self._scheduling = scheduling
         self._submitting = submitting
         self._deciding_again = again
+        self._recovering = recovering
         self._live = live
 
     async def restore(self) -> None:
@@ -94,13 +99,15 @@ class Reconciling:
         """The runner that held this task is gone."""
         if not ticket.attempt or ticket.job is None:
             return
+        searches = isinstance(ticket.do, ExecuteTask) and ticket.do.recover
         tag = f"{ticket.job}-{ticket.attempt}"
         try:
             attempt = await self._context.store.read(lambda view: view.attempt(tag))
         except NotFound:
             return
         if attempt.state in (AttemptState.SCHEDULED, AttemptState.RUNNING):
-            await self._lost_attempt(attempt, sure=not ticket.leased)
+            if attempt.fence == ticket.fence:  # otherwise somebody is sent to look for it already
+                await self._lost_attempt(attempt, sure=not ticket.leased and not searches)
         else:
             device = next(iter(ticket.devices))
             self._scheduling.free(ticket.job, device, 0.0)
@@ -114,40 +121,20 @@ class Reconciling:
         self._live.moved(row)
         if row.state is JobState.QUEUED:
             self._scheduling.requeued(row)
+        elif row.wait is not None:
+            self._recovering.follow(row)
         else:
             self._scheduling.free(row.id, row.device, 0.0)
 
     def _after_loss(self, tx: Tx, attempt: AttemptRow, sure: bool) -> JobRow:
         row = tx.job(attempt.job)
-        lost = JobFailed(
-            "The runner stopped answering while it had this run. Not charged.", code="runner.lost", hint="Try again."
-        )
-        text = error_body(lost, row.id).model_dump_json()
-        event = {"tag": attempt.tag, "code": lost.code}
         device = self._context.registry.get(row.device)
         repeatable = device is not None and device.words.recovery == "repeatable"
-        if not (repeatable or sure):
-            return self._unknown(tx, row, attempt, text)
-        tx.settle(row.id, attempt.number, 0)
-        tx.finish_attempt(attempt.tag, AttemptState.FAILED, fence=None, error=text)
-        if attempt.number >= self._context.settings.max_attempts:
-            return tx.move(row.id, JobState.FAILED, actor=SERVICE, event=event, error=text)
-        return tx.move(row.id, JobState.QUEUED, actor=SERVICE, event=event)
-
-    @staticmethod
-    def _unknown(tx: Tx, row: JobRow, attempt: AttemptRow, text: str) -> JobRow:
-        """Nobody can tell whether the device ran it: the job stays running, and says so."""
-        if row.state is JobState.SCHEDULED:
-            tx.move(row.id, JobState.RUNNING, actor=SERVICE, event={"tag": attempt.tag})
-        tx.finish_attempt(attempt.tag, AttemptState.UNKNOWN, fence=None, error=text)
-        said = ErrorBody(
-            error="JobFailed",
-            code="attempt.unknown",
-            message=f"We cannot tell whether {row.device} ran this. An operator checks; it will not be run twice.",
-            job=row.id,
-        )
-        event = {"tag": attempt.tag, "code": "attempt.unknown"}
-        return tx.amend(row.id, actor=SERVICE, event=event, error=said.model_dump_json())
+        if repeatable or sure:
+            return did_not_run(tx, row, attempt, lost(), self._context.settings.max_attempts, actor=SERVICE)
+        if is_findable(device, attempt):
+            return self._recovering.write(tx, row, attempt)
+        return unknown(tx, row, attempt, text=error_body(lost(), row.id).model_dump_json())
 
     # Validating again
 

@@ -29,7 +29,7 @@ _REMEMBERED: Final = 512
 _SHORT: Final = 1_000
 """Characters of options that are worth remembering."""
 
-State = Literal["ready", "paused", "drained", "offline"]
+State = Literal["ready", "paused", "isolated", "drained", "offline"]
 
 
 @dataclass(slots=True)

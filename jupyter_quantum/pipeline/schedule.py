@@ -7,8 +7,10 @@ and calibration once more when a job's turn has come, and writes the attempt's t
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from jupyter_quantum.core.fairshare import (
     Demand,
@@ -83,11 +85,11 @@ class Scheduling:
     def device(self, device: Device) -> None:
         """A device is there, changed, or is not served any more."""
         state = self._context.registry.state(device)
-        self.scheduler.apply(DeviceSet(device.name, device.words.slots, state))
+        self.scheduler.apply(DeviceSet(device.name, device.words.slots, "paused" if state == "isolated" else state))
 
     def queued(self, row: JobRow) -> None:
-        """A job waits for its device, or for the time when its budget pays for it."""
-        if self.later.keep(row):
+        """A job waits for its device, or for the time when its budget pays for it or it is tried again."""
+        if row.leaving is not None or self.later.keep(row):
             return
         self.scheduler.apply(Submitted(self._demand(row), self._now()))
         self.kick(row.device)
@@ -104,9 +106,15 @@ class Scheduling:
 
     def requeued(self, row: JobRow) -> None:
         """A run gave its slot back and waits again."""
-        self.scheduler.apply(Requeued(row.id, self._now()))
-        self.scheduler.apply(Submitted(self._demand(row), self._now()))
+        self.scheduler.apply(Ended(row.id, 0.0))
+        self.queued(row)
         self.kick(row.device)
+
+    def occupied(self, row: JobRow) -> None:
+        """A run of before a restart still has its slot."""
+        if not self.scheduler.knows(row.id):
+            self.scheduler.apply(Submitted(self._demand(row), self._now()))
+            self.scheduler.apply(Started(row.id, self._now()))
 
     def used(self, row: JobRow) -> None:
         """Usage from before a restart."""
@@ -139,10 +147,12 @@ class Scheduling:
     def _start(self, row: JobRow, runner: str) -> Start:
         return Start(row.id, row.attempts + 1, runner, self._context.board.next_fence())
 
-    def write(self, tx: Tx, start: Start) -> JobRow:
-        """The move to *scheduled* with the attempt's tag, in the caller's transaction."""
+    def write(self, tx: Tx, start: Start, version: int | None = None) -> JobRow:
+        """The move to *scheduled* with the attempt's tag, in the caller's transaction; from this version of the job."""
         until = tx.now + timedelta(seconds=self._context.settings.lease_s)
-        tx.move(start.job, JobState.SCHEDULED, actor=SERVICE, event={"tag": start.tag, "runner": start.runner})
+        event = {"tag": start.tag, "runner": start.runner}
+        row = tx.move(start.job, JobState.SCHEDULED, actor=SERVICE, event=event, expect_version=version)
+        device = self._context.registry.get(row.device)
         tx.add_attempt(
             AttemptRow(
                 job=start.job,
@@ -153,16 +163,36 @@ class Scheduling:
                 fence=start.fence,
                 created=tx.now,
                 lease_until=until,
+                device=row.device,
+                calibration=None if device is None else device.words.calibration.digest,
             )
         )
         return tx.job(start.job)
 
     def ticket(self, row: JobRow, prepared: Prepared, start: Start, executable: bytes | None) -> Ticket:
         """The execute task of a start. ``executable`` is None where the worker that prepared it goes on."""
+        ticket = self._ticket(row, prepared, start.tag, executable)
+        ticket.attempt = start.number
+        ticket.runner, ticket.fence = start.runner, start.fence
+        return ticket
+
+    def recovery(self, row: JobRow, attempt: AttemptRow, executable: bytes) -> Ticket:
+        """The task that looks for an attempt, for whichever runner serves the device."""
+        prepared = Prepared.model_validate_json(row.prepared or "{}")
+        cancel = row.cancel_asked is not None
+        handles = json.loads(attempt.handles)
+        ticket = self._ticket(row, prepared, attempt.tag, executable, recover=True, handles=handles, cancel=cancel)
+        ticket.attempt, ticket.fence = attempt.number, attempt.fence
+        return ticket
+
+    def _ticket(self, row: JobRow, prepared: Prepared, tag: str, executable: bytes | None, **more: Any) -> Ticket:
         settings = self._context.settings
+        device = self._context.registry.get(row.device)
+        seconds = settings.seconds_at_most(row.device)
+        remote = device is not None and device.words.remote
         do = ExecuteTask.model_construct(
             task="execute",
-            tag=start.tag,
+            tag=tag,
             device=row.device,
             kind=row.kind,
             executable=executable,
@@ -170,12 +200,12 @@ class Scheduling:
             pubs=prepared.pubs,
             options=prepared.options,
             calibration=prepared.calibration.digest if prepared.calibration else "",
+            device_s=seconds if remote else 0.0,
+            **more,
         )
-        seconds = settings.seconds_at_most(row.device)
-        ticket = Ticket(do, self._context.affinity(row.principal), seconds, settings.memory_mb, row.id, row.project)
-        ticket.attempt = start.number
-        ticket.runner, ticket.fence = start.runner, start.fence
-        return ticket
+        if remote and device is not None:  # the clock of the limit runs on the device, not in the vendor's queue
+            seconds += settings.vendor_wait_s + device.words.submit_s
+        return Ticket(do, self._context.affinity(row.principal), seconds, settings.memory_mb, row.id, row.project)
 
     # The cycle
 
@@ -240,9 +270,13 @@ class Scheduling:
             await self._take_back(row, damaged)
             return
         try:
-            row = await self._context.store.write(lambda tx: self.write(tx, start))
-        except Conflict:  # cancelled meanwhile
+            version = row.version
+            row = await self._context.store.write(lambda tx: self.write(tx, start, version))
+        except Conflict:  # cancelled meanwhile, or moved to another device
             self.scheduler.apply(Ended(job_id, 0.0))
+            row = await self._context.store.read(lambda view: view.job(job_id))
+            if row.state is JobState.QUEUED:
+                self.queued(row)
             return
         prepared = Prepared.model_validate_json(row.prepared or "{}")
         self._context.board.put(self.ticket(row, prepared, start, executable))

@@ -10,13 +10,19 @@ from jupyter_quantum.store.rows import AccountRow, DeviceRow, JobRow
 
 __all__ = [
     "asked",
+    "cancelling",
     "day",
     "drained",
+    "isolated",
+    "leaving",
+    "looked_for",
     "next_window",
     "over_quota",
     "paused",
+    "retried",
     "soft_limit",
     "state_words",
+    "unknown_attempt",
     "waiting_for_runner",
 ]
 
@@ -99,6 +105,40 @@ def drained(row: DeviceRow, zone: tzinfo, now: datetime) -> str:
 def paused(row: DeviceRow, zone: tzinfo, now: datetime) -> str:
     """The operators start nothing for now."""
     return f"Waiting because {row.name} is in maintenance{_until(row, zone, now)}."
+
+
+def isolated(row: DeviceRow) -> str:
+    """Something is wrong with the device; what runs there finishes."""
+    why = f": {row.reason}" if row.reason else ""
+    then = " It goes on after a new calibration." if row.awaits else " It goes on once the operators resume it."
+    return f"Waiting because {row.name} is isolated{why.rstrip('.')}.{then}"
+
+
+def retried(device: str, when: datetime, zone: tzinfo, now: datetime) -> str:
+    """An attempt failed for a reason that may pass."""
+    at = words.moment(when.astimezone(zone), now.astimezone(zone))
+    return f"{device} could not run this just now; it is tried again by itself, {at}."
+
+
+def leaving(device: str) -> str:
+    """It looks for another device."""
+    return f"{device} will not run this; the devices that it may move to are being asked."
+
+
+def looked_for(device: str) -> str:
+    """The runner of an attempt is gone, and the device can be asked."""
+    asked = f"{device} is asked whether it has this run"
+    return f"The runner of {device} stopped answering; {asked}. It will not be run twice."
+
+
+def cancelling(device: str) -> str:
+    """A run at a vendor is taken back."""
+    return f"Being cancelled: {device} is told to stop. What it used until then is charged."
+
+
+def unknown_attempt(device: str) -> str:
+    """The device cannot be asked."""
+    return f"We cannot tell whether {device} ran this. An operator checks; it will not be run twice."
 
 
 def waiting_for_runner(device: str) -> str:

@@ -15,7 +15,7 @@ from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.core.tenancy import OrganisationSpec, ProjectSpec
 from jupyter_quantum.pipeline.limits import Rate
 
-__all__ = ["AuditSettings", "ExportTarget", "Limits", "RunnerSpec", "SeriesSettings", "Settings"]
+__all__ = ["AuditSettings", "ExportTarget", "Isolation", "Limits", "RunnerSpec", "SeriesSettings", "Settings"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -44,6 +44,27 @@ class Limits:
     def caps(self) -> dict[str, int]:
         """What a request may hold, as names and numbers, for ``wire.runner.Work.limits``."""
         return {name: getattr(self, name) for name in self.__slots__ if name != "active"}
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """When a device is isolated by itself, and when it comes back. 0 switches a rule off."""
+
+    in_a_row: int = 5
+    """So many jobs one after the other that failed for the device's sake."""
+    rate: float = 0.5
+    """The share of attempts within :attr:`window_s` that may fail for the device's sake."""
+    least: int = 10
+    """Attempts within the window from which on the share is looked at."""
+    window_s: float = 3600.0
+    drift: float = 0.0
+    """How many times its median two-qubit error of before a new calibration may be."""
+    mirror: float = 0.0
+    """The least success of mirror circuits, of what was predicted for them."""
+    resume: bool = False
+    """Whether it resumes by itself with the next calibration that passes."""
+    error: float = 0.0
+    """The most that the median two-qubit error of a calibration may be, to pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +163,14 @@ class Settings:
     memory_mb: int = 4096
     """Of one worker."""
     max_attempts: int = 3
+    retry_s: float = 5.0
+    """Before a second attempt, seconds; doubled for each further one, give or take a half."""
+    retry_most_s: float = 300.0
+    vendor_wait_s: float = 86_400.0
+    """The longest that a run may wait in a vendor's own queue; its time limit counts on the device."""
+    fallback_s: float = 3600.0
+    """How long a job waits for a device that starts nothing before it moves, where its owner says nothing."""
+    isolation: Isolation = field(default_factory=Isolation)
     half_life_s: float = 7 * 86_400.0
     """Of the usage that fair share remembers."""
     class_weights: Mapping[JobClass, float] = field(

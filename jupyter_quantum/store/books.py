@@ -86,11 +86,13 @@ def holds(view: Reading) -> Iterator[str]:
         query = select(e.job, account, func.sum(e.amount)).where(e.job.is_not(None), part == Part.HELD.value)
         for job, name, amount in view.query(query.group_by(e.job, account)):
             left.setdefault(job, Counter())[name] += sign * int(amount)
-    for job, state, held, on_hold, accounts in view.query(select(j.id, j.state, j.held, j.on_hold, j.accounts)):
+    jobs = select(j.id, j.state, j.held, j.on_hold, j.accounts, j.moved_from)
+    for job, state, held, on_hold, accounts, moved in view.query(jobs):
         kept: dict[str, int] = json.loads(accounts)
         if dict(left.pop(job, {})) != kept:
             yield f"{job} has {kept} on hold, its entries say otherwise"
-        if any(amount != on_hold for amount in _groups(kept, "credits").values()):
+        in_credits = [amount for amount in _groups(kept, "credits").values() if amount or moved == "[]"]
+        if any(amount != on_hold for amount in in_credits):
             yield f"{job} says that {on_hold} are on hold, its accounts say {kept}"
         if state in FINAL and (on_hold or any(kept.values())):
             yield f"{job} is {state} and has {on_hold} on hold"

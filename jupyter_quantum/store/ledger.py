@@ -155,6 +155,29 @@ class Ledger(Unit):
                 self._shift(account, 0, -on_hold)
         return self._jobs.change(job, on_hold=0, accounts=json.dumps(dict.fromkeys(accounts, 0)))
 
+    def retake(self, job_id: str, claims: Iterable[Claim]) -> JobRow:
+        """Give back what is on hold for a job and hold these claims instead: it moves to another device.
+
+        Raises QuotaExceeded as :meth:`hold` does, and the caller's transaction must end then; Conflict
+        ``ledger.settled`` where something was charged already.
+        """
+        job = self.job(job_id)
+        if job.held is None or job.cost or job.state in FINAL:
+            raise Conflict("What was charged does not move to another device.", code="ledger.settled")
+        before: dict[str, int] = json.loads(job.accounts)
+        for account, on_hold in before.items():
+            if on_hold:
+                self._enter(Kind.RELEASE, account, job_id, on_hold, attempt=job.version)
+                self._shift(account, 0, -on_hold)
+        wanted = [claim for claim in claims if claim.amount]
+        taken = self._take_all(wanted)
+        for spec, amount, filled in taken:
+            self._enter(Kind.HOLD, spec.id, job_id, amount, attempt=job.version)
+            self._warn(job, spec, amount, filled)
+        credit = max((claim.amount for claim in wanted if claim.unit == "credits"), default=0)
+        accounts = dict.fromkeys(before, 0) | {spec.id: amount for spec, amount, _ in taken}
+        return self._jobs.change(job, held=credit, on_hold=credit, accounts=json.dumps(accounts))
+
     def declare(self, spec: AccountSpec, kind: Kind = Kind.GRANT, *, actor: str = "service", ref: str = "") -> bool:
         """Make the account, or bring its limit to what is declared now; whether anything changed."""
         found = self.account(spec.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import bindparam, update
@@ -150,6 +151,24 @@ class Lifecycle(Standing, Lending):
         """
         changes = {"ended": None if state is AttemptState.UNKNOWN else self.now} | changes
         return self._shelf(c.ATTEMPTS).change(self._fenced(tag, fence), state=state, **changes)
+
+    def take_over(self, tag: str, *, fence: int, until: datetime, absent_after: datetime) -> AttemptRow:
+        """Have somebody look for an attempt whose runner is gone: the same attempt goes on, under a new fence.
+
+        ``until``: end of its lease; ``absent_after``: from when on it is believed to be absent, unless that is known
+        from an earlier loss. An *unknown* attempt is looked for again. Raises Conflict ``fence`` where it has ended.
+        """
+        before = self._fenced(tag, None)
+        state = AttemptState.SCHEDULED if before.started is None else AttemptState.RUNNING
+        return self._shelf(c.ATTEMPTS).change(
+            before,
+            fence=fence,
+            state=state,
+            lease_until=until,
+            absent_after=before.absent_after or absent_after,
+            recoveries=before.recoveries + 1,
+            error=None,
+        )
 
     def _fenced(self, tag: str, fence: int | None) -> AttemptRow:
         attempt = self.attempt(tag)

@@ -101,23 +101,38 @@ class Tx(
             return self._shelf(c.DEVICES).add(device)
         told = {name: getattr(device, name) for name in ("announcement", "runner", "target")}
         if before.state == "offline":
-            told |= {"state": "ready", "reason": None, "until": None}
+            told |= {"state": "ready", "reason": None, "until": None, "awaits": None}
         after = self._shelf(c.DEVICES).change(before, **told, seen=device.seen)
         if replace(after, seen=before.seen) != before:
             self._tell_device(after, actor)
         return after
 
     def set_device_state(
-        self, name: str, state: DeviceState, *, actor: str, reason: str | None = None, until: datetime | None = None
+        self,
+        name: str,
+        state: DeviceState,
+        *,
+        actor: str,
+        reason: str | None = None,
+        until: datetime | None = None,
+        awaits: str | None = None,
     ) -> DeviceRow:
-        """Pause, drain, resume, or note that no runner serves it, with an event (``device.changed``)."""
-        after = self._shelf(c.DEVICES).change(self.device(name), state=state, reason=reason, until=until)
+        """Pause, isolate, drain, resume, or note that no runner serves it, with an event (``device.changed``).
+
+        ``awaits``: the calibration that it has, where another one lets it resume. A device that is ready starts with
+        a clean slate.
+        """
+        before = self.device(name)
+        since = self.now if state == "ready" and before.state != "ready" else before.since
+        values = {"state": state, "reason": reason, "until": until, "awaits": awaits, "since": since}
+        after = self._shelf(c.DEVICES).change(before, **values)
         self._tell_device(after, actor)
         return after
 
     def _tell_device(self, device: DeviceRow, actor: str) -> None:
         data = {"device": device.name, "state": device.state, "reason": device.reason, "runner": device.runner}
-        self._tell("device.changed", actor=actor, data=data | {"admitted": device.admitted})
+        more = {"admitted": device.admitted} | ({"awaits": device.awaits} if device.awaits else {})
+        self._tell("device.changed", actor=actor, data=data | more)
 
     # -- events ----------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from jupyter_quantum.store.codec import (
 from jupyter_quantum.store.reading import absent, where
 from jupyter_quantum.store.reads.audit import AuditReads
 from jupyter_quantum.store.reads.door import DoorReads
+from jupyter_quantum.store.reads.execution import ExecutionReads
 from jupyter_quantum.store.reads.exports import ExportReads
 from jupyter_quantum.store.reads.keeping import KeepingReads
 from jupyter_quantum.store.reads.ledger import LedgerReads
@@ -72,6 +73,7 @@ class View(
     TenancyReads,
     DoorReads,
     ExportReads,
+    ExecutionReads,
     KeepingReads,
     SeriesReads,
 ):

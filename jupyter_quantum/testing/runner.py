@@ -11,6 +11,9 @@ answers ``shots`` times all zeros and ones, half each. Every shot takes a thousa
         ...                                                    # jobs that are submitted now run here
 
 To try the unhappy paths: ``hold`` an execution until ``go()``, ``fail_next`` with an error, ``die()`` without a word.
+
+Devices announced as ``remote`` run at a :class:`~jupyter_quantum.testing.vendor.MemoryVendor`, which several runners
+may share: it remembers what it was given when its runner has died.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import Any, Protocol
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.exceptions import Conflict
+from jupyter_quantum.testing.vendor import MemoryVendor
 from jupyter_quantum.wire.base import ErrorBody, digest_of
 from jupyter_quantum.wire.jobs import CalibrationRef, Interval
 from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult, ResultView
@@ -103,11 +107,21 @@ class MemoryRunner:
         devices: what it serves.
         slots: how many tasks at once.
         name: id of the runner; a fresh one where omitted.
+        vendor: where runs of remote devices go; one of its own where omitted.
     """
 
     def __init__(
-        self, service: Service, devices: Sequence[DeviceAnnouncement], *, slots: int = 8, name: str | None = None
+        self,
+        service: Service,
+        devices: Sequence[DeviceAnnouncement],
+        *,
+        slots: int = 8,
+        name: str | None = None,
+        vendor: MemoryVendor | None = None,
     ) -> None:
+        self.vendor = vendor or MemoryVendor()
+        self.recovered: list[str] = []
+        """Tags that it was sent to look for, in order."""
         self.name = name or new_id("run")
         self.executed: list[str] = []
         """Tags of the runs that it began, in order."""
@@ -121,7 +135,8 @@ class MemoryRunner:
         self._running: dict[str, tuple[int, asyncio.Task[None]]] = {}
         self._going = asyncio.Event()
         self._going.set()
-        self._failures: deque[ErrorBody] = deque()
+        self._failures: deque[tuple[ErrorBody, bool]] = deque()
+        self._cancels: set[str] = set()
         self._loop: asyncio.Task[None] | None = None
 
     # Life
@@ -171,9 +186,9 @@ class MemoryRunner:
         """Let held runs end."""
         self._going.set()
 
-    def fail_next(self, code: str, message: str = "The worker ended.") -> None:
-        """The next run fails with this error."""
-        self._failures.append(ErrorBody(error="JobFailed", code=code, message=message))
+    def fail_next(self, code: str, message: str = "The worker ended.", *, retry: bool = False) -> None:
+        """The next run fails with this error; ``retry``: another try may well succeed."""
+        self._failures.append((ErrorBody(error="JobFailed", code=code, message=message), retry))
 
     # Work
 
@@ -183,6 +198,7 @@ class MemoryRunner:
             free = max(0, self._slots - len(running))
             asked = LeaseRequest(runner=self.name, slots=free, running=running)
             leased = await (self._service.lease(asked) if free else self._unless_freed(asked))
+            self._cancels.update(leased.cancel)
             for task_id in leased.stop:
                 self._stop(task_id)
             for task in leased.tasks:
@@ -221,7 +237,7 @@ class MemoryRunner:
                 break
             except asyncio.CancelledError:
                 if self._loop is not None:  # told to stop; a dead runner says nothing
-                    await self._report(task, "failed", error=_killed())
+                    await self._stopped(task)
                 break
         self._running.pop(task.id, None)
 
@@ -237,15 +253,59 @@ class MemoryRunner:
             found = found[-1:]
         return await self._report(task, "done", prepared=found, drawing="q: ─")
 
+    async def _stopped(self, task: Task) -> None:
+        """Say that it was stopped. At a vendor only what its owner took back is: a lost lease leaves it running."""
+        do = task.do
+        if not isinstance(do, ExecuteTask) or not self._devices[do.device].remote:
+            await self._report(task, "failed", error=_killed())
+        elif task.id in self._cancels:
+            await self._take_back(task, do)
+
     async def _execute(self, task: Task, do: ExecuteTask) -> Reported:
+        if self._devices[do.device].remote:
+            return await self._at_vendor(task, do)
         self.executed.append(do.tag)
         if not self._going.is_set():
             await self._report(task, "started")
             await self._going.wait()
         if self._failures:
-            return await self._report(task, "failed", error=self._failures.popleft())
+            return await self._fail(task)
         result = _result(do)
         return await self._report(task, "done", result=result, usage_s=result.seconds, versions=VERSIONS)
+
+    async def _fail(self, task: Task) -> Reported:
+        error, retry = self._failures.popleft()
+        return await self._report(task, "failed", error=error, retry=retry)
+
+    async def _at_vendor(self, task: Task, do: ExecuteTask) -> Reported:
+        """Hand it over, or find it; then wait for what the vendor gives."""
+        if not do.recover and self._failures:
+            return await self._fail(task)
+        (self.recovered if do.recover else self.executed).append(do.tag)
+        handle = self._found(do) if do.recover else await self.vendor.receive(do.tag)
+        if handle is None:
+            sure = do.recover and self._devices[do.device].recovery != "opaque"
+            return await self._report(task, "absent" if sure else "unknown")
+        if do.cancel:
+            return await self._take_back(task, do)
+        await self._report(task, "started", handles=[handle])
+        await self._going.wait()
+        result = _result(do)
+        told = {"marks": self.vendor.marks, "usage_s": result.seconds, "vendor_s": self.vendor.counts}
+        return await self._report(task, "done", result=result, versions=VERSIONS, **told)
+
+    def _found(self, do: ExecuteTask) -> str | None:
+        """By the vendor's id, else by the tag; where the vendor takes a tag once, by submitting it again."""
+        recovery = self._devices[do.device].recovery
+        if do.handles or recovery == "opaque":
+            return do.handles[0] if do.handles else None
+        if recovery == "idempotent" and not do.cancel:
+            return self.vendor.submit(do.tag)
+        return self.vendor.find(do.tag)
+
+    async def _take_back(self, task: Task, do: ExecuteTask) -> Reported:
+        used = self.vendor.cancel(do.tag)
+        return await self._report(task, "failed", error=_killed(), charged=used > 0, usage_s=used, vendor_s=used)
 
     async def _report(self, task: Task, state: Any, **fields: Any) -> Reported:
         return await self._service.report_task(

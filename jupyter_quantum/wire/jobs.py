@@ -334,6 +334,7 @@ class JobView(Answer):
     started: Time | None = None
     ended: Time | None = None
     seconds: float | None = Field(default=None, description="time on the device")
+    vendor_seconds: float | None = Field(default=None, description="the same as the vendor counts it, where it tells")
     version: int = Field(description="grows with each move")
     replay_of: str | None = Field(default=None, description="the job that it runs once more")
     result: dict[str, Any] | None = Field(

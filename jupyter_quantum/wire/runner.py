@@ -177,9 +177,6 @@ class ExecuteTask(Answer):
     device_s: Annotated[float, Field(ge=0)] = Field(
         default=0.0, description="remote: the most seconds that it may run, the vendor's queue not counted; 0: any"
     )
-    session: str = Field(
-        default="", description="opaque: runs with the same value belong together; a vendor may keep them in a session"
-    )
 
 
 class Task(Answer):

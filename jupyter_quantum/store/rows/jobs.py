@@ -21,7 +21,7 @@ __all__ = [
     "ReportRow",
 ]
 
-DeviceState = Literal["ready", "paused", "drained", "offline"]
+DeviceState = Literal["ready", "paused", "isolated", "drained", "offline"]
 ApprovalState = Literal["open", "approved", "rejected", "expired", "withdrawn"]
 
 
@@ -133,6 +133,20 @@ class JobRow:
     """Classes of its data that were erased, sorted, with commas: ``inputs,results``."""
     priority: JobClass = JobClass.INTERACTIVE
     """Class that weighs in its device's queue."""
+    fallback: Json = "[]"
+    """Devices that it may still move to, in order."""
+    fallback_after: float | None = None
+    """Seconds that it waits for a device that starts nothing, before it moves."""
+    moved_from: Json = "[]"
+    """Devices that it was meant for before, first to last."""
+    sent: Json | None = None
+    """The options as sent, kept where it may move: another device has other defaults."""
+    leaving: Json | None = None
+    """``wire.base.ErrorBody``: why its device will not run it; it looks for another one."""
+    marks: Json = "[]"
+    """What is to be known of its result: ``drift``, ``partial``."""
+    vendor_s: float | None = None
+    """Seconds on the device as the vendor counts them, where it tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +171,19 @@ class AttemptRow:
     cost: int | None = None
     """What was settled; None where nothing is settled yet."""
     error: Json | None = None
+    device: str = ""
+    handles: Json = "[]"
+    """The vendor's ids of what was handed over."""
+    marks: Json = "[]"
+    """What the runner said of it: ``partial``, ``drift``."""
+    vendor_s: float | None = None
+    """Seconds that the vendor counts, where it tells; these were charged."""
+    calibration: str | None = None
+    """Digest of the calibration that was in force when it started."""
+    absent_after: datetime | None = None
+    """Its runner was lost; from then on it is believed that the vendor does not have what it does not find."""
+    recoveries: int = 0
+    """How often somebody was sent to look for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,3 +249,7 @@ class DeviceRow:
     until: datetime | None = None
     target: str | None = None
     """Digest of the target's JSON, where it is kept as an artefact."""
+    awaits: str | None = None
+    """Digest of a calibration: it resumes by itself with another one."""
+    since: datetime | None = None
+    """Of what it did before then, the rules of isolation know nothing: it was put in order then."""

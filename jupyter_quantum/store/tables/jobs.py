@@ -69,6 +69,13 @@ jobs = Table(
     text("priority", server_default="interactive"),
     text("replay_of", null=True),
     text("snapshot", null=True),
+    text("fallback", server_default="[]"),
+    Column("fallback_after", Float, nullable=True),
+    text("moved_from", server_default="[]"),
+    text("sent", null=True),
+    text("leaving", null=True),
+    text("marks", server_default="[]"),
+    Column("vendor_s", Float, nullable=True),
     UniqueConstraint("principal", "idempotency"),
     CheckConstraint("on_hold >= 0", name="hold"),
     # Ids sort by time, so these also answer "newest first".
@@ -95,8 +102,16 @@ attempts = Table(
     Column("usage", Float, nullable=False),
     integer("cost", null=True),
     text("error", null=True),
+    text("device", server_default=""),
+    text("handles", server_default="[]"),
+    text("marks", server_default="[]"),
+    Column("vendor_s", Float, nullable=True),
+    text("calibration", null=True),
+    integer("absent_after", null=True),
+    integer("recoveries", server_default="0"),
     UniqueConstraint("job", "number"),
     Index(None, "state", "lease_until"),
+    Index(None, "device", "ended"),
 )
 
 reports = Table(
@@ -153,4 +168,6 @@ devices = Table(
     text("reason", null=True),
     integer("until", null=True),
     text("target", null=True),
+    text("awaits", null=True),
+    integer("since", null=True),
 )
