@@ -247,8 +247,8 @@ class Runner:
         async def send(rows: list[Prepared]) -> bool:
             part = TaskReport(runner=self._settings.runner, fence=task.fence, state="part", prepared=rows)
             try:
-                await self._post(f"tasks/{task.id}/report", part, Reported)
-            except (_Refused, aiohttp.ClientError, TimeoutError, OSError):
+                await self._service.post(f"tasks/{task.id}/report", part, Reported)
+            except (Refusal, *OUTAGES):
                 return False  # they go with the last report
             return True
 
