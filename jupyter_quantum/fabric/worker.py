@@ -12,6 +12,7 @@ import resource
 import signal
 import warnings
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -74,15 +75,17 @@ class Worker:
         buffer = io.BytesIO()
         qpy.dump(circuit, buffer, version=13)
         bundle = CircuitBundle(format="qpy", data=buffer.getvalue())
-        simple = next((device for device in self._devices.values() if device.noise([circuit]) is None), None)
+        here = [device for device in self._devices.values() if not device.remote]
+        simple = next((device for device in here if device.noise([circuit]) is None), None)
         for kind in (JobKind.RUN, JobKind.SAMPLER) if simple else ():
             pubs = [] if kind is JobKind.RUN else [Pub(circuit=0)]
             work = Work(kind=kind, circuits=bundle, pubs=pubs, options={}, transpile="auto", limits={})
             task = PrepareTask(work=work, device=simple.name if simple else "", keep=False)
             (prepared,) = self._prepare(task).prepared
             if simple and prepared.executable:
-                circuits = parse(bundle, Limits())
-                execute(simple, kind, circuits, prepared.pubs, prepared.options, 256).model_dump_json()
+                circuits = parse(CircuitBundle(format="qpy", data=prepared.executable), Limits())
+                with suppress(JobFailed):  # a device that cannot do it will say so of each job
+                    execute(simple, kind, circuits, prepared.pubs, prepared.options, 256).model_dump_json()
 
     def _answer(self, task: Task) -> Outcome:
         do = task.do

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
@@ -20,7 +21,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.providers import BackendV2
 from qiskit.result import Result
-from qiskit.transpiler import PassManager, generate_preset_pass_manager
+from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
 from qiskit_aer.noise import NoiseModel
 
 from jupyter_quantum.core.jobs import DeviceKind
@@ -36,6 +37,7 @@ from jupyter_quantum.wire.jobs import Interval
 __all__ = ["BackendDevice", "found_at"]
 
 _OPTIONAL: Final = ("seed_simulator", "memory")
+_STAGES: Final = ("translation", "scheduling")
 _FLOW: Final = ("if_else", "for_loop", "while_loop", "switch_case")
 
 
@@ -94,14 +96,28 @@ class BackendDevice(Device):
         limits = self.backend.options.validator.get("shots")
         return int(limits[1]) if isinstance(limits, tuple) else None
 
+    def transpiles_for(self) -> Target:
+        """The Target that the transpiler is given: the backend's own, which may know more than a copy of it does, or
+        what is left of it where parts are out of order."""
+        dead = len(self.live.instructions) < len(self.target.instructions)
+        return self.live if dead else self.backend.target
+
+    def stages(self) -> Mapping[str, str]:
+        """Stages of the transpiler that the backend brings itself: argument of Qiskit's pass manager → plug-in."""
+        brought = {stage: getattr(self.backend, f"get_{stage}_stage_plugin", None) for stage in _STAGES}
+        return {f"{stage}_method": plugin() for stage, plugin in brought.items() if plugin is not None}
+
     def _passes(self, level: int, seed: int) -> PassManager:
-        """Qiskit's, with the stages that the backend brings itself."""
-        stages = {
-            f"{stage}_method": getattr(self.backend, f"get_{stage}_stage_plugin")()
-            for stage in ("translation", "scheduling")
-            if hasattr(self.backend, f"get_{stage}_stage_plugin")
-        }
-        return generate_preset_pass_manager(level, target=self.live, seed_transpiler=seed, **stages)
+        return generate_preset_pass_manager(level, target=self.transpiles_for(), seed_transpiler=seed, **self.stages())
+
+    def warm(self) -> None:
+        """As far as it goes: there are backends that no Bell circuit can be built for."""
+        with suppress(Exception):
+            super().warm()
+
+    def ready(self, circuits: Sequence[QuantumCircuit]) -> list[QuantumCircuit]:
+        """The circuits as the backend's ``run`` takes them, from those that were laid out for the Target."""
+        return list(circuits)
 
     def noise(self, circuits: Sequence[QuantumCircuit]) -> NoiseModel | None:
         """None for Aer to know of: what noise there is, the backend brings itself."""
@@ -150,7 +166,9 @@ class BackendDevice(Device):
         wanted: dict[str, Any] = {"shots": options.shots, "memory": options.memory, "seed_simulator": seed}
         sent = {name: value for name, value in wanted.items() if name == "shots" or name in self._honours}
         try:
-            answer = self.backend.run(circuits, **sent).result()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                answer = self.backend.run(self.ready(circuits), **sent).result()
         except (QuantumError, MemoryError):
             raise
         except Exception as error:

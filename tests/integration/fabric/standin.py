@@ -154,9 +154,12 @@ class RunnerProcess:
 
 @asynccontextmanager
 async def running(
-    directory: Path, devices: Sequence[Mapping[str, Any]] = DEVICES, workers: int = 2
+    directory: Path,
+    devices: Sequence[Mapping[str, Any]] = DEVICES,
+    workers: int = 2,
+    python: str | Path = sys.executable,
 ) -> AsyncIterator[tuple[Standin, RunnerProcess]]:
-    """A stand-in and a runner that has announced itself to it."""
+    """A stand-in and a runner, in the environment of ``python``, that has announced itself to it."""
     standin = Standin()
     site_runner = web.AppRunner(standin.app(), shutdown_timeout=0.1)
     await site_runner.setup()
@@ -165,7 +168,7 @@ async def running(
     settings: dict[str, Any] = {"socket": socket, "token": TOKEN, "runner": "run_test", "workers": workers}
     settings["devices"] = list(devices)
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
+        str(python),
         "-m",
         "jupyter_quantum.fabric",
         stdin=asyncio.subprocess.PIPE,

@@ -1,0 +1,43 @@
+"""Alice & Bob's emulators of cat qubits, physical and logical, by their own SDK.
+
+Physical cats have no Hadamard gate: what cannot be built from what they have is refused. Logical ones write every
+rotation as a row of H, S and T, so values of parameters must be known before the circuit is transpiled.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+from qiskit.providers import BackendV2
+from qiskit_alice_bob_provider import AliceBobLocalProvider
+
+from jupyter_quantum.fabric.adapters.backend import BackendDevice
+from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
+
+__all__ = ["AliceBobDevice"]
+
+
+class _Settings(OwnSettings):
+    emulator: str
+    """A backend of ``AliceBobLocalProvider``, such as ``EMU:15Q:LOGICAL_EARLY``."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """What ``get_backend`` takes beside the name, such as ``average_nb_photons``."""
+
+
+class AliceBobDevice(BackendDevice):
+    """One of Alice & Bob's emulators."""
+
+    vendor: ClassVar[str] = "Alice & Bob (emulator)"
+
+    @classmethod
+    def open(cls, spec: DeviceSpec) -> BackendV2:
+        """The emulator that the settings name."""
+        own, provider = spec.own(_Settings), AliceBobLocalProvider()
+        known = [backend.name for backend in provider.backends()]
+        if own.emulator not in known:
+            raise ValueError(f"device {spec.name}: no emulator named {own.emulator!r}; there are {', '.join(known)}")
+        try:
+            return provider.get_backend(own.emulator, **own.arguments)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"device {spec.name}: {own.emulator} cannot be made so: {error}") from error
