@@ -59,4 +59,4 @@ def agreement(counts: Mapping[int, int], ideal: Mapping[int, float]) -> float:
     if shots <= 0 or min(counts.values()) < 0:
         raise ValueError("there are no counts")
     overlap = math.fsum(math.sqrt(count / shots * ideal.get(outcome, 0.0)) for outcome, count in counts.items())
-    return min(1.0, overlap * overlap)
+    return min(1.0, round(overlap * overlap, 12))  # beyond that it is the roots that are rounded

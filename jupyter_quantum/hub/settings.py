@@ -13,13 +13,22 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import ValidationError
 
 from jupyter_quantum.core.egress import Egress
+from jupyter_quantum.core.jobs import JobClass
 from jupyter_quantum.core.money import PriceList, credits_to_micro
 from jupyter_quantum.core.tenancy import ProjectSpec, Role
 from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.hub.traits import ServiceTraits
 from jupyter_quantum.pipeline.declared import project_spec
 from jupyter_quantum.pipeline.limits import KINDS, Rate
-from jupyter_quantum.pipeline.settings import AuditSettings, ExportTarget, Limits, RunnerSpec, Settings
+from jupyter_quantum.pipeline.settings import (
+    CLASS_WEIGHTS,
+    AuditSettings,
+    ExportTarget,
+    Limits,
+    RunnerSpec,
+    SeriesSettings,
+    Settings,
+)
 from jupyter_quantum.resources import resource
 from jupyter_quantum.store.rows import DATA_CLASSES
 from jupyter_quantum.wire.tenancy import Project
@@ -163,6 +172,34 @@ def _runners(given: Mapping[str, Mapping[str, Any]]) -> dict[str, RunnerSpec]:
     return found
 
 
+def _series(given: Mapping[str, Any]) -> SeriesSettings:
+    _known("series", given, ("project", "account", "devices", "hours", "shots", "max_price", "circuits"))
+    usual = SeriesSettings()
+    price, circuits = given.get("max_price"), given.get("circuits")
+    found = SeriesSettings(
+        project=str(given.get("project", usual.project)),
+        account=str(given.get("account", usual.account)),
+        devices=frozenset(given.get("devices", ())),
+        every_s=float(given.get("hours", usual.every_s / 3600)) * 3600,
+        shots=int(given.get("shots", usual.shots)),
+        max_price=None if price is None else credits_to_micro(price),
+        sets=Path(circuits) if circuits else None,
+    )
+    if found.devices and not found.project:
+        raise InputError("series names devices and no project.", code="config", hint="Say whose budgets pay.")
+    if found.every_s <= 0 or found.shots < 1:
+        raise InputError("series takes hours above 0, and shots of 1 or more.", code="config")
+    return found
+
+
+def _classes(given: Mapping[str, float]) -> dict[JobClass, float]:
+    _known("class_weights", given, list(JobClass))
+    found = {**CLASS_WEIGHTS, **{JobClass(name): float(one) for name, one in given.items()}}
+    if any(weight <= 0 for weight in found.values()):
+        raise InputError("class_weights takes weights above 0: no class waits for ever.", code="config")
+    return found
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -214,5 +251,7 @@ def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settin
         audit=_audit(service),
         export_targets=_targets(service.export_targets),
         retention=_retention(service.retention),
+        series=_series(service.series),
+        class_weights=_classes(service.class_weights),
         secret=secret,
     )

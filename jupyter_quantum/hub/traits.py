@@ -109,6 +109,14 @@ class ServiceTraits(HasTraits):
         help="Days that data is kept after a job's end: inputs, results, logs; what is not here is kept. A project's "
         "own retention comes first."
     ).tag(config=True)
+    series = Dict(
+        help="Benchmark series: project (whose budgets pay; nothing runs without), account (its service account, "
+        "quantum where absent), devices (measured by themselves), hours (between two runs, 24), shots (of a circuit, "
+        "1000), max_price (credits that one run may cost), circuits (file of `jupyter quantum series make`)."
+    ).tag(config=True)
+    class_weights = Dict(
+        help="Priority class (interactive, benchmark) → weight in a device's queue; 1 and 0.25 by default."
+    ).tag(config=True)
     devices = List(Dict(), help="Devices of the local runner; the packaged emulators where it is empty.").tag(
         config=True
     )

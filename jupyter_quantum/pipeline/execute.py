@@ -20,6 +20,7 @@ from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.reckon import counts_otherwise
 from jupyter_quantum.pipeline.recover import Recovering
 from jupyter_quantum.pipeline.schedule import Scheduling
+from jupyter_quantum.pipeline.scoring import score_of
 from jupyter_quantum.pipeline.views import error_body, error_of
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import AttemptState, JobRow, Json
@@ -121,7 +122,8 @@ class Executing:
             digest = self._context.refer(tx, tenant, raw, digest_of(raw))
             seconds = _counted(report)
             amount = self._amount(row, seconds, tx.now)
-            tx.settle(job, ticket.attempt, amount, usage(row, seconds))
+            settled = tx.settle(job, ticket.attempt, amount, usage(row, seconds))
+            tx.add_score(score_of(settled, result, tx.now))
             marks = self._marks(tx, tag, report, row.device)
             told = _told(report) | {"charged": amount > 0, "marks": marks}
             tx.finish_attempt(tag, AttemptState.COMPLETED, fence=ticket.fence, **told)

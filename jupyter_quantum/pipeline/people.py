@@ -156,7 +156,7 @@ class People:
 
     def sees_event(self, who: Principal, named: str, event: EventRow) -> bool:
         """Own events (``named`` is the reader's pseudonym), those of projects one leads, and devices."""
-        if event.type == "device.changed":
+        if event.type in ("device.changed", "series.changed"):
             return self.sees_devices(who)
         if event.type == "approval.changed" and event.data.get("role") in self.staff(who):
             return True

@@ -49,8 +49,11 @@ from jupyter_quantum.pipeline.requests import Requests
 from jupyter_quantum.pipeline.retire import Retiring
 from jupyter_quantum.pipeline.runners import Runners
 from jupyter_quantum.pipeline.schedule import Scheduling
+from jupyter_quantum.pipeline.scoring import Scores
 from jupyter_quantum.pipeline.sending import Sender
+from jupyter_quantum.pipeline.series import Measuring
 from jupyter_quantum.pipeline.settings import Settings
+from jupyter_quantum.pipeline.standings import Standings
 from jupyter_quantum.pipeline.submit import Submitting
 from jupyter_quantum.pipeline.sweep import Sweeping
 from jupyter_quantum.pipeline.tenancy import Tenancy
@@ -131,10 +134,14 @@ class Pipeline:
         approvers = Approvers(context)
         self.policy = Policing(context)
         self.envelopes = Enveloping(context, self._live, approvers)
+        self.scores = Scores(context)
         self._reports = Reports(context, self._deciding, self._validating, self._queues, self.envelopes)
         self._submitting = Submitting(
             context, self._deciding, self._validating, self._scheduling, self._reports, self.envelopes, self._live
         )
+        self._measuring = Measuring(context, self._submitting, self._live)
+        self.series = Standings(context, self._measuring, self.scores)
+        self._reports.evidence.ask = self.series.evidence
         recovering = Recovering(context, self._scheduling, self._live)
         self._executing = Executing(context, budgets, self._scheduling, recovering, self._live)
         self._approving = Approving(context, self._deciding, self._scheduling, self._live, approvers)
@@ -217,6 +224,7 @@ class Pipeline:
         await self.ledger.turn()
         await self.door.turn()
         await self._delivering.turn()
+        await self._measuring.turn()
         self._scheduling.kick_all()
         await self._runners.write_waits(self._queues.texts())
 
@@ -248,11 +256,14 @@ class Pipeline:
         """Every device, simulators first."""
         if not self._context.people.sees_devices(who):
             return Devices(devices=[])
-        return Devices(devices=[self._device_view(who, device) for device in self._context.registry])
+        found = await self.scores.of([device.name for device in self._context.registry])
+        views = [self._device_view(who, device) for device in self._context.registry]
+        return Devices(devices=[view.model_copy(update={"scores": found[view.name]}) for view in views])
 
     async def device(self, who: Principal, name: str) -> DeviceView:
         """One device."""
-        return self._device_view(who, self._device(who, name))
+        view = self._device_view(who, self._device(who, name))
+        return view.model_copy(update={"scores": (await self.scores.of([name]))[name]})
 
     async def target(self, who: Principal, name: str) -> tuple[CalibrationRef, dict[str, Any]]:
         """The device's Target as JSON, and the calibration that it is of."""

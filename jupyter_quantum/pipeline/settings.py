@@ -15,9 +15,21 @@ from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.core.tenancy import OrganisationSpec, ProjectSpec
 from jupyter_quantum.pipeline.limits import Rate
 
-__all__ = ["AuditSettings", "ExportTarget", "Isolation", "Limits", "RunnerSpec", "SeriesSettings", "Settings"]
+__all__ = [
+    "CLASS_WEIGHTS",
+    "AuditSettings",
+    "ExportTarget",
+    "Isolation",
+    "Limits",
+    "RunnerSpec",
+    "SeriesSettings",
+    "Settings",
+]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+
+CLASS_WEIGHTS: Mapping[JobClass, float] = MappingProxyType({JobClass.INTERACTIVE: 1.0, JobClass.BENCHMARK: 0.25})
+"""Weights of the priority classes where nobody sets others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +185,7 @@ class Settings:
     isolation: Isolation = field(default_factory=Isolation)
     half_life_s: float = 7 * 86_400.0
     """Of the usage that fair share remembers."""
-    class_weights: Mapping[JobClass, float] = field(
-        default_factory=lambda: MappingProxyType({JobClass.INTERACTIVE: 1.0, JobClass.BENCHMARK: 0.25})
-    )
+    class_weights: Mapping[JobClass, float] = field(default_factory=lambda: CLASS_WEIGHTS)
     """Priority class → weight: what a job uses counts divided by it, so that none is passed over for ever."""
     series: SeriesSettings = field(default_factory=SeriesSettings)
     held_back_s: float = 0.03

@@ -151,44 +151,6 @@ class Wait(Answer):
     words: str | None = None
 
 
-class DeviceView(Answer):
-    """A device as its users see it."""
-
-    name: str
-    kind: DeviceKind
-    label: str = Field(description="words for people: simulator, emulator, emulated QPU, QPU")
-    vendor: str
-    region: str
-    description: str = ""
-    num_qubits: int
-    state: Literal["ready", "paused", "isolated", "drained", "offline"]
-    state_reason: str | None = None
-    state_until: Time | None = None
-    basis_gates: list[str] = Field(default_factory=list)
-    max_shots: int
-    max_circuits: int
-    calibration: CalibrationRef
-    price: PriceView
-    wait: Wait
-    options: dict[str, Any] = Field(default_factory=dict, description="kind of job → JSON schema of its options")
-
-
-class Devices(Answer):
-    devices: list[DeviceView]
-
-
-class DecisionView(Answer):
-    """What policy said: the effect, by which policies, in words."""
-
-    effect: Literal["allow", "refuse", "needs_approval"]
-    role: str | None = Field(default=None, description="who must approve; the first of roles")
-    roles: list[str] = Field(default_factory=list, description="who must approve: each role, by a different person")
-    policies: list[str] = Field(default_factory=list)
-    version: Digest
-    words: str
-    facts: dict[str, Any] = Field(default_factory=dict, description="the facts that the policies named looked at")
-
-
 class MirrorResult(Answer):
     """How often the known bit string of mirror circuits of about this size came back on the device, lately."""
 
@@ -209,7 +171,47 @@ class Score(Answer):
         default=None, description="median of |actual − estimate|; of seconds, price and wait relative to the estimate"
     )
     covered: float | None = Field(default=None, description="share of runs whose actual value lay within the range")
+    since: Time | None = Field(default=None, description="day of the first of these runs, UTC")
     words: str = ""
+
+
+class DeviceView(Answer):
+    """A device as its users see it."""
+
+    name: str
+    kind: DeviceKind
+    label: str = Field(description="words for people: simulator, emulator, emulated QPU, QPU")
+    vendor: str
+    region: str
+    description: str = ""
+    num_qubits: int
+    state: Literal["ready", "paused", "isolated", "drained", "offline"]
+    state_reason: str | None = None
+    state_until: Time | None = None
+    basis_gates: list[str] = Field(default_factory=list)
+    max_shots: int
+    max_circuits: int
+    calibration: CalibrationRef
+    price: PriceView
+    wait: Wait
+    options: dict[str, Any] = Field(default_factory=dict, description="kind of job → JSON schema of its options")
+    scores: list[Score] = Field(default_factory=list, description="how good estimates have been here")
+
+
+class Devices(Answer):
+    devices: list[DeviceView]
+
+
+class DecisionView(Answer):
+    """What policy said: the effect, by which policies, in words."""
+
+    effect: Literal["allow", "refuse", "needs_approval"]
+    role: str | None = Field(default=None, description="who must approve; the first of roles")
+    roles: list[str] = Field(default_factory=list, description="who must approve: each role, by a different person")
+    policies: list[str] = Field(default_factory=list)
+    version: Digest
+    words: str
+    facts: dict[str, Any] = Field(default_factory=dict, description="the facts that the policies named looked at")
 
 
 class Mitigation(Answer):

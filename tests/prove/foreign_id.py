@@ -15,7 +15,8 @@ from typing import Any
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.store import Store, Tx
 from jupyter_quantum.store.codec import LOANS
-from jupyter_quantum.store.rows import ExportRow, LoanRow, WorkloadRow
+from jupyter_quantum.store.rows import ExportRow, LoanRow, SeriesRow, SeriesRunRow, WorkloadRow
+from jupyter_quantum.wire.base import digest_of
 from tests.prove.lab import EVERY_SCOPE, ProofLab, bell
 from tests.unit.hub.test_hub_routes import EXAMPLES
 
@@ -30,6 +31,7 @@ _ASKERS: Mapping[str, tuple[str, ...]] = {
 _SHARED = {"/api/v1/envelopes/{id}"}
 """What members of a project see of each other."""
 _HOUR = timedelta(hours=1)
+DIGEST = digest_of(b"")
 _BUDGET = {"device": "campus_qpu", "amount": 14_000_000, "until": (datetime.now(UTC) + _HOUR).isoformat()}
 
 
@@ -95,6 +97,7 @@ class Own:
                 "/api/v1/tokens/{id}": token.id,
                 "/api/v1/exports/{id}": export.id,
                 "/api/v1/ledger/loans/{id}": loan.id,
+                "/api/v1/series/{id}": _series(tx),
             }
 
         try:
@@ -112,6 +115,15 @@ def parted(path: str, ids: Mapping[str, str]) -> tuple[str, str, str] | None:
     parts = path.split("/")
     size = case.count("/") + 1
     return "/".join(parts[: size - 1]), ids[case], "".join(f"/{part}" for part in parts[size:])
+
+
+def _series(tx: Tx) -> str:
+    """A series of benchmarks: who sees the devices sees it."""
+    run = SeriesRunRow(new_id("bmr"), "aer", "sha256:set", "{}", tx.now)
+    row = SeriesRow(new_id("ser"), "key", "aer", "set", DIGEST, "{}", DIGEST, None, "{}", tx.now)
+    tx.add_series_run(run, actor="service")
+    tx.end_series_run(run.id, row, score=0.5)
+    return row.id
 
 
 class Trial:
@@ -169,16 +181,19 @@ class Trial:
 
 
 def devices(trial: Trial) -> None:
-    """Devices have names that all share: to somebody without a role one that is there is like one that is not."""
-    for rest in ("", "/target"):
+    """Devices and their series are all members': to somebody without a role one that is there is like one that is
+    not."""
+    series = trial.own.ids["/api/v1/series/{id}"]
+    for start, there, rest in (("devices", "aer", ""), ("devices", "aer", "/target"), ("series", series, "")):
+        names = (there, new_id("ser"))
         answers = [
-            trial.lab.request("sly", "get", f"/api/v1/devices/{name}{rest}", scopes=tuple(EVERY_SCOPE))
-            for name in ("aer", "nothing")
+            trial.lab.request("sly", "get", f"/api/v1/{start}/{name}{rest}", scopes=tuple(EVERY_SCOPE))
+            for name in names
         ]
         trial.tried += 1
-        seen = {(answer.status_code, re.sub("aer|nothing", "NAME", answer.text)) for answer in answers}
+        seen = {(answer.status_code, re.sub("|".join(names), "NAME", answer.text)) for answer in answers}
         if len(seen) != 1 or answers[0].status_code != 404:
-            trial.violations.append(f"device{rest} without a role: {seen}")
+            trial.violations.append(f"{start}{rest} without a role: {seen}")
 
 
 def prove(cases: int, seed: int) -> tuple[int, list[str]]:
@@ -189,7 +204,7 @@ def prove(cases: int, seed: int) -> tuple[int, list[str]]:
         document = lab.bare("get", "/api/v1/openapi.json").json()
         for path, operations in document["paths"].items():
             for method in operations:
-                if "{" in path and not path.startswith("/api/v1/devices/"):
+                if "{" in path and not path.startswith(("/api/v1/devices/", "/api/v1/series/")):
                     trial.path(path, method)
         devices(trial)
         if trial.tried < 100:

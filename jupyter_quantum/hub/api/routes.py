@@ -15,6 +15,7 @@ from jupyter_quantum.hub.api import (
     people,
     policy,
     requests,
+    series,
     tenancy,
     tokens,
     webhooks,
@@ -37,5 +38,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *webhooks.ROUTES,
     *tokens.ROUTES,
     *data.ROUTES,
+    *series.ROUTES,
 )
 """Every route. Those without a body refuse none that is empty."""

@@ -132,6 +132,7 @@ class MemoryPipeline:
             "calibration": (CalibrationRef(digest=digest_of(b"cal")), {"num_qubits": 2}),
             "executable": b"QISKIT",
             "ledger.usage_csv": b"project,cost\r\n",
+            "series.csv": b"series\r\n",
             "data.exports.take": b"PK",
             "source": (CircuitBundle(format="qasm3", data=b"OPENQASM 3.0;"), []),
         }

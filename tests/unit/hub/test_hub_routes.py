@@ -47,6 +47,7 @@ EXAMPLES = {
     "POST api/v1/tenants/plan": {},
     "POST api/v1/ledger/loans": {"grant": "g", "from_project": "a", "to_project": "b", "amount": 1},
     "POST api/v1/ledger/prices": {"device": "aer", "since": "2030-01-01T00:00:00Z"},
+    "POST api/v1/series": {"device": "aer"},
     "POST api/v1/requests/decisions": {"verdict": "approve", "ids": ["req_1"]},
 }
 """A body for each route that takes one."""
