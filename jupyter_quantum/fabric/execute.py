@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.result import Result
 
@@ -21,10 +20,11 @@ from jupyter_quantum.exceptions import JobFailed
 from jupyter_quantum.fabric.adapters.base import Device, Facade, RunOptions
 from jupyter_quantum.fabric.pubs import estimator_pub, precision_of, sampler_pub
 from jupyter_quantum.fabric.refusals import clean
+from jupyter_quantum.fabric.shape import by_value, estimated, experiment, memory_of, origin_of, plain, sampled
 from jupyter_quantum.wire.jobs import Pub
-from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult, ResultView
+from jupyter_quantum.wire.results import PubResult, ResultView
 
-__all__ = ["execute", "plain"]
+__all__ = ["execute"]
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ def _run(
     return ResultView(
         kind=JobKind.RUN,
         backend=device.name,
-        experiments=[_experiment(one) for one in result.results],
+        experiments=[experiment(one) for one in result.results],
         metadata=plain(result.metadata) if result.metadata else {},
         seconds=0.0,
     )
@@ -92,21 +92,6 @@ def _run(
 def _chosen(options: Mapping[str, Any], shots: int, memory: bool, memory_mb: int) -> RunOptions:
     """How to run a batch; an option that the device does not have is as if it were not asked for."""
     return RunOptions(shots, options.get("seed_simulator"), memory, options.get("method", "automatic"), memory_mb)
-
-
-def _experiment(found: Any) -> Experiment:
-    header = found.header if isinstance(found.header, dict) else found.header.to_dict()
-    data = found.data.to_dict()
-    return Experiment(
-        name=str(header.get("name", "")),
-        shots=int(found.shots),
-        counts=data.pop("counts", None),
-        memory=data.pop("memory", None),
-        seed=int(found.seed_simulator) if found.seed_simulator is not None else None,
-        header=plain(header),
-        metadata=plain(getattr(found, "metadata", {}) or {}),
-        data=plain(data),
-    )
 
 
 def _sampler(
@@ -120,7 +105,7 @@ def _sampler(
     default = options["shots"] or options["default_shots"]
     coerced = [sampler_pub(pub, circuits[pub.circuit], pub.shots or default) for pub in pubs]
     answers: list[PubResult | None] = [None] * len(coerced)
-    for shots, places in _by([one.shots for one in coerced]).items():
+    for shots, places in by_value([one.shots for one in coerced]).items():
         bound = [coerced[at].parameter_values.bind_all(coerced[at].circuit) for at in places]
         flat = [circuit for array in bound for circuit in np.ravel(array).tolist()]
         chosen = _chosen(options, shots, True, memory_mb)
@@ -129,8 +114,8 @@ def _sampler(
         for at, array in zip(places, bound, strict=True):
             found = result.results[start : start + array.size]
             start += array.size
-            sampled = _sampled(coerced[at].circuit, [_memory(device, one) for one in found], array.shape, shots)
-            answers[at] = sampled.model_copy(update={"metadata": sampled.metadata | _origin(found)})
+            answer = sampled(coerced[at].circuit, [memory_of(device.name, one) for one in found], array.shape, shots)
+            answers[at] = answer.model_copy(update={"metadata": answer.metadata | origin_of(found)})
     return ResultView(
         kind=JobKind.SAMPLER,
         backend=device.name,
@@ -138,51 +123,6 @@ def _sampler(
         metadata={"version": 2},
         seconds=0.0,
     )
-
-
-def _by(values: Sequence[int]) -> dict[int, list[int]]:
-    grouped: dict[int, list[int]] = {}
-    for at, value in enumerate(values):
-        grouped.setdefault(value, []).append(at)
-    return grouped
-
-
-def _memory(device: Device, found: Any) -> list[str]:
-    memory = getattr(found.data, "memory", None)
-    if not memory:
-        raise JobFailed(f"{device.name} returned no shots for a circuit that measures.", code="job.no_shots")
-    return list(memory)
-
-
-def _origin(found: Sequence[Any]) -> dict[str, str]:
-    """``shots_from`` where shots were made from counts: their order says nothing then."""
-    return {"shots_from": "counts"} if any(getattr(one, "shots_from", "") == "counts" for one in found) else {}
-
-
-def _sampled(circuit: QuantumCircuit, memories: Sequence[list[str]], shape: tuple[int, ...], shots: int) -> PubResult:
-    width = max(1, -(-circuit.num_clbits // 8))
-    shots_as_bytes = np.frombuffer(
-        b"".join(int(shot, 16).to_bytes(width, "big") for memory in memories for shot in memory), dtype=np.uint8
-    ).reshape((*shape, shots, width))
-    registers = {register.name: _bits(circuit, register, shots_as_bytes) for register in circuit.cregs}
-    return PubResult(
-        shape=list(shape),
-        registers=registers,
-        metadata={"shots": shots, "circuit_metadata": plain(circuit.metadata or {})},
-    )
-
-
-def _bits(circuit: QuantumCircuit, register: Any, shots: NDArray[np.uint8]) -> Bits:
-    """One register out of all bits, packed as Qiskit's ``BitArray`` has it: big endian, padded on the left."""
-    size = register.size
-    if size == circuit.num_clbits and all(circuit.find_bit(bit).index == at for at, bit in enumerate(register)):
-        packed = shots if size else shots[..., :0]
-    else:
-        places = [circuit.find_bit(bit).index for bit in register]
-        unpacked = np.unpackbits(shots, axis=-1, bitorder="big")[..., ::-1]
-        chosen = unpacked[..., places][..., ::-1]
-        packed = np.packbits(np.pad(chosen, [(0, 0)] * (chosen.ndim - 1) + [(-size % 8, 0)]), axis=-1, bitorder="big")
-    return Bits(num_bits=size, array=Array(dtype="|u1", shape=list(packed.shape), data=packed.tobytes()))
 
 
 def _estimator(
@@ -203,36 +143,7 @@ def _estimator(
     return ResultView(
         kind=JobKind.ESTIMATOR,
         backend=device.name,
-        pubs=[_estimated(one) for one in answer],
+        pubs=[estimated(one) for one in answer],
         metadata=plain(answer.metadata),
         seconds=0.0,
     )
-
-
-def _estimated(found: Any) -> PubResult:
-    return PubResult(
-        shape=list(found.data.shape),
-        evs=_array(found.data.evs),
-        stds=_array(found.data.stds),
-        metadata=plain(found.metadata),
-    )
-
-
-def _array(values: Any) -> Array:
-    array = np.ascontiguousarray(values, dtype="<f8")
-    return Array(dtype="<f8", shape=list(np.shape(values)), data=array.tobytes())
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON has it; what JSON has no word for becomes text."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if np.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, np.generic | np.ndarray):
-        return plain(value.tolist())
-    return clean(value, 2000)

@@ -8,26 +8,40 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
-from jupyter_quantum.wire.base import Answer, ErrorBody
+from jupyter_quantum.fabric.adapters.vendor import Calibration
+from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.wire.base import Answer, Blob, ErrorBody
 from jupyter_quantum.wire.jobs import DryRun
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import Prepared, Task
 
-__all__ = ["FROM_WORKER_MOST", "HEAD", "Hello", "Order", "Outcome", "read_frame", "write_frame"]
+__all__ = ["FROM_WORKER_MOST", "HEAD", "Hello", "Order", "Outcome", "Setup", "read_frame", "write_frame"]
 
 HEAD: Final = struct.Struct("!I")
 FROM_WORKER_MOST: Final = 128 * 1024 * 1024
 """Bytes of the largest message that is taken from a worker."""
 
 
+class Setup(Answer):
+    """What a zygote is told on its standard input."""
+
+    threads: int
+    devices: list[DeviceSpec]
+    calibrations: dict[str, Calibration] = Field(default_factory=dict, description="of remote devices, by name")
+
+
 class Order(Answer):
-    """What a worker is told to do."""
+    """What a worker is told to do; with a task that a vendor's machine executes, one of the two ends of it."""
 
     task: Task
+    step: Literal["whole", "encode", "decode"] = "whole"
+    answers: list[Blob | None] = Field(
+        default_factory=list, description="decode: the vendor's, None where it gave none"
+    )
 
 
 class Outcome(Answer):
@@ -41,6 +55,8 @@ class Outcome(Answer):
     dry_run: DryRun | None = None
     drawing: str = ""
     result: ResultView | None = None
+    payloads: list[Blob] = Field(default_factory=list, description="encode: what is handed over, one a submission")
+    executable: Blob | None = Field(default=None, description="encode: where the task came without it")
     error: ErrorBody | None = None
     versions: dict[str, str] = Field(default_factory=dict)
 
@@ -49,6 +65,9 @@ class Hello(Answer):
     """What the zygote says once it is ready: devices, versions, and how its workers are locked."""
 
     devices: list[dict[str, object]]
+    remote: list[str] = Field(
+        default_factory=list, description="all that run at a vendor's; served are those whose calibration is known"
+    )
     packages: dict[str, str]
     sandbox: list[str]
     missing: list[str]

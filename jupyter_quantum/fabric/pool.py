@@ -17,14 +17,15 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
-from jupyter_quantum.fabric.frames import FROM_WORKER_MOST, HEAD, Hello, Order, Outcome
+from jupyter_quantum.fabric.adapters.vendor import Calibration
+from jupyter_quantum.fabric.frames import FROM_WORKER_MOST, HEAD, Hello, Order, Outcome, Setup
 from jupyter_quantum.fabric.memory import SLACK
 from jupyter_quantum.fabric.settings import Settings
 from jupyter_quantum.wire.runner import Task
@@ -78,9 +79,13 @@ class Session:
 
         ``part`` is called with each part that comes before the last; where it is None, a part is garbage.
         """
-        clock = asyncio.get_running_loop().call_later(task.timeout_s, self.kill, "time")
+        return await self.order(Order(task=task), part)
+
+    async def order(self, order: Order, part: Callable[[Outcome], None] | None = None) -> Outcome:
+        """The same, for one end of a run on a vendor's machine."""
+        clock = asyncio.get_running_loop().call_later(order.task.timeout_s, self.kill, "time")
         try:
-            message = Order(task=task).model_dump_json().encode()
+            message = order.model_dump_json().encode()
             self.writer.write(HEAD.pack(len(message)) + message)
             await self.writer.drain()
             for _ in range(_PARTS):
@@ -133,14 +138,22 @@ class Session:
 
 
 class Pool:
-    """The zygote and its workers."""
+    """The zygote and its workers.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: of the runner.
+        calibrations: what the vendors of remote devices announced, by name; a remote device without is not served.
+    """
+
+    def __init__(self, settings: Settings, calibrations: Mapping[str, Calibration] | None = None) -> None:
         self._settings = settings
+        self._calibrations = dict(calibrations or {})
         self._home = tempfile.TemporaryDirectory(prefix="jq-runner-")
         self._idle: dict[str, list[Session]] = {}
         self._fresh: asyncio.Queue[Session] = asyncio.Queue()
         self._coming = 0
+        self._wanted = 0
+        self._retired = False
         self._all: dict[int, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._hello = bytearray()
@@ -152,6 +165,8 @@ class Pool:
 
     async def start(self) -> Hello:
         """Start the zygote and the first workers; returns what it says of itself."""
+        settings = self._settings
+        setup = Setup(threads=settings.threads, devices=list(settings.devices), calibrations=self._calibrations)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         self._zygote = await asyncio.create_subprocess_exec(
@@ -159,12 +174,15 @@ class Pool:
             "-c",
             f"import os, sys; os.dup2({theirs.fileno()}, {_CONTROL}); sys.argv = ['zygote']; "
             "from jupyter_quantum.fabric.zygote import main; main()",
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             pass_fds=(theirs.fileno(),),
             env=self._environment(),
             cwd=self._home.name,
         )
         theirs.close()
+        assert self._zygote.stdin is not None
+        self._zygote.stdin.write(setup.model_dump_json().encode())
+        self._zygote.stdin.close()
         self._control = ours
         asyncio.get_running_loop().add_reader(ours.fileno(), self._hear)
         hello = await asyncio.wait_for(self._greeted, _START_S)
@@ -189,8 +207,6 @@ class Pool:
             "OMP_NUM_THREADS": str(self._settings.threads),
             "OMP_WAIT_POLICY": "PASSIVE",  # a helper thread that spins after a run takes a core from the service
             "MALLOC_ARENA_MAX": "2",
-            "JQ_THREADS": str(self._settings.threads),
-            "JQ_DEVICES": "\n".join(device.model_dump_json() for device in self._settings.devices),
         }
 
     def _hear(self) -> None:
@@ -263,7 +279,8 @@ class Pool:
 
     def _fill(self) -> None:
         """Ask for workers until enough are ready or on their way."""
-        while not self._closing and self._fresh.qsize() + self._coming < self._settings.workers:
+        most = self._wanted if self._retired else self._settings.workers
+        while not self._closing and self._fresh.qsize() + self._coming < most:
             assert self._control is not None
             self._control.send(b"f")
             self._coming += 1
@@ -281,14 +298,23 @@ class Pool:
             if not session.ended.done() and session.killed_for is None:
                 self._bound(session, memory_mb)
                 return session
-        while True:
-            session = await self._fresh.get()
-            self._fill()
-            if not session.ended.done():
-                break
+        session = await self._next()
         session.affinity = affinity
         self._bound(session, memory_mb)
         return session
+
+    async def _next(self) -> Session:
+        """A fresh worker."""
+        self._wanted += 1
+        try:
+            while True:
+                self._fill()
+                session = await self._fresh.get()
+                if not session.ended.done():
+                    return session
+        finally:
+            self._wanted -= 1
+            self._fill()
 
     def _bound(self, session: Session, memory_mb: int) -> None:
         most = self._baseline + SLACK + memory_mb * 1024 * 1024
@@ -299,9 +325,15 @@ class Pool:
         except PermissionError:
             session.kill("limits")  # one that cannot be bounded serves nobody
 
+    def retire(self) -> None:
+        """Another pool takes over. Who has a worker or waits for one is served still; :meth:`close` after that."""
+        self._retired = True
+        for session in [one for them in self._idle.values() for one in them]:
+            session.kill("idle")
+
     def release(self, session: Session) -> None:
         """Keep the worker for its user for a while, or end it."""
-        if not session.affinity or session.ended.done() or session.killed_for or self._closing:
+        if not session.affinity or session.ended.done() or session.killed_for or self._closing or self._retired:
             session.kill("done")
             return
         session.idle_since = time.monotonic()

@@ -12,7 +12,7 @@ import logging
 import platform
 import random
 import time
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -20,8 +20,12 @@ from jupyter_quantum.fabric.failures import failure, refused
 from jupyter_quantum.fabric.frames import Hello, Outcome
 from jupyter_quantum.fabric.parts import Parts
 from jupyter_quantum.fabric.pool import Ended, Pool, Session
+from jupyter_quantum.fabric.remote_hands import RunnerHands
+from jupyter_quantum.fabric.remote_run import RemoteRun
+from jupyter_quantum.fabric.running import Running
 from jupyter_quantum.fabric.settings import Settings
 from jupyter_quantum.fabric.transport import OUTAGES, Refusal, Transport
+from jupyter_quantum.fabric.vendors.fleet import Fleet
 from jupyter_quantum.wire.runner import (
     PROTOCOL,
     PROTOCOLS,
@@ -50,23 +54,14 @@ _REPORT_TRIES: Final = 8
 _DRAINED: Final = "drained"
 
 
-@dataclass(eq=False, slots=True)
-class _Running:
-    task: Task
-    session: Session | None = None
-    stopped: bool = False
-    reporting: bool = False
-    """Its outcome is on the way: a lease request that crosses the report must not kill what follows in this worker."""
-    began: float = field(default_factory=time.monotonic)
-
-
 class Runner:
     """One runner's life: start, serve, drain."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pool = Pool(settings)
-        self._running: dict[str, _Running] = {}
+        self._fleet = Fleet(settings)
+        self._running: dict[str, Running] = {}
         self._jobs: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Event()
         self._freed = asyncio.Event()
@@ -74,6 +69,9 @@ class Runner:
         self._grace_s = float("inf")
         self._packages: dict[str, str] = {}
         self._service = Transport(settings)
+        self._hello: Hello
+        self._minding: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     def drain(self, grace_s: float = 30.0) -> None:
         """Take no more work; what runs may go on for ``grace_s`` seconds."""
@@ -89,12 +87,15 @@ class Runner:
                 self._packages = hello.packages
                 _say(hello)
                 await self._announce(hello)
-                await self._serve(hello)
+                if hello.remote:
+                    self._minding = asyncio.create_task(self._mind(hello.remote))
+                await self._serve()
                 await self._finish()
             finally:
-                await self._pool.close()
+                await self._close()
 
     async def _announce(self, hello: Hello) -> None:
+        self._hello = hello
         announce = Announce(
             protocol=PROTOCOL,
             protocols=PROTOCOLS,
@@ -105,7 +106,7 @@ class Runner:
             sandbox=hello.sandbox,
             missing=hello.missing,
             qpy_versions=hello.qpy_versions,
-            devices=[DeviceAnnouncement.model_validate(one) for one in hello.devices],
+            devices=[self._fleet.announced(DeviceAnnouncement.model_validate(one)) for one in hello.devices],
         )
         pause = _BACKOFF_S[0]
         while not self._draining.is_set():
@@ -129,7 +130,7 @@ class Runner:
             log.info("admitted: %s", ", ".join(welcome.admitted) or "no device")
             return
 
-    async def _serve(self, hello: Hello) -> None:
+    async def _serve(self) -> None:
         """Lease until drained. After an outage the runner announces itself again: the service may be a new one."""
         pause = _BACKOFF_S[0]
         while not self._draining.is_set() and not self._pool.lost.is_set():
@@ -137,12 +138,12 @@ class Runner:
                 leased = await self._lease()
             except Refusal:
                 await self._wait(1.0)
-                await self._announce(hello)
+                await self._announce(self._hello)
             except OUTAGES as error:
                 log.warning("the service does not answer (%s)", _named(error))
                 pause = await self._wait(pause)
                 if not self._draining.is_set():
-                    await self._announce(hello)
+                    await self._announce(self._hello)
             else:
                 pause = _BACKOFF_S[0]
                 self._take(leased)
@@ -157,13 +158,20 @@ class Runner:
             running={name: one.task.fence for name, one in self._running.items()},
             wait_s=min(_POLL_BUSY_S if self._running else _POLL_S, self._lease_s / 3),
         )
-        if free:  # broken off only to end: a task that is on its way then is reconciled by the service
-            return await self._unless(self._draining, request)
-        self._freed.clear()
-        return await self._unless(self._freed, request)
+        if not free:
+            self._freed.clear()
+        # Broken off only to end: a task that is on its way then is reconciled by the service.
+        began = time.monotonic()
+        leased = await self._unless(self._draining if free else self._freed, request)
+        if leased is None:
+            return Leased()
+        for name in request.running:
+            if name in self._running:
+                self._running[name].renewed = began
+        return leased
 
-    async def _unless(self, event: asyncio.Event, request: LeaseRequest) -> Leased:
-        """Poll until the service answers or ``event`` is set."""
+    async def _unless(self, event: asyncio.Event, request: LeaseRequest) -> Leased | None:
+        """Poll until the service answers or ``event`` is set; None: it has not answered."""
         poll = asyncio.ensure_future(self._service.post("lease", request, Leased))
         happened = asyncio.ensure_future(event.wait())
         await asyncio.wait({poll, happened}, return_when=asyncio.FIRST_COMPLETED)
@@ -175,35 +183,35 @@ class Runner:
         poll.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await poll
-        return Leased()
+        return None
 
     def _take(self, leased: Leased) -> None:
         for name in leased.stop:
             running = self._running.get(name)
             if running is not None and not running.reporting:
-                running.stopped = True
-                if running.session is not None:
-                    running.session.kill("stopped")
+                running.stop(cancelled=name in leased.cancel)
         for task in leased.tasks:
             if task.id in self._running:
                 continue
-            self._running[task.id] = _Running(task)
+            self._running[task.id] = Running(task)
             job = asyncio.get_running_loop().create_task(self._do(self._running[task.id]))
             self._jobs.add(job)
             job.add_done_callback(self._jobs.discard)
 
-    async def _do(self, running: _Running) -> None:
+    async def _do(self, running: Running) -> None:
         """One task, and those that follow it in the same worker."""
         first = running.task
         try:
-            running.session = await self._pool.acquire(first.affinity, first.memory_mb)
+            running.pool = self._pool
+            running.session = await running.pool.acquire(first.affinity, first.memory_mb)
             following: Task | None = first
             while following is not None:
                 self._running.pop(running.task.id, None)
                 running.task = following
                 self._running[following.id] = running
                 following = await self._one(running, running.session)
-            self._pool.release(running.session)
+            if running.session is not None:  # otherwise a vendor had it, and the worker is somebody else's
+                running.pool.release(running.session)
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -214,8 +222,11 @@ class Runner:
             self._running.pop(running.task.id, None)
             self._freed.set()
 
-    async def _one(self, running: _Running, session: Session) -> Task | None:
+    async def _one(self, running: Running, session: Session) -> Task | None:
         task = running.task
+        if isinstance(task.do, ExecuteTask) and task.do.device in self._fleet:
+            await self._elsewhere(running, task.do.device)
+            return None
         if running.stopped:
             session.kill("stopped")
         began = time.monotonic()
@@ -233,11 +244,33 @@ class Runner:
             report = failure(task, error.why, time.monotonic() - began, parts.missing if parts else None)
         if parts is not None:
             report = report.model_copy(update={"prepared": [*parts.rest(), *report.prepared]})
+        return await self._last(running, report)
+
+    async def _last(self, running: Running, report: TaskReport) -> Task | None:
+        """Send the report that ends the task; the task that follows has a lease of its own."""
         running.reporting = True
+        asked = time.monotonic()
         try:
-            return await self._report(task, report)
+            return await self._report(running.task, report)
         finally:
             running.reporting = False
+            running.renewed = asked
+
+    async def _elsewhere(self, running: Running, device: str) -> None:
+        """A run on a vendor's machine."""
+        running.elsewhere = True
+        hands = RunnerHands(
+            running,
+            self._fleet,
+            self._settings.poll_s,
+            pool=lambda: self._pool,
+            report=self._report,
+            draining=self._draining,
+            lease_s=lambda: self._lease_s,
+        )
+        report = await RemoteRun(running.task, self._fleet.of(device), hands).run()
+        if report is not None:
+            await self._last(running, report)
 
     def _parts(self, task: Task) -> Parts | None:
         """Where the rows of a report go as they come; None for another task."""
@@ -296,7 +329,7 @@ class Runner:
             renewal = asyncio.ensure_future(self._lease())
             await asyncio.wait({renewal, *self._jobs}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
             if renewal.done() and renewal.exception() is None:
-                self._take(Leased(stop=renewal.result().stop))
+                self._take(renewal.result().model_copy(update={"tasks": []}))
             renewal.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await renewal
@@ -314,6 +347,44 @@ class Runner:
         with contextlib.suppress(Refusal, *OUTAGES):
             leaving = LeaseRequest(runner=self._settings.runner, slots=0, wait_s=0.0, leaving=True)
             await asyncio.wait_for(self._service.post("lease", leaving, Leased), 2.0)
+
+    # Remote devices
+
+    async def _mind(self, remote: Collection[str]) -> None:
+        """Have vendors describe their devices, and again every few minutes; serve what is new."""
+        pause = _BACKOFF_S[0]
+        while not self._draining.is_set():
+            if await self._fleet.look(remote):
+                await self._rebuild()
+            pause = await self._wait(pause) if self._fleet.missing(remote) else self._settings.calibration_s
+            if not self._fleet.missing(remote):
+                await self._wait(pause)
+
+    async def _rebuild(self) -> None:
+        """A new zygote, which knows the calibrations of now; what runs goes on in workers of the old one."""
+        fresh = Pool(self._settings, self._fleet.calibrations)
+        try:
+            hello = await fresh.start()
+        except (RuntimeError, TimeoutError) as error:
+            log.error("the new calibrations cannot be used: %s", error)
+            await fresh.close()
+            return
+        old, self._pool = self._pool, fresh
+        old.retire()
+        self._closing.add(asyncio.create_task(self._outlive(old)))
+        await self._announce(hello)
+
+    async def _outlive(self, pool: Pool) -> None:
+        """Close a pool once nobody has a worker of it."""
+        while any(running.pool is pool for running in self._running.values()):  # noqa: ASYNC110  for seconds
+            await asyncio.sleep(0.5)
+        await pool.close()
+
+    async def _close(self) -> None:
+        for task in (*self._closing, *([self._minding] if self._minding else [])):
+            task.cancel()
+        await self._pool.close()
+        await self._fleet.close()
 
 
 def _named(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jupyter_quantum.core.jobs import DeviceKind
+from jupyter_quantum.fabric.secrets import NoSecrets, SecretsSettings
 
 __all__ = ["DeviceSpec", "OwnSettings", "Settings"]
 
@@ -64,6 +65,12 @@ class Settings(BaseModel):
     """Threads of one simulation."""
     metrics_port: Annotated[int | None, Field(ge=0, le=65535)] = None
     """Port on loopback at which Prometheus reads this runner's metrics; 0 picks one, None: nowhere."""
+    secrets: SecretsSettings = NoSecrets()
+    """Where the secrets of remote devices are; their values are never among the settings."""
+    calibration_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    """How often a vendor is asked for a new calibration, and one that did not answer is tried again."""
+    poll_s: Annotated[float, Field(gt=0, le=600)] = 15.0
+    """The longest pause between two questions to a vendor about a job."""
 
     @property
     def capacity(self) -> int:

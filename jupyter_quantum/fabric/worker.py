@@ -21,6 +21,7 @@ from qiskit import QuantumCircuit, qpy
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.exceptions import InputError, JobFailed, QuantumError
 from jupyter_quantum.fabric.adapters import Device
+from jupyter_quantum.fabric.adapters.base import Order as DeviceOrder
 from jupyter_quantum.fabric.agreement import agreed
 from jupyter_quantum.fabric.dryrun import draw, dry_run
 from jupyter_quantum.fabric.execute import execute
@@ -33,7 +34,8 @@ from jupyter_quantum.fabric.refusals import error_body
 from jupyter_quantum.fabric.sandbox import lock
 from jupyter_quantum.wire.base import CircuitBundle, digest_of
 from jupyter_quantum.wire.jobs import DryRun, Pub
-from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask, Task, Work
+from jupyter_quantum.wire.results import ResultView
+from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask, Work
 
 __all__ = ["READY", "Worker"]
 
@@ -64,7 +66,7 @@ class Worker:
         write_frame(self._channel, READY)
         while (message := read_frame(self._channel)) is not None:
             order = Order.model_validate_json(message)
-            write_frame(self._channel, self._answer(order.task).model_dump_json().encode())
+            write_frame(self._channel, self._answer(order).model_dump_json().encode())
         return 0
 
     def _warm(self) -> None:
@@ -87,11 +89,13 @@ class Worker:
                 with suppress(JobFailed):  # a device that cannot do it will say so of each job
                     execute(simple, kind, circuits, prepared.pubs, prepared.options, 256).model_dump_json()
 
-    def _answer(self, task: Task) -> Outcome:
+    def _answer(self, order: Order) -> Outcome:
+        task = order.task
         do = task.do
         try:
             if isinstance(do, ExecuteTask):
-                return self._execute(do, task.memory_mb)
+                act = {"whole": self._execute, "encode": self._encode, "decode": self._decode}[order.step]
+                return act(do, order)
             return self._report(do, task.memory_mb) if isinstance(do, ReportTask) else self._prepare(do)
         except QuantumError as error:
             return self._failed(do, error)
@@ -181,18 +185,43 @@ class Worker:
         except Exception as error:
             return Prepared(device=name, error=error_body(_defect(work, error))), None
 
-    def _execute(self, task: ExecuteTask, memory_mb: int) -> Outcome:
+    def _execute(self, task: ExecuteTask, order: Order) -> Outcome:
         device = self._device(task.device)
         executable = self._executable(task)
+        self._check_calibration(device, task)
+        memory_mb = order.task.memory_mb
+        result = execute(device, task.kind, executable.circuits, task.pubs, task.options, memory_mb)
+        return self._compared(device, executable, task, result)
+
+    def _encode(self, task: ExecuteTask, order: Order) -> Outcome:
+        """What the vendor is handed. A lost attempt was laid out for a calibration that may be past by now."""
+        device = self._device(task.device)
+        executable = self._executable(task)
+        if not task.recover:
+            self._check_calibration(device, task)
+        payloads = device.encode(DeviceOrder(task.kind, executable.circuits, task.pubs, task.options))
+        return Outcome(payloads=payloads, executable=executable.data if task.executable is None else None)
+
+    def _decode(self, task: ExecuteTask, order: Order) -> Outcome:
+        """What the vendor's answers say."""
+        executable = self._executable(task)
+        device = self._device(task.device)
+        asked = DeviceOrder(task.kind, executable.circuits, task.pubs, task.options)
+        return self._compared(device, executable, task, device.decode(asked, order.answers))
+
+    @staticmethod
+    def _compared(device: Device, executable: Executable, task: ExecuteTask, result: ResultView) -> Outcome:
+        found = agreed(device, executable.circuits, task.pubs, result)
+        return Outcome(result=result.model_copy(update={"agreement": found}))
+
+    @staticmethod
+    def _check_calibration(device: Device, task: ExecuteTask) -> None:
         if task.calibration != device.calibration.digest:
             raise JobFailed(
                 f"{device.name} was calibrated anew after this job was validated.",
                 code="calibration.changed",
                 hint="Validate it again.",
             )
-        result = execute(device, task.kind, executable.circuits, task.pubs, task.options, memory_mb)
-        found = agreed(device, executable.circuits, task.pubs, result)
-        return Outcome(result=result.model_copy(update={"agreement": found}))
 
     def _executable(self, task: ExecuteTask) -> Executable:
         """What the task names, its digest taken again from the bytes."""

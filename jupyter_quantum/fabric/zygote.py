@@ -18,13 +18,15 @@ import selectors
 import signal
 import socket
 import struct
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from jupyter_quantum.fabric.adapters import Device, build
-from jupyter_quantum.fabric.frames import Hello
+from jupyter_quantum.fabric.adapters import Device, adapter, build
+from jupyter_quantum.fabric.frames import Hello, Setup
 from jupyter_quantum.fabric.memory import address_space
 from jupyter_quantum.fabric.parse import QPY_VERSIONS
+from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.sandbox import die_with_parent, survey
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.fabric.worker import Worker
@@ -49,9 +51,10 @@ def packages() -> dict[str, str]:
 class Zygote:
     """Forks workers until the runner is gone."""
 
-    def __init__(self, control: socket.socket, devices: dict[str, Device]) -> None:
+    def __init__(self, control: socket.socket, devices: dict[str, Device], remote: list[str]) -> None:
         self._control = control
         self._devices = devices
+        self._remote = remote
         self._wake, wake = socket.socketpair()
         self._wake.setblocking(False)
         wake.setblocking(False)
@@ -64,6 +67,7 @@ class Zygote:
         have, missing = survey()
         hello = Hello(
             devices=[device.announcement().model_dump(mode="json") for device in self._devices.values()],
+            remote=self._remote,
             packages=packages(),
             sandbox=have,
             missing=missing,
@@ -128,17 +132,31 @@ class Zygote:
             os._exit(code)
 
 
+def _described(spec: DeviceSpec, setup: Setup) -> dict[str, Device]:
+    """A remote device as its vendor described it; a description that makes no device keeps nobody else from serving."""
+    try:
+        device = build(spec, setup.threads, setup.calibrations[spec.name])
+        device.warm()
+    except Exception as error:
+        sys.stderr.write(f"{spec.name}: what its vendor says of it cannot be used: {clean(error, 300)}\n")
+        return {}
+    return {spec.name: device}
+
+
 def main() -> None:
-    """Entry point: devices as JSON lines in the environment's ``JQ_DEVICES``, threads in ``JQ_THREADS``."""
+    """Entry point: :class:`Setup` as JSON on standard input, to its end."""
     die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threads = int(os.environ.pop("JQ_THREADS"))
-    specs = [DeviceSpec.model_validate_json(line) for line in os.environ.pop("JQ_DEVICES").splitlines()]
-    devices = {spec.name: build(spec, threads) for spec in specs}
+    setup = Setup.model_validate_json(sys.stdin.buffer.read())
+    remote = [spec.name for spec in setup.devices if adapter(spec.adapter).remote]
+    devices = {spec.name: build(spec, setup.threads) for spec in setup.devices if spec.name not in remote}
     for device in devices.values():
         device.warm()
-    zygote = Zygote(socket.socket(fileno=CONTROL), devices)
+    for spec in setup.devices:
+        if spec.name in remote and spec.name in setup.calibrations:
+            devices |= _described(spec, setup)
+    zygote = Zygote(socket.socket(fileno=CONTROL), devices, remote)
     gc.collect()
     gc.freeze()  # pages of what is shared stay shared
     zygote.greet()

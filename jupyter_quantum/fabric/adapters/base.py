@@ -74,7 +74,9 @@ class Device(ABC):
 
     kind: ClassVar[DeviceKind]
     vendor: ClassVar[str]
-    recovery: ClassVar[Literal["repeatable", "idempotent", "searchable", "opaque"]] = "repeatable"
+    recovery: Literal["repeatable", "idempotent", "searchable", "opaque"] = "repeatable"
+    """What can be known after a crash. *repeatable*: running again costs nothing. *idempotent*: submitting again under
+    the same tag gives the same submission. *searchable*: submissions are found by tag. *opaque*: neither."""
     remote: ClassVar[bool] = False
     """Whether it runs at a vendor's, not in the worker."""
     level: ClassVar[int] = 2

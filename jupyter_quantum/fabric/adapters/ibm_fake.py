@@ -1,19 +1,16 @@
 """Snapshots of IBM's devices, simulated with their noise: bit for bit ``AerSimulator.from_backend(FakeTorino())``.
 
-The noise model of a whole device takes seconds to build and to use. Restricted to the qubits that a circuit
-touches (with their indices kept) it gives the same bits for the same seed in milliseconds.
+Noise is built for the qubits that a circuit touches (:mod:`~jupyter_quantum.fabric.noise`).
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 from qiskit import QuantumCircuit
-from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 from qiskit_aer.noise import NoiseModel
 from qiskit_ibm_runtime import fake_provider
@@ -21,7 +18,8 @@ from qiskit_ibm_runtime import fake_provider
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.fabric.adapters.base import Device
 from jupyter_quantum.fabric.estimates import device_seconds, success
-from jupyter_quantum.fabric.isa import active_qubits, restricted
+from jupyter_quantum.fabric.isa import active_qubits
+from jupyter_quantum.fabric.noise import noise_of
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
 from jupyter_quantum.wire.jobs import Interval
 
@@ -46,12 +44,7 @@ class FakeDevice(Device):
             target.description or f"Snapshot of {fake.name.removeprefix('fake_')}, simulated with noise"
         )
         super().__init__(spec, threads, target, _calibrated(fake))
-        self._noise_of = lru_cache(maxsize=64)(self._build_noise)
-
-    def _build_noise(self, active: frozenset[int]) -> NoiseModel:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return NoiseModel.from_backend(_Snapshot(restricted(self.target, active)))
+        self._noise_of = lru_cache(maxsize=64)(partial(noise_of, self.target))
 
     def noise(self, circuits: Sequence[QuantumCircuit]) -> NoiseModel | None:
         """The snapshot's noise on the qubits that these circuits touch."""
@@ -78,26 +71,3 @@ def _snapshot(spec: DeviceSpec) -> Any:
 def _calibrated(fake: Any) -> datetime | None:
     moment = fake.properties().last_update_date
     return moment.astimezone(UTC) if isinstance(moment, datetime) else None
-
-
-class _Snapshot(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
-    """What ``NoiseModel.from_backend`` reads: a Target."""
-
-    def __init__(self, target: Target) -> None:
-        super().__init__(name="snapshot")
-        self._restricted = target
-
-    @property
-    def target(self) -> Target:
-        return self._restricted
-
-    @property
-    def max_circuits(self) -> None:
-        return
-
-    @classmethod
-    def _default_options(cls) -> Options:
-        return Options()
-
-    def run(self, run_input: Any, **options: Any) -> Any:
-        raise TypeError("a snapshot is only read")

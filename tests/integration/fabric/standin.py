@@ -158,6 +158,7 @@ async def running(
     devices: Sequence[Mapping[str, Any]] = DEVICES,
     workers: int = 2,
     python: str | Path = sys.executable,
+    **more: Any,
 ) -> AsyncIterator[tuple[Standin, RunnerProcess]]:
     """A stand-in and a runner, in the environment of ``python``, that has announced itself to it."""
     standin = Standin()
@@ -167,6 +168,7 @@ async def running(
     await web.UnixSite(site_runner, socket).start()
     settings: dict[str, Any] = {"socket": socket, "token": TOKEN, "runner": "run_test", "workers": workers}
     settings["devices"] = list(devices)
+    settings |= more
     process = await asyncio.create_subprocess_exec(
         str(python),
         "-m",

@@ -1,0 +1,48 @@
+"""Noise of a device from its Target, on the qubits that a circuit touches.
+
+The noise model of a whole device takes seconds to build and to use. Restricted to a few qubits, with their indices
+kept, it gives the same bits for the same seed in milliseconds.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from qiskit.providers import BackendV2, Options
+from qiskit.transpiler import Target
+from qiskit_aer.noise import NoiseModel
+
+from jupyter_quantum.fabric.isa import restricted
+
+__all__ = ["noise_of"]
+
+
+def noise_of(target: Target, active: frozenset[int]) -> NoiseModel:
+    """Qiskit Aer's model of the Target's errors on the qubits ``active``; ideal where the Target names none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return NoiseModel.from_backend(_Snapshot(restricted(target, active)))
+
+
+class _Snapshot(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
+    """What ``NoiseModel.from_backend`` reads: a Target."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(name="snapshot")
+        self._restricted = target
+
+    @property
+    def target(self) -> Target:
+        return self._restricted
+
+    @property
+    def max_circuits(self) -> None:
+        return
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options()
+
+    def run(self, run_input: Any, **options: Any) -> Any:
+        raise TypeError("a snapshot is only read")

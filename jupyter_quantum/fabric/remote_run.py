@@ -1,0 +1,486 @@
+"""One run on a vendor's machine, from a leased task to its report.
+
+::
+
+    worker: encode → payloads → submit(tag, tag.1, …) → report *started* with handles
+                     → status, status … → result → worker: decode → report *done*
+
+No worker is kept while the vendor has the job. A payload is handed over only with more lease left than that may take,
+so that whoever recovers the attempt later knows by when it was sent. What was sent and not answered is looked for by
+its tag; where the vendor cannot tell, the report is *unknown* and nobody runs it again.
+
+A task to *recover* hands over nothing anew: it finds the attempt's submissions by handle or tag, and goes on from
+there. Only an *idempotent* vendor gets the payload under the same tag again, which by its contract is the same
+submission.
+
+When the runner drains, or has lost the lease, a run is left alone where it is, and nothing is reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
+
+from jupyter_quantum.exceptions import JobCancelled, JobFailed, QuantumError
+from jupyter_quantum.fabric.adapters.vendor import (
+    Answer,
+    Status,
+    Submission,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+    VendorUnsure,
+)
+from jupyter_quantum.fabric.frames import Order, Outcome
+from jupyter_quantum.fabric.refusals import error_body
+from jupyter_quantum.fabric.vendors.process import VendorProcess
+from jupyter_quantum.wire.base import ErrorBody, digest_of
+from jupyter_quantum.wire.results import ResultView
+from jupyter_quantum.wire.runner import ExecuteTask, Task, TaskReport
+
+__all__ = ["Hands", "Left", "RemoteRun"]
+
+T = TypeVar("T")
+
+_TRIES: Final = 5
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 5.0
+_GROWTH: Final = 1.5
+_CANCEL_S: Final = 60.0
+_METADATA_MOST: Final = 64 * 1024
+_ENDED: Final = (Submission.DONE, Submission.FAILED, Submission.CANCELLED)
+
+
+class Hands(Protocol):
+    """What a run needs of its runner."""
+
+    recovery: str
+    """Of the device: ``idempotent``, ``searchable`` or ``opaque``."""
+    poll_s: float
+
+    async def work(self, order: Order) -> Outcome:
+        """Have a locked worker do one end of the task."""
+
+    async def started(self, handles: list[str]) -> None:
+        """Tell the service that the vendor has it, under these handles."""
+
+    def lease_left(self) -> float:
+        """Seconds for which the lease is certain."""
+
+    def lease_s(self) -> float:
+        """Seconds of a whole lease."""
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, less where there is news."""
+
+    def leave(self) -> bool:
+        """Whether to leave the run as it is and say nothing: draining, or the lease is lost."""
+
+    def cancelled(self) -> bool:
+        """Whether its owner took it back."""
+
+    async def drifted(self) -> bool:
+        """Whether the device was calibrated anew since the job was prepared."""
+
+
+class Left(Exception):
+    """The run is left where it is: nothing is reported."""
+
+
+class _Cancel(Exception):
+    """Its owner took it back."""
+
+
+class _Over(Exception):
+    """There is nothing more to do but to report this."""
+
+    def __init__(self, report: TaskReport) -> None:
+        super().__init__(report.state)
+        self.report = report
+
+
+@dataclass(slots=True)
+class _Part:
+    """One submission."""
+
+    tag: str
+    payload: bytes
+    handle: str | None = None
+    status: Status | None = None
+    answer: Answer | None = None
+    why: str = ""
+    """Where it has no answer: what is known about it."""
+    running_since: float | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.handle is not None and (self.status is None or self.status.state not in _ENDED)
+
+    @property
+    def usage_s(self) -> float | None:
+        told = [one.usage_s for one in (self.answer, self.status) if one is not None and one.usage_s is not None]
+        return told[0] if told else None
+
+
+@dataclass(slots=True)
+class RemoteRun:
+    """One attempt.
+
+    Args:
+        task: an ``execute`` task.
+        vendor: of its device.
+        hands: what the runner does for it.
+    """
+
+    task: Task
+    vendor: VendorProcess
+    hands: Hands
+    _parts: list[_Part] = field(default_factory=list)
+    _executable: bytes | None = None
+
+    async def run(self) -> TaskReport | None:
+        """The report that ends the task; None: say nothing."""
+        try:
+            return await self._run()
+        except _Over as over:
+            return over.report
+        except Left:
+            return None
+
+    @property
+    def _do(self) -> ExecuteTask:
+        assert isinstance(self.task.do, ExecuteTask)
+        return self.task.do
+
+    async def _run(self) -> TaskReport:
+        await self._encode()
+        try:
+            self._check()
+            await (self._recover() if self._do.recover else self._submit())
+            if self._do.cancel:
+                raise _Cancel
+            await self._follow()
+            await self._collect()
+        except _Cancel:
+            return await self._take_back()
+        return await self._decode()
+
+    def _check(self) -> None:
+        """Look up whether to go on."""
+        if self.hands.cancelled():
+            raise _Cancel
+        if self.hands.leave():
+            raise Left
+
+    async def _pause(self, seconds: float) -> None:
+        await self.hands.pause(seconds * random.uniform(0.8, 1.2))  # noqa: S311  not a secret
+        self._check()
+
+    # In a worker
+
+    async def _encode(self) -> None:
+        outcome = await self.hands.work(Order(task=self.task, step="encode"))
+        if outcome.error is not None:
+            self._over("unknown" if self._do.recover else "failed", outcome.error)
+        if outcome.executable is not None:
+            if digest_of(outcome.executable) != self._do.digest:
+                self._over("failed", _body(JobFailed("The executable is another one.", code="executable.digest")))
+            do = self._do.model_copy(update={"executable": outcome.executable})
+            self.task = self.task.model_copy(update={"do": do})
+        if not outcome.payloads:
+            self._over("failed", _body(JobFailed("There is nothing to hand over.", code="job.empty")))
+        self._parts = [
+            _Part(self._do.tag if at == 0 else f"{self._do.tag}.{at}", payload)
+            for at, payload in enumerate(outcome.payloads)
+        ]
+        for part, handle in zip(self._parts, self._do.handles, strict=False):
+            part.handle = handle
+
+    async def _decode(self) -> TaskReport:
+        answers = [part.answer.data if part.answer is not None else None for part in self._parts]
+        if not any(answer is not None for answer in answers):
+            return self._failed()
+        outcome = await self.hands.work(Order(task=self.task, step="decode", answers=answers))
+        if outcome.error is not None or outcome.result is None:
+            error = outcome.error or _body(JobFailed("The answer could not be read.", code="job.broken"))
+            return self._ended("failed", error=error, charged=True)
+        if outcome.result.backend != self._do.device or outcome.result.kind is not self._do.kind:
+            return self._ended("failed", error=_body(JobFailed("It is another job's.", code="runner.garbage")))
+        result = self._described(outcome.result)
+        return self._ended("done", result=result, marks=await self._marks(result))
+
+    def _described(self, result: ResultView) -> ResultView:
+        """With what the vendor says of its part; its own seconds, where it tells."""
+        said = [part.answer.metadata if part.answer is not None else {"why": part.why} for part in self._parts]
+        kept = said if len(repr(said)) <= _METADATA_MOST else []
+        told = self._usage_s
+        seconds = result.seconds if told is None else told
+        return result.model_copy(update={"metadata": result.metadata | {"vendor": kept}, "seconds": seconds})
+
+    async def _marks(self, result: ResultView) -> list[str]:
+        marks = []
+        if any(one.missing for one in result.experiments) or any(one.missing for one in result.pubs):
+            marks.append("partial")
+        with contextlib.suppress(VendorError):
+            if await self.hands.drifted():
+                marks.append("drift")
+        return marks
+
+    # Handing over
+
+    async def _submit(self) -> None:
+        for part in self._parts:
+            await self._hand_over(part)
+            if part.handle is not None:
+                await self.hands.started(self._handles)
+
+    async def _hand_over(self, part: _Part) -> None:
+        """Submit one part; after this it has a handle, or a reason why not."""
+        pause = _FIRST_PAUSE_S
+        for left in reversed(range(_TRIES)):
+            try:
+                most_s = await self._leased()
+                part.handle = await self.vendor.submit(part.tag, part.payload, most_s)
+                return
+            except VendorRefused as error:
+                self._without(part, "failed", _vendor(error, "refused"))
+                return
+            except VendorUnavailable as error:
+                if not left:
+                    self._without(part, "failed", _vendor(error, "unavailable"), retry=True)
+                    return
+            except VendorUnsure as error:
+                if self.hands.recovery != "idempotent" or not left:
+                    await self._unsure(part, error)
+                    return
+            await self._pause(pause)
+            pause = min(pause * 2 * _GROWTH, _LONGEST_PAUSE_S)
+
+    async def _leased(self) -> float:
+        """Wait until the lease outlasts a submission; returns how long that may take."""
+        while True:
+            self._check()
+            left = self.hands.lease_left()
+            if left > min(self.vendor.submit_s, 0.6 * self.hands.lease_s()):
+                return min(self.vendor.submit_s, left)
+            await self.hands.pause(0.2)
+
+    async def _unsure(self, part: _Part, error: VendorError) -> None:
+        """It was sent and not answered."""
+        if self.hands.recovery != "searchable":
+            self._unknown(error)
+        await self._find(part)
+        if part.handle is None:
+            self._without(part, "absent", _vendor(error, "unsure"))
+
+    def _without(self, part: _Part, state: str, error: ErrorBody, *, retry: bool = False) -> None:
+        """This part is not at the vendor: the attempt ends here, unless others are there already."""
+        part.why = error.message
+        if not any(one.handle for one in self._parts):
+            self._over(state, error, retry=retry)
+
+    def _unknown(self, error: VendorError) -> None:
+        body = ErrorBody(
+            error="JobFailed",
+            code="attempt.unknown",
+            message=f"Nobody can tell whether {self._do.device} has this run: {error}.",
+        )
+        self._over("unknown", body)
+
+    # Finding again
+
+    async def _recover(self) -> None:
+        until = self._indexed()
+        for part in self._parts:
+            if part.handle is None:
+                await self._recover_part(part, until)
+        if not any(part.handle for part in self._parts):
+            self._over("absent", _body(JobFailed(f"{self._do.device} does not have this run.", code="attempt.absent")))
+        await self.hands.started(self._handles)
+
+    async def _recover_part(self, part: _Part, until: float) -> None:
+        if self.hands.recovery == "opaque":
+            self._unknown(VendorUnsure("it cannot be asked for what it was sent"))
+        if self.hands.recovery == "idempotent" and not self._do.cancel:
+            await self._hand_over(part)
+            return
+        await self._find(part, until)
+        part.why = part.why or "the vendor does not have this part"
+
+    def _indexed(self) -> float:
+        """From when on the vendor knows whatever was sent until now, monotonic seconds."""
+        return time.monotonic() + min(self.vendor.submit_s, self.hands.lease_s()) + self.vendor.indexing_s
+
+    async def _find(self, part: _Part, until: float | None = None) -> None:
+        """Look for the part by its tag until it would have to be there."""
+        until = self._indexed() if until is None else until
+        pause = _FIRST_PAUSE_S
+        while True:
+            last = time.monotonic() >= until
+            try:
+                part.handle = await self.vendor.find(part.tag)
+            except VendorUnavailable:
+                last = False  # an outage is no answer
+            except VendorError as error:
+                self._unknown(error)
+            if part.handle is not None or last:
+                return
+            await self._pause(pause)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE_S)
+
+    # Following
+
+    async def _follow(self) -> None:
+        """Ask until every part has ended, less and less often."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            moved = False
+            for part in [one for one in self._parts if one.open]:
+                moved = await self._look(part) or moved
+            if not any(part.open for part in self._parts):
+                return
+            pause = _FIRST_PAUSE_S if moved else min(pause * _GROWTH, self.hands.poll_s)
+            await self._pause(pause)
+
+    async def _look(self, part: _Part) -> bool:
+        """Ask for one part; returns whether it has moved."""
+        assert part.handle is not None
+        before = part.status.state if part.status else None
+        try:
+            part.status = await self.vendor.status(part.handle)
+        except VendorUnavailable:
+            return False
+        except VendorError as error:
+            self._unknown(error)
+            raise
+        if part.status.state is Submission.RUNNING and part.running_since is None:
+            part.running_since = time.monotonic()
+        if part.open and part.running_since is not None and self._do.device_s:
+            await self._limit(part, part.running_since)
+        return part.status.state is not before
+
+    async def _limit(self, part: _Part, since: float) -> None:
+        """Take back what runs longer than the job may."""
+        if time.monotonic() - since > self._do.device_s:
+            report = await self._take_back()
+            error = JobFailed(
+                f"The run reached its limit of {self._do.device_s:.0f} s on {self._do.device} and was taken back.",
+                code="job.time",
+            )
+            raise _Over(report.model_copy(update={"error": _body(error)}))
+
+    async def _collect(self) -> None:
+        for part in self._parts:
+            if part.handle is None or part.status is None:
+                continue
+            if part.status.state is not Submission.DONE:
+                part.why = part.status.words or f"the vendor says {part.status.state.value}"
+                continue
+            try:
+                part.answer = await self._patiently(part.handle, self.vendor.result)
+            except VendorError as error:
+                part.why = str(error)
+
+    async def _patiently(self, handle: str, ask: Callable[[str], Awaitable[T]]) -> T:
+        """The vendor's answer, however long it is away."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                return await ask(handle)
+            except VendorUnavailable:
+                await self._pause(pause)
+                pause = min(pause * _GROWTH, self.hands.poll_s)
+
+    # Taking back
+
+    async def _take_back(self) -> TaskReport:
+        """Cancel what is at the vendor, and find out what it used."""
+        until = time.monotonic() + _CANCEL_S
+        asked: set[str] = set()
+        pause = _FIRST_PAUSE_S
+        while (left := [part for part in self._parts if part.open]) and time.monotonic() < until:
+            for part in left:
+                await self._cancel(part, asked)
+            if not any(part.open for part in self._parts):
+                break
+            await asyncio.sleep(pause)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE_S)
+            if self.hands.leave():
+                raise Left
+        error = JobCancelled("Taken back by its owner.", code="task.stopped")
+        return self._ended("failed", error=_body(error), charged=bool(self._usage_s))
+
+    async def _cancel(self, part: _Part, asked: set[str]) -> None:
+        assert part.handle is not None
+        with contextlib.suppress(VendorError):
+            if part.handle not in asked:
+                await self.vendor.cancel(part.handle)
+                asked.add(part.handle)
+            part.status = await self.vendor.status(part.handle)
+
+    # Reports
+
+    @property
+    def _handles(self) -> list[str]:
+        """Those of the first parts: a list without gaps, since it is read by position."""
+        found = []
+        for part in self._parts:
+            if part.handle is None:
+                break
+            found.append(part.handle)
+        return found[:1000]
+
+    @property
+    def _usage_s(self) -> float | None:
+        """Seconds that the vendor counts; None where it does not tell of any part."""
+        told = [part.usage_s for part in self._parts if part.usage_s is not None]
+        return sum(told) if told else None
+
+    def _failed(self) -> TaskReport:
+        """No part has a result."""
+        words = next((part.why for part in self._parts if part.why), "no reason is known")
+        retry = any(part.status is not None and part.status.retry for part in self._parts)
+        error = JobFailed(f"{self._do.device} did not run it: {words}.", code="job.device")
+        return self._ended("failed", error=_body(error), retry=retry, charged=bool(self._usage_s))
+
+    def _over(self, state: str, error: ErrorBody, *, retry: bool = False) -> None:
+        raise _Over(self._ended(state, error=error, retry=retry))
+
+    def _ended(
+        self,
+        state: str,
+        *,
+        error: ErrorBody | None = None,
+        result: ResultView | None = None,
+        retry: bool = False,
+        charged: bool = False,
+        marks: Sequence[str] = (),
+    ) -> TaskReport:
+        counted = self._usage_s
+        seconds = counted if counted is not None else result.seconds if result is not None else 0.0
+        return TaskReport(
+            runner="",
+            fence=0,
+            state=state,
+            handles=self._handles,
+            error=error,
+            result=result,
+            retry=retry,
+            charged=charged,
+            marks=list(marks),
+            usage_s=seconds,
+            vendor_s=counted,
+        )
+
+
+def _body(error: QuantumError) -> ErrorBody:
+    return error_body(error)
+
+
+def _vendor(error: VendorError, kind: str) -> ErrorBody:
+    return error_body(JobFailed(f"The vendor could not be given the job: {error}.", code=f"vendor.{kind}"))
