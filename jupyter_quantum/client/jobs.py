@@ -6,10 +6,12 @@ stops waiting, never the job; only :meth:`cancel` cancels.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from qiskit import QuantumCircuit
@@ -19,6 +21,7 @@ from qiskit.result import Result
 from qiskit.transpiler import Target
 
 from jupyter_quantum.client import cards
+from jupyter_quantum.client.bundle import DOWNLOAD, bundle_name, save_bundle
 from jupyter_quantum.client.circuits import load_circuits
 from jupyter_quantum.client.compare import Verdict
 from jupyter_quantum.client.http import Connection
@@ -157,6 +160,24 @@ class HubJob:
         began = time.monotonic()
         results = other._result_view(timeout), self._result_view(waited(began, timeout))
         return compared(self._connection, other.view.id, self._seen.id, results)
+
+    def bundle(self, path: str | os.PathLike[str] | None = None, *, target: str = DOWNLOAD, reason: str = "") -> Path:
+        """Save the run with everything that a reviewer needs to verify it offline; answers the file.
+
+        A bundle is an export: it goes where the project lets its data go, at once or after a review.
+
+        Args:
+            path: the file; named for the job, in the working directory, where omitted.
+            target: the export target of downloads.
+            reason: for the person who decides, where one does.
+
+        Raises:
+            Refused: the project's data may not go there (``export.target`` names where to), or policy says no.
+            Conflict: somebody has to agree first (``export.review``); call it again then.
+        """
+        file = Path(bundle_name(self._seen.name, self._seen.id) if path is None else path)
+        save_bundle(self._connection, self._seen.id, file, target, reason)
+        return file
 
     def intervals(self, timeout: float | None = None) -> IntervalTable:
         """Shares and expectation values with 95 % confidence intervals, mitigated ones beside the raw."""

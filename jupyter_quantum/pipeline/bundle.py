@@ -20,7 +20,7 @@ def bundle(files: Mapping[str, bytes], *, export: str, job: str, project: str, m
     """A zip of these files, with ``manifest.json`` (what each is worth, by SHA-256) and ``SHA256SUMS``."""
     sums = {name: hashlib.sha256(raw).hexdigest() for name, raw in sorted(files.items())}
     manifest = {
-        "format": "jupyter-quantum-export/1",
+        "format": "jupyter-quantum-bundle/1",
         "export": export,
         "job": job,
         "project": project,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -23,6 +23,7 @@ from jupyter_quantum.exceptions import Conflict, InputError, QuantumError, Refus
 from jupyter_quantum.pipeline.asking import keep_decision
 from jupyter_quantum.pipeline.bundle import bundle
 from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.dossier import Dossier
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.people import absent, known_now
 from jupyter_quantum.pipeline.requests import Kind, Requests, check_room
@@ -43,9 +44,6 @@ TOKENS: Final = "tokens"
 _DOWNLOAD: Final = timedelta(hours=24)
 _STAFF: Final = frozenset({"lead", "operator", "auditor", "admin"})
 
-Collect = Callable[[JobRow, list[str]], Awaitable[Mapping[str, bytes]]]
-"""What of a job's data belongs to these classes, as files."""
-
 
 class ExportBody(BaseModel):
     """What a request for review is about."""
@@ -59,11 +57,11 @@ class ExportBody(BaseModel):
 class Exports:
     """Asks, lists, writes and hands out exports."""
 
-    def __init__(self, context: Context, live: Live, requests: Requests, collect: Collect) -> None:
+    def __init__(self, context: Context, live: Live, requests: Requests, dossier: Dossier) -> None:
         self._context = context
         self._live = live
         self._requests = requests
-        self._collect = collect
+        self._dossier = dossier
 
     # Asked for
 
@@ -78,7 +76,7 @@ class Exports:
         project = self._context.tenants.project(row.project)
         target = self._target(project, asked.target)
         classes: list[str] = sorted(set(asked.classes))
-        size = sum(len(raw) for raw in (await self._collect(row, classes)).values())
+        size = sum(len(raw) for raw in (await self._dossier.collect(row, classes)).values())
         facts = self._facts(who, project, asked.target, classes, size, frozenset())
         decision = self._context.policies.decide(facts)
         if decision.effect == "refuse":
@@ -317,7 +315,8 @@ class Exports:
 
     async def _made(self, row: ExportRow) -> bytes:
         job = await self._context.store.read(lambda view: view.job(row.job))
-        files = await self._collect(job, json.loads(row.classes))
+        await self._dossier.sign()
+        files = await self._dossier.collect(job, json.loads(row.classes))
         return bundle(files, export=row.id, job=row.job, project=row.project, made=row.created)
 
     def view(self, who: Principal, row: ExportRow) -> ExportView:

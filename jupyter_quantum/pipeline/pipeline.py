@@ -37,7 +37,6 @@ from jupyter_quantum.pipeline.origins import runner_id
 from jupyter_quantum.pipeline.people import Directory, People, absent
 from jupyter_quantum.pipeline.policing import Policing
 from jupyter_quantum.pipeline.policy import Policies
-from jupyter_quantum.pipeline.provenance import Provenances
 from jupyter_quantum.pipeline.queues import Queues
 from jupyter_quantum.pipeline.raising import QuotaRaise
 from jupyter_quantum.pipeline.reconcile import Reconciling
@@ -150,8 +149,7 @@ class Pipeline:
         self.tenancy.listeners.append(self._scheduling.reweigh)
         self.requests = Requests(context, self._live)
         self._live.show_request = self.requests.view
-        self.data = Data(context, self._live, self.requests)
-        self._provenances = Provenances(context, self.data)
+        self.data = Data(context, self._live, self.requests, self.audit.checkpoints)
         self.requests.register(BudgetKind(context))
         self._retiring = Retiring(context, budgets, self._scheduling, recovering, self._live)
         self.workloads = Workloads(context, self._live)
@@ -406,11 +404,11 @@ class Pipeline:
 
     async def provenance(self, who: Principal, job_id: str) -> Provenance:
         """The record of one run (R1)."""
-        return await self._provenances.of(await self._row(who, job_id, "logs"))
+        return await self.data.provenances.of(await self._row(who, job_id, "logs"))
 
     async def calibration(self, who: Principal, job_id: str) -> tuple[CalibrationRef, dict[str, Any]]:
         """The calibration that the job was laid out for, and its Target as JSON. Raises Conflict."""
-        return await self._provenances.calibration(await self._row(who, job_id, "logs"))
+        return await self.data.provenances.calibration(await self._row(who, job_id, "logs"))
 
     async def replay(
         self, who: Principal, job_id: str, asked: ReplayRequest, *, key: str | None, wait_s: float

@@ -9,7 +9,7 @@ from jupyter_quantum.exceptions import Conflict, NotFound
 from jupyter_quantum.pipeline.asking import approvers_of, round_of
 from jupyter_quantum.pipeline.audit import proofs
 from jupyter_quantum.pipeline.context import Context
-from jupyter_quantum.pipeline.data import Data
+from jupyter_quantum.pipeline.dossier import Read
 from jupyter_quantum.pipeline.named import Naming
 from jupyter_quantum.pipeline.views import provenance, summary
 from jupyter_quantum.store import View
@@ -24,9 +24,9 @@ __all__ = ["Provenances"]
 class Provenances:
     """Reads what is kept of a run; the caller has checked who asks."""
 
-    def __init__(self, context: Context, data: Data) -> None:
+    def __init__(self, context: Context, read: Read) -> None:
         self._context = context
-        self._data = data
+        self._read = read
 
     async def of(self, row: JobRow) -> Provenance:
         """The record of one run."""
@@ -53,7 +53,7 @@ class Provenances:
         if row.result is None:
             return {}
         try:
-            raw = await self._data.read(row, "results", row.result, "result of this job")
+            raw = await self._read(row, "results", row.result, "result of this job")
         except Conflict as error:
             if error.code not in ("data.shredded", "job.archived"):
                 raise

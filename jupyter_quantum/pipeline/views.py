@@ -35,6 +35,7 @@ __all__ = [
     "decision_view",
     "error_body",
     "error_of",
+    "estimate",
     "job_view",
     "meter",
     "price_view",
@@ -256,7 +257,7 @@ def provenance(
         approvals=[_approval(asked) for asked in approvals],
         snapshot=row.snapshot,
         transpile=_transpile(row, prepared),
-        estimate=_estimate(row, prepared),
+        estimate=estimate(row),
         actual={"seconds": row.seconds, "cost": row.cost},
         mitigation=found.pop("mitigation", {}),
         attempts=[_attempt(attempt) for attempt in attempts],
@@ -277,8 +278,9 @@ def _transpile(row: JobRow, prepared: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _estimate(row: JobRow, prepared: Mapping[str, Any]) -> dict[str, Any]:
-    """What was expected before it ran; None where it was not known."""
+def estimate(row: JobRow) -> dict[str, Any]:
+    """What was expected before the job ran; None where it was not known. Prices in micro-credits."""
+    prepared = _data(row.prepared) or {}
     said = {name: prepared.get(name) for name in ("success", "seconds", "noise_free")}
     return said | {"price": row.price, "price_at_most": row.price_at_most}
 

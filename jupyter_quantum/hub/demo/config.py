@@ -26,8 +26,11 @@ _SERVICE: Final[dict[str, Any]] = {
             "leads": ["qcourse-leads"],
             "grant": 100,
             "user_quota": 50,
+            "data_class": "public",
+            "export": {"targets": ["download"], "review": None},
         }
     },
+    "export_targets": {"download": {}},
     "prices": {
         "fake_torino": _EMULATOR,
         "fake_fez": _EMULATOR,

@@ -132,7 +132,7 @@ async def test_the_calibration_stays_with_the_job(house: House, runner: MemoryRu
         assert ("service", found.snapshot) in kept
     refused = replace(await house.store.read(lambda view: view.job(first.id)), snapshot=None)
     with pytest.raises(Conflict) as caught:
-        await house.pipeline._provenances.calibration(refused)
+        await house.pipeline.data.provenances.calibration(refused)
     assert caught.value.code == "job.calibration"
 
 
