@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from typing import Final, Literal
 
@@ -19,12 +20,14 @@ __all__ = [
     "Outcome",
     "Part",
     "Series",
+    "Trend",
     "counts_chart",
     "counts_table",
     "distance",
     "finding",
     "meter_chart",
     "outcomes",
+    "trend_chart",
     "wilson",
 ]
 
@@ -78,6 +81,14 @@ class Part:
     name: str
     value: float
     look: Literal["used", "held"] = "used"
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Shares (0…1) over time that may be compared: moment, share, low and high of each, in order of time."""
+
+    name: str
+    points: tuple[tuple[datetime, float, float, float], ...]
 
 
 def wilson(share: float, shots: int, z: float = 1.959964) -> tuple[float, float]:
@@ -332,3 +343,77 @@ def meter_chart(parts: Sequence[Part], limit: float, *, sentence: str, width: in
         'stroke="var(--jq-control, #757575)"/>'
     )
     return _svg(width, height, sentence, hatch + body + edge)
+
+
+_TREND_HEIGHT: Final = 190.0
+_TREND_LEFT: Final = 40.0
+_TREND_TOP: Final = 12.0
+_TREND_BOTTOM: Final = 34.0
+
+
+def trend_chart(trends: Sequence[Trend], *, width: int = 640, sentence: str | None = None) -> str:
+    """Shares over time as SVG text: a line for each trend, broken between them, bars of 95 %, from 0 to 1.
+
+    Another look (line and mark) sets each trend apart from the one before it.
+    """
+    shown = [one for one in trends if one.points]
+    said = sentence or _trend_finding(shown)
+    moments = [point[0].timestamp() for one in shown for point in one.points]
+    first, last = (min(moments), max(moments)) if moments else (0.0, 0.0)
+    span = (last - first) or 1.0
+    room = width - _TREND_LEFT - 16
+
+    def x(at: datetime) -> float:
+        middle = room / 2 if last == first else room * (at.timestamp() - first) / span
+        return _TREND_LEFT + 8 + (room - 16) * middle / room
+
+    body = [*_trend_axis(width), *_trend_dates(shown, x, first == last)]
+    for index, one in enumerate(shown):
+        body += _trend_line(one, index, x)
+    return _svg(width, _TREND_HEIGHT, said, "".join(body))
+
+
+def _trend_y(share: float) -> float:
+    return _TREND_TOP + (1 - share) * (_TREND_HEIGHT - _TREND_TOP - _TREND_BOTTOM)
+
+
+def _trend_axis(width: float) -> Iterable[str]:
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        y, stroke = _f(_trend_y(share)), _LINE if share else _TEXT
+        yield f'<line x1="{_f(_TREND_LEFT)}" y1="{y}" x2="{_f(width - 16)}" y2="{y}" stroke="{stroke}"/>'
+        label = "0" if share == 0 else f"{share:.2f}"
+        yield _text(_TREND_LEFT - 6, _trend_y(share) + 4, label, fill=_MUTED, extra='font-size="11" text-anchor="end"')
+
+
+def _trend_dates(trends: Sequence[Trend], x: Callable[[datetime], float], single: bool) -> Iterable[str]:
+    moments = sorted(point[0] for one in trends for point in one.points)
+    ends = moments[:1] if single else [*moments[:1], *moments[-1:]]
+    for at, anchor in zip(ends, ("middle",) if single else ("start", "end"), strict=False):  # there may be none
+        extra = f'font-size="11" text-anchor="{anchor}"'
+        yield _text(x(at), _TREND_HEIGHT - 14, f"{at.day} {at:%b %Y %H:%M}", fill=_MUTED, extra=extra)
+
+
+def _trend_line(trend: Trend, index: int, x: Callable[[datetime], float]) -> Iterable[str]:
+    colour = _COLOUR["measured" if index % 2 == 0 else "noisy"]
+    dashes = "" if index % 2 == 0 else 'stroke-dasharray="5 3" '
+    path = "M" + "L".join(f"{_f(x(at))} {_f(_trend_y(value))}" for at, value, _, _ in trend.points)
+    yield f'<path d="{path}" fill="none" stroke="{colour}" {dashes}stroke-width="1.6"/>'
+    for at, value, low, high in trend.points:
+        middle, top, bottom = x(at), _trend_y(high), _trend_y(low)
+        yield f'<path d="M{_f(middle)} {_f(top)}V{_f(bottom)}" stroke="{_TEXT}" stroke-width="1.3" fill="none"/>'
+        said = f"<title>{escape(trend.name)}: {value:.3f} ({low:.3f}–{high:.3f})</title>"
+        if index % 2 == 0:
+            yield f'<circle cx="{_f(middle)}" cy="{_f(_trend_y(value))}" r="3.5" fill="{colour}">{said}</circle>'
+        else:
+            square = f'x="{_f(middle - 3.2)}" y="{_f(_trend_y(value) - 3.2)}" width="6.4" height="6.4"'
+            yield f'<rect {square} fill="{colour}">{said}</rect>'
+
+
+def _trend_finding(trends: Sequence[Trend]) -> str:
+    points = sorted((point for one in trends for point in one.points), key=lambda point: point[0])
+    if not points:
+        return "No runs yet."
+    _, value, low, high = points[-1]
+    several = f", {len(trends)} series" if len(trends) > 1 else ""
+    count = f"{len(points)} run{'' if len(points) == 1 else 's'}{several}"
+    return f"{count}; the latest scored {value:.3f} ({low:.3f}–{high:.3f})."

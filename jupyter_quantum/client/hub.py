@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from jupyter_quantum.client.members import Members
     from jupyter_quantum.client.policy import ApprovalTable, Policy
     from jupyter_quantum.client.requests import Requests
+    from jupyter_quantum.client.series import SeriesTools
     from jupyter_quantum.client.tenancy import Tenancy
     from jupyter_quantum.client.webhooks import WebhookTools
 
@@ -309,6 +310,13 @@ class Hub:
         from jupyter_quantum.client.tenancy import Tenancy
 
         return Tenancy(self._connection)
+
+    @cached_property
+    def series(self) -> SeriesTools:
+        """Benchmark series: ``hub.series()`` lists them; ``of``, ``leaderboards``, ``csv``, ``run`` (operators)."""
+        from jupyter_quantum.client.series import SeriesTools
+
+        return SeriesTools(self._connection)
 
     @cached_property
     def ledger(self) -> LedgerTools:

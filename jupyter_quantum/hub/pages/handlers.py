@@ -12,6 +12,7 @@ from tornado.web import RequestHandler, StaticFileHandler
 from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.exceptions import Conflict, InputError, QuantumError
 from jupyter_quantum.hub.api.base import Page
+from jupyter_quantum.hub.pages.benchmarks import collect_benchmarks
 from jupyter_quantum.hub.pages.board import Board, collect
 from jupyter_quantum.wire.approvals import ApprovalsDecision
 from jupyter_quantum.wire.jobs import ApprovalDecision, DeviceAction
@@ -39,6 +40,7 @@ class _HubPage(Page):
         names |= {
             "hub": hub,
             "prefix": self.context.prefix,
+            "here": "series" if self.request.path.startswith(f"{self.context.prefix}series") else "",
             "name": self.who.name if self.identified else None,
             "xsrf": self.xsrf_token.decode() if self.identified else "",
         }
@@ -65,6 +67,37 @@ class _Home(_HubPage):
     async def get(self) -> None:
         """Show it."""
         await self.show()
+
+
+class _Series(_HubPage):
+    """Benchmark series; operators begin a run here."""
+
+    async def get(self) -> None:
+        """Show them."""
+        await self.show_series()
+
+    async def show_series(self, *, problem: QuantumError | None = None, at: str = "") -> None:
+        """Render them; ``problem`` is shown at the device ``at``."""
+        page = await collect_benchmarks(self.context.pipeline, self.who)
+        known = at if at in {one.device for one in page.devices} else ""
+        self.render("series.html", page=page, problem=problem, at=known)
+
+
+class _RunSeries(_Series):
+    """Run the benchmarks on one device."""
+
+    scope = Scope.OPERATE
+
+    async def post(self) -> None:
+        """Begin, then show the page again."""
+        device = self.get_body_argument("device", "")
+        try:
+            await self.context.pipeline.series.run(self.who, device)
+        except QuantumError as problem:
+            self.set_status(problem.status)
+            await self.show_series(problem=problem, at=device)
+        else:
+            self.redirect(f"{self.context.prefix}series", status=303)
 
 
 class _Decide(_HubPage):
@@ -205,6 +238,8 @@ def routes() -> list[Route]:
     """Tornado's rules of the page; the paths are below the service's prefix."""
     return [
         ("", _Home, {}),
+        ("series", _Series, {}),
+        ("series/run", _RunSeries, {}),
         ("approvals", _DecideSeveral, {}),
         ("approvals/([^/]+)", _Decide, {}),
         ("requests/([^/]+)", _DecideRequest, {}),

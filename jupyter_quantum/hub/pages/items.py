@@ -23,6 +23,7 @@ __all__ = [
     "device_item",
     "job_item",
     "meter_item",
+    "unstyled",
 ]
 
 _LOOK = {
@@ -177,10 +178,10 @@ def _dry_run(report: ReportView | None) -> tuple[str | None, tuple[list[str], li
     series = [Series("ideal", run.ideal, "ideal"), Series("noisy", run.noisy, "noisy", run.shots)]
     if not any(one.shares for one in series):
         return None, None, run.note
-    return _unstyled(counts_chart(series, width=520)), counts_table(series), run.note
+    return unstyled(counts_chart(series, width=520)), counts_table(series), run.note
 
 
-def _unstyled(svg: str) -> str:
+def unstyled(svg: str) -> str:
     """Charts carry a style attribute, which the page's content security policy forbids; our style sheet says it."""
     head, _, rest = svg.partition(">")
     before, found, after = head.partition(' style="')
@@ -201,7 +202,7 @@ def meter_item(meter: Meter, clock: Clock) -> MeterItem:
         used=_gone(meter, meter.used),
         held=_gone(meter, meter.held),
         resets=clock.moment(meter.resets) if meter.resets else None,
-        chart=_unstyled(meter_chart(parts, meter.limit, sentence=f"{', '.join(title)}: {left}", width=420)),
+        chart=unstyled(meter_chart(parts, meter.limit, sentence=f"{', '.join(title)}: {left}", width=420)),
     )
 
 

@@ -70,6 +70,6 @@ document.addEventListener("visibilitychange", () => {
 });
 
 const stream = new EventSource(`${document.body.dataset.events}?_xsrf=${encodeURIComponent(token)}`);
-for (const type of ["job.moved", "quota.changed", "device.changed", "approval.changed", "request.changed"]) {
+for (const type of ["job.moved", "quota.changed", "device.changed", "approval.changed", "request.changed", "series.changed"]) {
   stream.addEventListener(type, soon);
 }
