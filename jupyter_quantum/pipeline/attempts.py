@@ -17,6 +17,7 @@ from jupyter_quantum.pipeline.views import error_body
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow
 from jupyter_quantum.wire.base import ErrorBody
+from jupyter_quantum.wire.jobs import Wait
 
 __all__ = ["absent", "again", "did_not_run", "ends", "is_device_fault", "is_findable", "is_remote", "lost", "unknown"]
 
@@ -80,7 +81,8 @@ def ends(
         return tx.move(row.id, JobState.CANCELLED, actor=actor, event=event, error=None, **columns)
     if row.fallback != "[]" and is_device_fault(why.code) and not tx.job(row.id).cost:
         event = {**event, "leaves": row.device}
-        return again(tx, row, event, actor, leaving=text)
+        wait = Wait(reason="wait.moving", words=sentences.leaving(row.device)).model_dump_json()
+        return tx.move(row.id, JobState.QUEUED, actor=actor, event=event, error=None, wait=wait, leaving=text)
     return tx.move(row.id, JobState.FAILED, actor=actor, event=event, error=text, **columns)
 
 

@@ -46,8 +46,8 @@ class Executing:
         self._scheduling = scheduling
         self._recovering = recovering
         self._live = live
-        self.on_end: list[Callable[[str], None]] = []
-        """Called with the name of a device whenever an attempt on it has ended."""
+        self.on_end: list[Callable[[str, bool], None]] = []
+        """Called with the name of a device whenever an attempt on it has ended, and whether it failed."""
 
     async def report(self, ticket: Ticket, report: TaskReport) -> None:
         """Take note of a move. A job that has been cancelled meanwhile stays as it is."""
@@ -84,7 +84,7 @@ class Executing:
         else:
             self._scheduling.free(ticket.job or "", device, report.vendor_s or report.usage_s)
         for told in self.on_end:
-            told(device)
+            told(device, report.state == "failed")
 
     async def _started(self, ticket: Ticket, report: TaskReport) -> None:
         job, tag = _run_of(ticket)

@@ -1,4 +1,4 @@
-"""Jobs that wait for their budget's next window: queued, with their hold, and not yet in a device's queue."""
+"""Jobs that wait for a moment (their budget's next window, another try): queued, and not yet in a device's queue."""
 
 from __future__ import annotations
 
@@ -48,6 +48,9 @@ class Later:
             return None
         now = self._clock()
         seconds = round(max(0.0, (row.not_before - now).total_seconds()), 1)
+        if row.attempts:
+            said = sentences.retried(row.device, row.not_before, self._zone, now)
+            return Wait(p50=seconds, reason="wait.retry", words=said)
         words = sentences.next_window(row.not_before, self._zone, now)
         return Wait(p50=seconds, reason="wait.quota", words=words)
 

@@ -45,6 +45,7 @@ from jupyter_quantum.pipeline.registry import Device, Registry
 from jupyter_quantum.pipeline.replays import check_replayable, replay_request
 from jupyter_quantum.pipeline.reports import Reports
 from jupyter_quantum.pipeline.requests import Requests
+from jupyter_quantum.pipeline.resolve import Resolving
 from jupyter_quantum.pipeline.retire import Retiring
 from jupyter_quantum.pipeline.runners import Runners
 from jupyter_quantum.pipeline.schedule import Scheduling
@@ -151,6 +152,7 @@ class Pipeline:
         self._live.show_request = self.requests.view
         self.data = Data(context, self._live, self.requests, self.audit.checkpoints)
         self.requests.register(BudgetKind(context))
+        self.resolving = Resolving(context, self._scheduling, recovering, self._live)
         self._retiring = Retiring(context, budgets, self._scheduling, recovering, self._live)
         self.workloads = Workloads(context, self._live)
         self.members = Members(context, self.tenancy, self._deciding.budgets, self._live)
@@ -272,12 +274,13 @@ class Pipeline:
         return device.words.calibration, target
 
     async def act_on_device(self, who: Principal, name: str, act: DeviceAction) -> DeviceView:
-        """Pause (no starts), drain (no intake), resume. For operators, signed in on the hub's page."""
+        """Pause, isolate, drain, wait for a calibration, resume: for operators.
+
+        Servers of users never get a token for it; whoever makes one with the scope ``operate`` may use it.
+        """
         device = self._device(who, name)
         if not self._context.people.operates(who):
             raise Refused("Operators do this.", code="device.role")
-        if not who.interactive:
-            raise Refused("A person does this, signed in on the hub's page; a token cannot.", code="device.interactive")
         await self._runners.act(who, device, act)
         return self._device_view(who, device)
 

@@ -71,6 +71,8 @@ class Queues:
     def _words(self, device: Device, found: forecast.Forecast) -> str:
         zone, now = self._context.settings.time_zone, self._context.clock()
         match found.reason:
+            case "wait.paused" if device.row.state == "isolated":
+                return sentences.isolated(device.row)
             case "wait.paused":
                 return sentences.paused(device.row, zone, now)
             case "wait.drained":

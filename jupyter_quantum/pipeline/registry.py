@@ -193,6 +193,7 @@ class Registry:
             state=self.state(device),
             state_reason=row.reason,
             state_until=row.until,
+            awaits_calibration=row.awaits is not None,
             basis_gates=words.basis_gates,
             max_shots=min(words.max_shots, self._settings.limits.shots),
             max_circuits=min(words.max_circuits, self._settings.limits.circuits),

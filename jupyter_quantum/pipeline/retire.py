@@ -83,6 +83,8 @@ class Retiring:
         """It is committed: the runner hears of it, the queue goes on, whoever waits is told."""
         board = self._context.board
         for ticket in board.of_job(row.id):
+            if isinstance(ticket.do, ExecuteTask) and ticket.do.cancel:
+                continue  # it takes the run back already
             board.stop(ticket)
             taken = taken if ticket.leased or not ticket.attempt else [*taken, ticket]
         if row.state in FINAL:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.tenancy import Principal
-from jupyter_quantum.exceptions import Conflict, InputError
+from jupyter_quantum.exceptions import Conflict, InputError, QuantumError
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.execute import Executing
+from jupyter_quantum.pipeline.health import Health, two_qubit_error
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.origins import check_announced
 from jupyter_quantum.pipeline.reconcile import Reconciling
@@ -35,7 +38,7 @@ from jupyter_quantum.wire.runner import (
 
 __all__ = ["Runners"]
 
-_STATES: Mapping[str, DeviceState] = {"pause": "paused", "drain": "drained", "resume": "ready"}
+_STATES: Mapping[str, DeviceState] = {"pause": "paused", "isolate": "isolated", "drain": "drained", "resume": "ready"}
 
 
 class Runners:
@@ -54,6 +57,8 @@ class Runners:
         self._executing = executing
         self._reconciling = reconciling
         self._live = live
+        self.health = Health(context, self._judged)
+        executing.on_end.append(self.health.ended)
         self._states: dict[str, str] = {}
         self._waits: dict[str, str] = {}
 
@@ -74,10 +79,13 @@ class Runners:
         def write(tx: Tx) -> list[DeviceRow]:
             return [self._put(tx, words.runner, device, targets[device.name], now) for device in words.devices]
 
+        before = {device.name: await self._error_before(device) for device in admitted}
         rows = await self._context.store.write(write)
         for device, row in zip(words.devices, rows, strict=True):
             if device in admitted:
                 self._context.registry.put(device, row)
+        for device in admitted:
+            await self._calibrated(device, before[device.name])
         await self.watch()
         self._live.committed()
         return Welcome(protocol=protocol, lease_s=self._context.settings.lease_s, admitted=[d.name for d in admitted])
@@ -135,18 +143,59 @@ class Runners:
         self._live.committed()
 
     async def act(self, who: Principal, device: Device, act: DeviceAction) -> None:
-        """Pause, drain or resume. Raises Conflict where it is in that state already."""
+        """Pause, isolate, drain, wait for a calibration, resume. Raises Conflict where it is in that state already."""
+        if act.action == "recalibrate":
+            await self._recalibrate(who, device, act)
+            return
         state = _STATES[act.action]
         if device.row.state == state and state == "ready":
             raise Conflict(f"{device.name} is ready already.", code="device.state")
         until = None if state == "ready" else act.until
         await self._set(device, state, who.id, act.reason or None, until)
 
+    async def _recalibrate(self, who: Principal, device: Device, act: DeviceAction) -> None:
+        """It starts nothing until it has another calibration than now, and resumes by itself then."""
+        if device.words.calibration.at is None and device.words.kind is DeviceKind.SIMULATOR:
+            raise Conflict(f"{device.name} is never calibrated.", code="device.state")
+        state: DeviceState = "isolated" if device.row.state == "ready" else device.row.state
+        reason = act.reason or device.row.reason or "waiting for a new calibration"
+        await self._set(device, state, who.id, reason, None, device.words.calibration.digest)
+
+    async def _judged(self, device: Device, state: DeviceState, actor: str, reason: str | None) -> None:
+        """A rule of isolation spoke; where it may, the device waits for its next calibration then."""
+        waits = state != "ready" and (self._context.settings.isolation.resume or device.row.awaits is not None)
+        awaits = device.words.calibration.digest if waits else None
+        await self._set(device, state, actor, reason, device.row.until, awaits)
+
+    async def _error_before(self, words: DeviceAnnouncement) -> float | None:
+        """Median two-qubit error of the calibration before, where this one is another and a rule asks for it."""
+        device = self._context.registry.get(words.name)
+        if device is None or device.words.calibration.digest == words.calibration.digest or device.row.target is None:
+            return None
+        if not self._context.settings.isolation.drift:
+            return None
+        try:
+            raw = await self._context.store.artefacts.get(NOBODY, device.row.target)
+        except QuantumError:
+            return None
+        return two_qubit_error(json.loads(raw))
+
+    async def _calibrated(self, words: DeviceAnnouncement, before: float | None) -> None:
+        device = self._context.registry.get(words.name)
+        if device is not None and (before is not None or device.row.awaits is not None):
+            await self.health.calibrated(device, before, two_qubit_error(words.target))
+
     async def _set(
-        self, device: Device, state: DeviceState, actor: str, reason: str | None, until: datetime | None
+        self,
+        device: Device,
+        state: DeviceState,
+        actor: str,
+        reason: str | None,
+        until: datetime | None,
+        awaits: str | None = None,
     ) -> None:
         row = await self._context.store.write(
-            lambda tx: tx.set_device_state(device.name, state, actor=actor, reason=reason, until=until)
+            lambda tx: tx.set_device_state(device.name, state, actor=actor, reason=reason, until=until, awaits=awaits)
         )
         self._context.registry.set_row(row)
         self._states[device.name] = self._context.registry.state(device)

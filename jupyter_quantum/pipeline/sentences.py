@@ -11,6 +11,7 @@ from jupyter_quantum.store.rows import AccountRow, DeviceRow, JobRow
 __all__ = [
     "asked",
     "cancelling",
+    "counted_otherwise",
     "day",
     "drained",
     "isolated",
@@ -19,6 +20,7 @@ __all__ = [
     "next_window",
     "over_quota",
     "paused",
+    "result_lost",
     "retried",
     "soft_limit",
     "state_words",
@@ -139,6 +141,16 @@ def cancelling(device: str) -> str:
 def unknown_attempt(device: str) -> str:
     """The device cannot be asked."""
     return f"We cannot tell whether {device} ran this. An operator checks; it will not be run twice."
+
+
+def result_lost(device: str, charge: int) -> str:
+    """An operator found out that an attempt ran after all."""
+    return f"{device} ran this, but the result is lost. Charged: {words.spent(charge)} credits."
+
+
+def counted_otherwise(ours: float, vendors: float) -> str:
+    """The vendor's seconds are not ours."""
+    return f"The vendor counted {vendors:.3g} s, we {ours:.3g} s; the vendor's were charged."
 
 
 def waiting_for_runner(device: str) -> str:

@@ -188,6 +188,7 @@ class DeviceView(Answer):
     state: Literal["ready", "paused", "isolated", "drained", "offline"]
     state_reason: str | None = None
     state_until: Time | None = None
+    awaits_calibration: bool = Field(default=False, description="whether it resumes by itself with the next one")
     basis_gates: list[str] = Field(default_factory=list)
     max_shots: int
     max_circuits: int
@@ -441,9 +442,13 @@ class ApprovalDecision(Request):
 
 
 class DeviceAction(Request):
-    """An operator's act on a device: pause (no starts), drain (no intake, queue finishes), resume."""
+    """An operator's act on a device.
 
-    action: Literal["pause", "drain", "resume"]
+    *pause*: no starts. *isolate*: the same, since something is wrong with it. *drain*: no intake, the queue finishes.
+    *recalibrate*: wait for a new calibration, then resume by itself. *resume*.
+    """
+
+    action: Literal["pause", "isolate", "drain", "recalibrate", "resume"]
     reason: Annotated[str, Field(max_length=500)] = ""
     until: Time | None = None
 

@@ -37,7 +37,7 @@ async def target(api: Api, name: str) -> TargetView | None:
 
 
 async def act_on_device(api: Api, name: str) -> DeviceView:
-    """Pause, drain, resume."""
+    """Pause, isolate, drain, wait for a calibration, resume."""
     return await api.pipeline.act_on_device(api.who, name, api.body(DeviceAction))
 
 
@@ -57,11 +57,10 @@ ROUTES: Final = (
         "POST",
         f"{_DEVICE}/state",
         Scope.OPERATE,
-        "Pause, drain or resume a device",
+        "Pause, isolate, drain or resume a device, or have it wait for a calibration",
         DeviceView,
         act_on_device,
         body=DeviceAction,
-        cookie_only=True,
         errors=(404, 409),
     ),
 )

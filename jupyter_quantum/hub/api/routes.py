@@ -12,6 +12,7 @@ from jupyter_quantum.hub.api import (
     jobs,
     ledger,
     members,
+    operations,
     people,
     policy,
     requests,
@@ -27,6 +28,7 @@ __all__ = ["ROUTES"]
 ROUTES: Final[tuple[Route, ...]] = (
     *people.ROUTES,
     *devices.ROUTES,
+    *operations.ROUTES,
     *jobs.ROUTES,
     *approvals.ROUTES,
     *policy.ROUTES,

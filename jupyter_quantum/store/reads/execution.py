@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.store import tables as t
-from jupyter_quantum.store.codec import ATTEMPTS, JOBS, micros
+from jupyter_quantum.store.codec import ATTEMPTS, JOBS, micros, moment
 from jupyter_quantum.store.reading import Reading
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow
 
@@ -24,6 +24,7 @@ class Outcome:
     job: str
     failed: bool
     error: str | None
+    ended: datetime
 
 
 class ExecutionReads(Reading):
@@ -39,9 +40,11 @@ class ExecutionReads(Reading):
         """How the attempts on a device ended since then, newest first; cancelled ones tell nothing."""
         a = t.attempts.c
         ended = (AttemptState.COMPLETED, AttemptState.FAILED)
-        query = select(a.job, a.state, a.error).where(a.device == device, a.ended >= micros(since), a.state.in_(ended))
+        query = select(a.job, a.state, a.error, a.ended).where(
+            a.device == device, a.ended >= micros(since), a.state.in_(ended)
+        )
         rows = self._reading().execute(query.order_by(a.ended.desc(), a.tag.desc()).limit(limit))
-        return [Outcome(job, state == AttemptState.FAILED, error) for job, state, error in rows]
+        return [Outcome(job, state == AttemptState.FAILED, error, moment(at)) for job, state, error, at in rows]
 
     def counted_otherwise(self, since: datetime, share: float, least_s: float, *, limit: int = 200) -> list[AttemptRow]:
         """Attempts of which the vendor counted other seconds than the runner (by more than a share, and ``least_s``).
