@@ -37,6 +37,7 @@ from jupyter_quantum.wire.jobs import (
 if TYPE_CHECKING:
     from jupyter_quantum.client.audit import Audits
     from jupyter_quantum.client.data import Data
+    from jupyter_quantum.client.devices import AdmissionTools
     from jupyter_quantum.client.ledger import LedgerTools
     from jupyter_quantum.client.members import Members
     from jupyter_quantum.client.policy import ApprovalTable, Policy
@@ -317,6 +318,13 @@ class Hub:
         from jupyter_quantum.client.series import SeriesTools
 
         return SeriesTools(self._connection)
+
+    @cached_property
+    def admissions(self) -> AdmissionTools:
+        """Devices that runners announced; for operators."""
+        from jupyter_quantum.client.devices import AdmissionTools
+
+        return AdmissionTools(self._connection)
 
     @cached_property
     def ledger(self) -> LedgerTools:

@@ -35,6 +35,7 @@ __all__ = [
     "LoanCard",
     "PriceTable",
     "UsageTable",
+    "micro",
 ]
 
 Amount = int | float | str | Decimal
@@ -49,7 +50,8 @@ def _spent(unit: str, value: int) -> str:
     return words.spent(value) if unit == "credits" else words.amount(unit, value)
 
 
-def _micro(amount: Amount) -> int:
+def micro(amount: Amount) -> int:
+    """Credits as micro-credits. Raises InputError for what is no amount."""
     try:
         return credits_to_micro(amount)
     except (ArithmeticError, ValueError):
@@ -212,7 +214,7 @@ class LedgerTools:
 
     def lend(self, grant: str, amount: Amount, *, from_project: str, to_project: str) -> LoanCard:
         """Lend so many credits of a grant that are unused; they come back by themselves when they are needed."""
-        body = Lend(grant=grant, from_project=from_project, to_project=to_project, amount=_micro(amount))
+        body = Lend(grant=grant, from_project=from_project, to_project=to_project, amount=micro(amount))
         return self._connection.post("ledger/loans", LoanCard, body)
 
     def recall(self, loan: str) -> LoanCard:
@@ -225,7 +227,7 @@ class LedgerTools:
 
     def set_prices(self, device: str, since: datetime, *, queue_minutes: int = 60, **prices: Amount) -> PriceTable:
         """A list that holds from a moment on: ``per_task``, ``per_shot``, ``per_second``, ``per_queue_minute``."""
-        parts: dict[str, Any] = {name: _micro(value) for name, value in prices.items()}
+        parts: dict[str, Any] = {name: micro(value) for name, value in prices.items()}
         body = SetPrices(device=device, since=since, queue_minutes=queue_minutes, **parts)
         return self._connection.post("ledger/prices", PriceTable, body)
 

@@ -28,7 +28,7 @@ CUSTOM_SCOPES: Final[Mapping[str, Mapping[str, str]]] = {
     "custom:quantum:read": {"description": "See quantum devices, and one's own jobs, results and budgets."},
     "custom:quantum:submit": {"description": "Validate circuits and submit jobs to quantum devices."},
     "custom:quantum:approve": {"description": "Approve or reject requests of one's project; on the hub's page only."},
-    "custom:quantum:operate": {"description": "Pause, drain and resume quantum devices; on the hub's page only."},
+    "custom:quantum:operate": {"description": "Admit quantum devices; pause, drain and resume them on the hub's page."},
     "custom:quantum:audit": {"description": "Read, export and verify the record of everything that was done."},
     "custom:quantum:admin": {"description": "Administrate the quantum service."},
     "custom:quantum:runner": {"description": "Run jobs on devices that an operator admitted; for services only."},

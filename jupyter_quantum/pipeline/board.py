@@ -143,6 +143,11 @@ class Board:
         known.bell.ring()
         return known
 
+    def withdraw(self, device: str) -> None:
+        """No runner serves this device any more, whoever announced it."""
+        for runner in self.runners.values():
+            runner.devices -= {device}
+
     def alive(self, runner: Runner) -> bool:
         """Whether it polls now, or did within a lease."""
         return runner.polls > 0 or time.monotonic() - runner.seen < self.lease_s

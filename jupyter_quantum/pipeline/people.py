@@ -158,6 +158,8 @@ class People:
         """Own events (``named`` is the reader's pseudonym), those of projects one leads, and devices."""
         if event.type in ("device.changed", "series.changed"):
             return self.sees_devices(who)
+        if event.type in {"device.pending", "device.admitted", "device.rejected"}:
+            return self.operates(who)
         if event.type == "approval.changed" and event.data.get("role") in self.staff(who):
             return True
         if event.type == "request.changed" and self.staff(who) & {"admin", str(event.data.get("role"))}:

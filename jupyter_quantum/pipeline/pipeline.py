@@ -14,6 +14,7 @@ from jupyter_quantum.core.jobs import ACTIVE, FINAL, JobState
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, NotFound, QuantumError, Refused
 from jupyter_quantum.pipeline import sentences
+from jupyter_quantum.pipeline.admissions import Admitting
 from jupyter_quantum.pipeline.again import DecidingAgain
 from jupyter_quantum.pipeline.approve import Approving
 from jupyter_quantum.pipeline.approvers import Approvers, deciders
@@ -177,6 +178,7 @@ class Pipeline:
         self._delivering = Delivering(context, self._live, Sender(settings.egress, settings.authorities))
         self.webhooks = Webhooks(context, self._delivering)
         self._runners = Runners(context, self._scheduling, self._executing, self._reconciling, self._live)
+        self.admissions = Admitting(context, self._runners, self._scheduling, self._live)
 
     # Life
 
@@ -189,6 +191,7 @@ class Pipeline:
         await self.tenancy.refresh()
         await self.ledger.refresh()
         await self.door.start()
+        await self.admissions.restore()
         await self._reconciling.restore()
         start(self._reconciling.stale(), "validate again")
         start(self._tick(), "tick")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -19,11 +19,11 @@ from jupyter_quantum.pipeline.board import Board
 from jupyter_quantum.pipeline.prices import PriceBook
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.pipeline.views import price_view
-from jupyter_quantum.store.rows import DeviceRow
+from jupyter_quantum.store.rows import AdmissionRow, DeviceRow
 from jupyter_quantum.wire.jobs import DeviceView, Pub, Wait
 from jupyter_quantum.wire.runner import DeviceAnnouncement
 
-__all__ = ["Device", "Registry"]
+__all__ = ["Device", "Registry", "what_changed"]
 
 _REMEMBERED: Final = 512
 _SHORT: Final = 1_000
@@ -132,6 +132,7 @@ class Registry:
         self._settings = settings
         self._board = board
         self._devices: dict[str, Device] = {}
+        self._admissions: dict[str, AdmissionRow] = {}
         self.book = PriceBook(settings)
         """Which price list is in force."""
 
@@ -152,9 +153,36 @@ class Registry:
         found = self.book.at(device)
         return PriceList() if found is None and kind is DeviceKind.SIMULATOR else found
 
-    def admits(self, words: DeviceAnnouncement) -> bool:
-        """Whether the operator has said what the device costs."""
-        return self.prices(words.name, words.kind) is not None
+    def learn(self, rows: Iterable[AdmissionRow]) -> None:
+        """What operators said about devices, or that they were announced."""
+        self._admissions.update((row.device, row) for row in rows)
+
+    def is_configured(self, name: str) -> bool:
+        """Whether the configuration says what the device costs, and so admits it."""
+        return name in self._settings.prices or name in self._settings.dated_prices
+
+    def admits(self, words: DeviceAnnouncement, owner: str) -> bool:
+        """Whether configuration or operator want it, as it is, from the runner of this owner."""
+        if self.is_configured(words.name):
+            return True
+        row = self._admissions.get(words.name)
+        if row is not None:
+            return row.state == "admitted" and not what_changed(row, words, owner)
+        return not owner and self.prices(words.name, words.kind) is not None
+
+    def awaits(self, words: DeviceAnnouncement, owner: str) -> str | None:
+        """Why an operator must look at a device that is not admitted, in words; None where one has."""
+        row = self._admissions.get(words.name)
+        if row is None:
+            return "new"
+        changed = what_changed(row, words, owner)
+        if not changed:
+            return None
+        return "new" if row.why == "new" and row.state == "pending" else f"changed: {changed}"
+
+    def drop(self, name: str) -> Device | None:
+        """An operator took it back."""
+        return self._devices.pop(name, None)
 
     def put(self, words: DeviceAnnouncement, row: DeviceRow) -> bool:
         """A runner announced it; whether its calibration or anything else that users see changed."""
@@ -167,8 +195,11 @@ class Registry:
         if prices is None:
             self._devices.pop(words.name, None)
             return
-        label = self._settings.device_labels.get(words.name, words.label)
+        said = self._admissions.get(words.name)
+        label = self._settings.device_labels.get(words.name, (said and said.label) or words.label)
         seconds = self._settings.seconds_at_most(words.name)
+        if said is not None and said.max_seconds is not None and words.name not in self._settings.max_seconds:
+            seconds = said.max_seconds
         self._devices[words.name] = Device(words, row, lambda: self.prices(words.name, words.kind), label, seconds)
 
     def set_row(self, row: DeviceRow) -> None:
@@ -206,6 +237,18 @@ class Registry:
     def due(self, now: datetime) -> list[Device]:
         """Devices whose pause or drain has ended by itself."""
         return [d for d in self._devices.values() if d.row.until is not None and d.row.until <= now]
+
+
+def what_changed(row: AdmissionRow, words: DeviceAnnouncement, owner: str) -> str:
+    """What differs from what an operator looked at; empty where nothing does that would matter."""
+    before = json.loads(row.announcement)
+    pairs = {
+        "runner": (row.runner, owner),
+        "kind": (before["kind"], words.kind.value),
+        "region": (before["region"], words.region),
+        "qubits": (before["num_qubits"], words.num_qubits),
+    }
+    return ", ".join(f"{name} {old or '–'} → {new or '–'}" for name, (old, new) in pairs.items() if old != new)
 
 
 def _executions(precision: float | None) -> int:

@@ -16,13 +16,13 @@ from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.execute import Executing
 from jupyter_quantum.pipeline.health import Health, two_qubit_error
 from jupyter_quantum.pipeline.live import Live
-from jupyter_quantum.pipeline.origins import check_announced
+from jupyter_quantum.pipeline.origins import check_announced, owner_of
 from jupyter_quantum.pipeline.reconcile import Reconciling
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.crypt import SERVICE as NOBODY
-from jupyter_quantum.store.rows import DeviceRow, DeviceState
+from jupyter_quantum.store.rows import AdmissionRow, DeviceRow, DeviceState
 from jupyter_quantum.wire.base import canonical
 from jupyter_quantum.wire.jobs import DeviceAction
 from jupyter_quantum.wire.runner import (
@@ -69,21 +69,28 @@ class Runners:
         """
         protocol = _agreed(words)
         check_announced(self._context.settings, self._context.board, words)
-        admitted = [device for device in words.devices if self._context.registry.admits(device)]
+        owner, registry = owner_of(words.runner), self._context.registry
+        admitted = [device for device in words.devices if registry.admits(device, owner)]
         self._context.board.announce(words, [device.name for device in admitted])
-        targets = {device.name: canonical(device.target) for device in words.devices}
+        waiting = [
+            (device, why)
+            for device in words.devices
+            if device not in admitted and (why := registry.awaits(device, owner)) is not None
+        ]
+        targets = {device.name: canonical(device.target) for device in admitted}
         for raw in targets.values():
             await self._context.keep(NOBODY, raw)
         now = self._context.clock()
 
-        def write(tx: Tx) -> list[DeviceRow]:
-            return [self._put(tx, words.runner, device, targets[device.name], now) for device in words.devices]
+        def write(tx: Tx) -> tuple[list[DeviceRow], list[AdmissionRow]]:
+            rows = [self._put(tx, words.runner, device, targets[device.name], now) for device in admitted]
+            return rows, [_wait(tx, words.runner, device, why, now) for device, why in waiting]
 
         before = {device.name: await self._error_before(device) for device in admitted}
-        rows = await self._context.store.write(write)
-        for device, row in zip(words.devices, rows, strict=True):
-            if device in admitted:
-                self._context.registry.put(device, row)
+        rows, waits = await self._context.store.write(write)
+        for device, row in zip(admitted, rows, strict=True):
+            registry.put(device, row)
+        registry.learn(waits)
         for device in admitted:
             await self._calibrated(device, before[device.name])
         await self.watch()
@@ -93,8 +100,8 @@ class Runners:
     def _put(self, tx: Tx, runner: str, device: DeviceAnnouncement, target: bytes, now: datetime) -> DeviceRow:
         digest = tx.put_blob(NOBODY, target)
         text = device.model_copy(update={"target": {}}).model_dump_json()
-        row = DeviceRow(device.name, text, runner, now, self._context.registry.admits(device), target=digest)
-        return tx.put_device(row, actor=f"runner:{runner}")
+        row = DeviceRow(device.name, text, runner, now, target=digest)
+        return tx.mark_admitted(tx.put_device(row, actor=f"runner:{runner}"), True)
 
     async def report(self, task_id: str, report: TaskReport) -> Reported:
         """A move of a task. Raises Conflict ``fence`` where the lease is not this runner's any more."""
@@ -209,6 +216,12 @@ class Runners:
         self._waits = texts
         if changed:
             await self._context.store.write(lambda tx: tx.set_waits(changed))
+
+
+def _wait(tx: Tx, runner: str, device: DeviceAnnouncement, why: str, now: datetime) -> AdmissionRow:
+    """A device that an operator has to look at."""
+    text = device.model_copy(update={"target": {}}).model_dump_json()
+    return tx.put_admission(AdmissionRow(device.name, owner_of(runner), text, now, why=why), actor=f"runner:{runner}")
 
 
 def _agreed(words: Announce) -> int:

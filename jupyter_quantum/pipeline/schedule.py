@@ -188,7 +188,7 @@ class Scheduling:
     def _ticket(self, row: JobRow, prepared: Prepared, tag: str, executable: bytes | None, **more: Any) -> Ticket:
         settings = self._context.settings
         device = self._context.registry.get(row.device)
-        seconds = settings.seconds_at_most(row.device)
+        seconds = settings.seconds_at_most(row.device) if device is None else device.max_seconds
         remote = device is not None and device.words.remote
         do = ExecuteTask.model_construct(
             task="execute",
@@ -256,7 +256,7 @@ class Scheduling:
             if device is not None and project is not None:  # it may have been announced elsewhere since
                 check_region(self._context, project, device)
         except Refused as gone:
-            await self._take_back(row, gone)
+            await self.take_back(row, gone)
             return
         if self._is_stale(row):
             self.scheduler.apply(Ended(job_id, 0.0))
@@ -267,7 +267,7 @@ class Scheduling:
         try:
             executable = await self._context.store.artefacts.get(row.project, row.executable or "")
         except QuantumError as damaged:  # gone, or not what its digest says: it would block the queue for ever
-            await self._take_back(row, damaged)
+            await self.take_back(row, damaged)
             return
         try:
             version = row.version
@@ -282,7 +282,7 @@ class Scheduling:
         self._context.board.put(self.ticket(row, prepared, start, executable))
         self._live.moved(row)
 
-    async def _take_back(self, row: JobRow, why: QuantumError) -> None:
+    async def take_back(self, row: JobRow, why: QuantumError) -> None:
         """It cannot run any more: cancelled, and the hold released."""
         self.scheduler.apply(Ended(row.id, 0.0))
         text = error_body(why, row.id).model_dump_json()

@@ -185,6 +185,7 @@ JOBS: Final = Codec(rows.JobRow, tables.jobs, "id", guard="version", veiled=("pu
 ATTEMPTS: Final = Codec(rows.AttemptRow, tables.attempts, "tag", guard="fence")
 REPORTS: Final = Codec(rows.ReportRow, tables.reports, "id", veiled=("pubs", "body"))
 APPROVALS: Final = Codec(rows.ApprovalRow, tables.approvals, "id", guard="state")
+ADMISSIONS: Final = Codec(rows.AdmissionRow, tables.admissions, "device", guard="state")
 DEVICES: Final = Codec(rows.DeviceRow, tables.devices, "name")
 ACCOUNTS: Final = Codec(rows.AccountRow, tables.accounts, "id")
 ENTRIES: Final = Codec(rows.EntryRow, tables.entries, "id")

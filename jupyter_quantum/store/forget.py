@@ -50,6 +50,7 @@ PLACES: Final[list[Place]] = [
     Place(t.reports, "principal", ("owner",)),
     Place(t.approvals, "principal", ("asked_by",)),
     Place(t.approvals, "decided_by"),
+    Place(t.admissions, "decided_by"),
     Place(t.requests, "principal", ("asked_by",)),
     Place(t.requests, "decided_by"),
     Place(t.memberships, "principal", ("name",)),

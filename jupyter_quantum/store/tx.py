@@ -12,6 +12,7 @@ from sqlalchemy import case
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
 from jupyter_quantum.store import tables as t
+from jupyter_quantum.store.admissions import AdmissionWrites
 from jupyter_quantum.store.audit import LEAD
 from jupyter_quantum.store.door import DoorWrites
 from jupyter_quantum.store.exports import ExportWrites
@@ -37,6 +38,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 class Tx(
     Forgetting,
+    AdmissionWrites,
     RequestWrites,
     TenancyWrites,
     DoorWrites,

@@ -22,6 +22,7 @@ from jupyter_quantum.store.codec import (
     micros,
 )
 from jupyter_quantum.store.reading import absent, where
+from jupyter_quantum.store.reads.admissions import AdmissionReads
 from jupyter_quantum.store.reads.audit import AuditReads
 from jupyter_quantum.store.reads.door import DoorReads
 from jupyter_quantum.store.reads.execution import ExecutionReads
@@ -66,6 +67,7 @@ def mismatch() -> Conflict:
 
 
 class View(
+    AdmissionReads,
     AuditReads,
     LedgerReads,
     PolicyReads,

@@ -59,6 +59,8 @@ CODES: Final[tuple[str, ...]] = (
     "data.open_jobs",
     "data.shredded",
     "device.absent",
+    "device.changed",
+    "device.configured",
     "device.drained",
     "device.gone",
     "device.offline",

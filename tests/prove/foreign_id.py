@@ -196,6 +196,20 @@ def devices(trial: Trial) -> None:
             trial.violations.append(f"{start}{rest} without a role: {seen}")
 
 
+def admissions(trial: Trial) -> None:
+    """Whether a device waits for an operator is told to nobody else: any name gets the same refusal."""
+    for asker, scopes in _ASKERS.items():
+        for body in ({"verdict": "admit"}, {"verdict": "reject"}):
+            seen = set()
+            for name in ("aer", "nothing"):
+                path = f"/api/v1/devices/{name}/admission"
+                answer = trial.lab.request(asker, "post", path, body=body, scopes=scopes)
+                seen.add((answer.status_code, answer.text.replace(name, "NAME")))
+            trial.tried += 1
+            if len(seen) != 1 or next(iter(seen))[0] != 403:
+                trial.violations.append(f"{asker}: admission: {seen}")
+
+
 def prove(cases: int, seed: int) -> tuple[int, list[str]]:
     """Every route with an id, by token and by the hub page's cookie."""
     del cases, seed
@@ -207,6 +221,7 @@ def prove(cases: int, seed: int) -> tuple[int, list[str]]:
                 if "{" in path and not path.startswith(("/api/v1/devices/", "/api/v1/series/")):
                     trial.path(path, method)
         devices(trial)
+        admissions(trial)
         if trial.tried < 100:
             trial.violations.append(f"only {trial.tried} cases were found in the OpenAPI document")
         return trial.tried, trial.violations

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.hub.api.route import Route
+from jupyter_quantum.wire.devices import AdmissionDecision, Admissions, AdmissionView
 from jupyter_quantum.wire.jobs import DeviceAction, Devices, DeviceView, TargetView
 
 if TYPE_CHECKING:
@@ -41,8 +42,29 @@ async def act_on_device(api: Api, name: str) -> DeviceView:
     return await api.pipeline.act_on_device(api.who, name, api.body(DeviceAction))
 
 
+async def admissions(api: Api) -> Admissions:
+    """Devices that no configuration admits."""
+    return await api.pipeline.admissions.list(api.who)
+
+
+async def decide_admission(api: Api, name: str) -> AdmissionView:
+    """Admit a device, or reject it."""
+    return await api.pipeline.admissions.decide(api.who, name, api.body(AdmissionDecision))
+
+
 ROUTES: Final = (
     Route("GET", "api/v1/devices", Scope.READ, "Devices that the caller may see", Devices, devices),
+    Route("GET", "api/v1/admissions", Scope.OPERATE, "Devices that operators admit", Admissions, admissions),
+    Route(
+        "POST",
+        f"{_DEVICE}/admission",
+        Scope.OPERATE,
+        "Admit a device that a runner announced, or reject it",
+        AdmissionView,
+        decide_admission,
+        body=AdmissionDecision,
+        errors=(404, 409),
+    ),
     Route("GET", _DEVICE, Scope.READ, "One device", DeviceView, device, errors=(404,)),
     Route(
         "GET",

@@ -21,6 +21,7 @@ from jupyter_quantum.hub.pages.items import (
     job_item,
     meter_item,
 )
+from jupyter_quantum.hub.pages.newcomers import Newcomer, newcomers
 from jupyter_quantum.hub.pages.wishes import Wish, wishes
 from jupyter_quantum.wire.jobs import DeviceView, JobView, Me, ReportView
 
@@ -46,6 +47,8 @@ class Board:
     several: bool = False
     """Whether more than one request waits for the reader's decision."""
     approvals: list[ApprovalItem] = field(default_factory=list)
+    newcomers: list[Newcomer] = field(default_factory=list)
+    """Devices that wait for the reader to admit them."""
     wishes: list[Wish] = field(default_factory=list)
     """Requests beside those for a job, which the reader may decide."""
     asked: list[ApprovalItem] = field(default_factory=list)
@@ -67,14 +70,16 @@ async def collect(pipeline: Pipeline, who: Principal) -> Board:
     wished = await wishes(pipeline, who, clock)
     waiting = sum(item.may_decide for item in approvals) + sum(wish.may_decide for wish in wished)
     devices = (await pipeline.devices(who)).devices
+    new = await newcomers(pipeline, who) if operator else []
     return Board(
-        needs=_needs(waiting, [device for device in devices if device.state == "offline"] if operator else []),
+        needs=_needs(waiting, len(new), [one for one in devices if one.state == "offline"] if operator else []),
         user=bool(me.projects),
         lead=bool(led),
         operator=operator,
         roles=_roles(me),
         several=sum(item.may_decide for item in approvals) > 1,
         approvals=approvals,
+        newcomers=new,
         wishes=[wish for wish in wished if wish.may_decide],
         asked=asked,
         wished=[wish for wish in wished if not wish.may_decide],
@@ -95,10 +100,12 @@ def _roles(me: Me) -> str:
     return " · ".join(filter(None, [led, *(_HUB_WIDE.get(role, role) for role in sorted(me.roles))]))
 
 
-def _needs(waiting: int, offline: Sequence[DeviceView]) -> str:
+def _needs(waiting: int, new: int, offline: Sequence[DeviceView]) -> str:
     parts = []
     if waiting:
         parts.append(words.plural(waiting, "approval"))
+    if new:
+        parts.append(f"{words.plural(new, 'device')} to admit")
     if offline:
         parts.append(f"{words.plural(len(offline), 'device')} offline")
     return " · ".join(parts)

@@ -9,12 +9,14 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 from tornado.web import RequestHandler, StaticFileHandler
 
+from jupyter_quantum.core.money import credits_to_micro
 from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.exceptions import Conflict, InputError, QuantumError
 from jupyter_quantum.hub.api.base import Page
 from jupyter_quantum.hub.pages.benchmarks import collect_benchmarks
 from jupyter_quantum.hub.pages.board import Board, collect
 from jupyter_quantum.wire.approvals import ApprovalsDecision
+from jupyter_quantum.wire.devices import AdmissionDecision
 from jupyter_quantum.wire.jobs import ApprovalDecision, DeviceAction
 from jupyter_quantum.wire.requests import Decision
 
@@ -22,7 +24,7 @@ __all__ = ["routes"]
 
 _HERE: Final = Path(__file__).parent
 _DAYS: Final = frozenset({"1", "7", "30"})
-_Form = TypeVar("_Form", ApprovalDecision, ApprovalsDecision, Decision, DeviceAction)
+_Form = TypeVar("_Form", AdmissionDecision, ApprovalDecision, ApprovalsDecision, Decision, DeviceAction)
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 
@@ -210,6 +212,33 @@ class _Act(_HubPage):
             self.back()
 
 
+class _Admit(_HubPage):
+    """Admit or reject a device that a runner announced."""
+
+    scope = Scope.OPERATE
+
+    async def post(self, device: str) -> None:
+        """Decide, then show the page again."""
+        try:
+            answer = _parsed(AdmissionDecision, **self._said())
+            await self.context.pipeline.admissions.decide(self.who, device, answer)
+        except QuantumError as problem:
+            self.set_status(problem.status)
+            await self.show(problem=problem, at=f"new-{device}")
+        else:
+            self.back()
+
+    def _said(self) -> dict[str, Any]:
+        said: dict[str, Any] = {name: self.get_body_argument(name, "") for name in ("verdict", "version")}
+        for name in ("per_task", "per_shot", "per_second"):
+            text = self.get_body_argument(name, "0")
+            try:
+                said[name] = credits_to_micro(text.strip().replace(",", "."))
+            except (ArithmeticError, ValueError):
+                raise InputError(f"{name}: an amount of credits, such as 0.02.", code="request.malformed") from None
+        return said | {"max_seconds": self.get_body_argument("max_seconds", "").strip() or None}
+
+
 class _Cancel(_HubPage):
     """Take one of one's own jobs back."""
 
@@ -245,6 +274,7 @@ def routes() -> list[Route]:
         ("requests/([^/]+)", _DecideRequest, {}),
         ("requests/([^/]+)/withdraw", _Withdraw, {}),
         ("devices/([^/]+)", _Act, {}),
+        ("devices/([^/]+)/admission", _Admit, {}),
         ("jobs/([^/]+)/cancel", _Cancel, {}),
         ("static/(.+)", StaticFileHandler, {"path": str(_HERE / "static")}),
     ]

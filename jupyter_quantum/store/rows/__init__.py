@@ -4,6 +4,7 @@ Amounts are micro-credits, times are aware and in UTC, durations are seconds, di
 type :data:`Json` is JSON text, so that what a request brought is stored and sent on without being parsed again.
 """
 
+from jupyter_quantum.store.rows.admissions import AdmissionRow, AdmissionState
 from jupyter_quantum.store.rows.audit import CheckpointRow, Sought, TreeState
 from jupyter_quantum.store.rows.base import Json
 from jupyter_quantum.store.rows.data import DATA_CLASSES, ArtefactRow, KeyRow, TenantData
@@ -41,6 +42,8 @@ __all__ = [
     "AccountRow",
     "AccountScope",
     "AccountSpec",
+    "AdmissionRow",
+    "AdmissionState",
     "AnswerRow",
     "AnswerState",
     "ApprovalRow",

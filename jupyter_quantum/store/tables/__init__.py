@@ -4,6 +4,7 @@ Column names are the fields of the rows (:mod:`jupyter_quantum.store.rows`). ``m
 test compares the two.
 """
 
+from jupyter_quantum.store.tables.admissions import admissions
 from jupyter_quantum.store.tables.audit import checkpoints, cursors, nodes, tree
 from jupyter_quantum.store.tables.base import metadata
 from jupyter_quantum.store.tables.data import keys
@@ -21,6 +22,7 @@ from jupyter_quantum.store.tables.tenancy import declared, memberships, revision
 
 __all__ = [
     "accounts",
+    "admissions",
     "answers",
     "approvals",
     "artefacts",

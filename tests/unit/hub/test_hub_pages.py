@@ -16,6 +16,7 @@ from jupyter_quantum.exceptions import Conflict, NotFound
 from jupyter_quantum.hub.pages.items import Clock, meter_item
 from jupyter_quantum.wire.approvals import ApprovalsDecided, ApprovalsDecision, DecidedApproval
 from jupyter_quantum.wire.base import ErrorBody, digest_of
+from jupyter_quantum.wire.devices import AdmissionDecision, Admissions, AdmissionView
 from jupyter_quantum.wire.jobs import (
     ApprovalDecision,
     Approvals,
@@ -104,6 +105,8 @@ class Pages:
     roles: tuple[str, ...] = ()
     name: str = "bell"
     two: bool = False
+    looked: int = 0
+    """How often it was asked for new devices."""
     done: list[Any] = field(default_factory=list)
     standing: Standing | None = None
     door: MemoryDoor = field(default_factory=MemoryDoor)
@@ -174,6 +177,10 @@ class Pages:
             text="q_0: ─H─",
         )
 
+    @property
+    def admissions(self) -> Newcomers:
+        return Newcomers(self)
+
     async def devices(self, who: Principal) -> Devices:
         return Devices(devices=[a_device("campus_qpu"), a_device("old_qpu", "offline")])
 
@@ -195,6 +202,33 @@ class Pages:
 
     async def cancel(self, who: Principal, id: str) -> None:  # noqa: A002
         raise NotFound("No such job, or it is not visible to you.")
+
+
+@dataclass
+class Newcomers:
+    """A device that waits for an operator."""
+
+    pages: Pages
+
+    async def list(self, who: Principal) -> Admissions:
+        self.pages.looked += 1
+        facts = {"vendor": "IQM", "region": "eu", "description": "", "slots": 1, "max_shots": 1000}
+        facts |= {"num_qubits": 20, "recovery": "opaque", "remote": True, "jobs": ["run"], "serving": True}
+        new = AdmissionView(
+            device="iqm_garnet",
+            runner="quantum-iqm",
+            state="pending",
+            why="changed: region us → eu",
+            version=DIGEST,
+            announced=NOW,
+            kind=DeviceKind.QPU,
+            label="<img src=x>",
+            **facts,
+        )
+        return Admissions(admissions=[new])
+
+    async def decide(self, who: Principal, name: str, answer: AdmissionDecision) -> None:
+        self.pages.done.append((who.name, name, answer.verdict, answer.per_shot, answer.max_seconds, answer.version))
 
 
 @pytest.fixture
@@ -370,6 +404,25 @@ async def test_operators_get_buttons_for_devices_and_others_do_not(service: Serv
     answer = await send(service, "devices/campus_qpu", name="otto", action="drain")
     assert answer.code == 303
     assert pages.done == [("otto", "campus_qpu", "drain")]
+
+
+async def test_operators_admit_new_devices_and_others_do_not_learn_of_them(service: Service, pages: Pages) -> None:
+    """What was announced and what has changed, as text; prices in credits; wrong amounts are said at the device."""
+    assert "iqm_garnet" not in await page(service)
+    assert pages.looked == 0
+    pages.role, pages.roles = "", ("operator",)
+    text = await page(service, "otto")
+    assert "1 device to admit" in text
+    assert "changed: region us → eu" in text
+    assert "&lt;img src=x&gt;" in text
+    pages.done.clear()
+    form = {"verdict": "admit", "version": DIGEST, "per_task": "1", "per_shot": "0,02", "per_second": "0"}
+    answer = await send(service, "devices/iqm_garnet/admission", name="otto", max_seconds="30", **form)
+    assert answer.code == 303
+    assert pages.done[-1] == ("otto", "iqm_garnet", "admit", 20_000, 30.0, DIGEST)
+    answer = await send(service, "devices/iqm_garnet/admission", name="otto", **form | {"per_shot": "cheap"})
+    assert answer.code == 422
+    assert "per_shot: an amount of credits" in answer.body.decode()
 
 
 async def test_an_unknown_action_is_refused_in_words(service: Service, pages: Pages) -> None:
