@@ -7,6 +7,7 @@ the device allows, and put together again from what was counted.
 
 The two are called in a locked worker, without network and without the secret. They must give the same payloads for the
 same order however often they are asked: an attempt whose runner was lost is recovered with the payloads made anew.
+Names and metadata of circuits stay here: they are made up anew by Qiskit now and then, and are nobody else's business.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class RemoteDevice(Device):
         """One payload a submission."""
         found = pieces(self, order)
         return [
-            self.payload([found[at].circuit for at in group], [found[at].shots for at in group], order)
+            self.payload([_nameless(found[at], at) for at in group], [found[at].shots for at in group], order)
             for group in self._packed(found)
         ]
 
@@ -101,3 +102,9 @@ class RemoteDevice(Device):
     def success(self, circuit: QuantumCircuit) -> Interval | None:
         """From the Target's errors; None where one of them is unknown."""
         return success(circuit, self.target)
+
+
+def _nameless(piece: Piece, at: int) -> QuantumCircuit:
+    circuit: QuantumCircuit = piece.circuit.copy(name=f"circuit-{at}")
+    circuit.metadata = {}
+    return circuit

@@ -83,10 +83,6 @@ class MemoryVendor(Vendor):
         self._own = own
         self._key = key
 
-    def announce(self) -> Calibration:
-        """The machine."""
-        return self.calibration()
-
     def calibration(self) -> Calibration:
         """The machine as it is now."""
         found = self._ask("GET", "/v1/device")
@@ -94,7 +90,10 @@ class MemoryVendor(Vendor):
 
     def submit(self, tag: str, payload: bytes) -> str:
         """A job with the tag, as token too where the vendor is idempotent."""
-        body = json.loads(payload) | {"tag": tag}
+        try:
+            body = json.loads(payload) | {"tag": tag}
+        except (ValueError, TypeError):
+            raise VendorRefused("the payload is none of ours") from None
         if self._own.recovery == "idempotent":
             body["token"] = tag
         return str(self._ask("POST", "/v1/jobs", body)["id"])
