@@ -4,9 +4,11 @@
 
     [service]                       [runner]                      [[devices]]
     url, token_file | token_env,    name, workers, threads,       name, adapter, slots, kind, label, region, secret,
-    ca_file                         metrics_port                  max_shots, and what the adapter wants
+    ca_file                         metrics_port, calibration_s,  max_shots, and what the adapter wants
+                                    poll_s
 
-``[secrets]`` is the secrets provider's section, as :mod:`.secrets` reads it.
+    [secrets]
+    provider and what it wants, as :mod:`.secrets` says; paths may be relative to the file
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.exceptions import InputError
+from jupyter_quantum.fabric.secrets import NoSecrets, SecretsSettings
 from jupyter_quantum.fabric.settings import DeviceSpec, Settings
 from jupyter_quantum.fabric.transport import is_loopback
 
@@ -48,13 +51,15 @@ class _Runner(_Section):
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     metrics_port: Annotated[int | None, Field(ge=0, le=65535)] = None
+    calibration_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    poll_s: Annotated[float, Field(gt=0, le=600)] = 15.0
 
 
 class _File(_Section):
     service: _Service
     runner: _Runner = _Runner()
     devices: Annotated[tuple[DeviceSpec, ...], Field(min_length=1)]
-    secrets: dict[str, Any] = Field(default_factory=dict)
+    secrets: SecretsSettings = NoSecrets()
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -76,6 +81,9 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
         workers=told.runner.workers,
         threads=told.runner.threads,
         metrics_port=told.runner.metrics_port,
+        calibration_s=told.runner.calibration_s,
+        poll_s=told.runner.poll_s,
+        secrets=told.secrets.beside(path),
     )
 
 

@@ -19,7 +19,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,6 +44,10 @@ class Secrets(Protocol):
 
 class _Provider(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def beside(self, file: Path) -> Self:
+        """The same, its relative paths starting where ``file`` is."""
+        return self
 
     def of(self, name: str | None) -> dict[str, str]:
         """The values of this secret. Raises ``ValueError`` in words that hold none of them."""
@@ -71,6 +75,10 @@ class FileSecrets(_Provider):
 
     provider: Literal["file"]
     path: Path
+
+    def beside(self, file: Path) -> Self:
+        """With ``path`` made absolute."""
+        return self.model_copy(update={"path": file.parent / self.path.expanduser()})
 
     def _look_up(self, name: str) -> Any:
         if self.path.is_dir():
@@ -109,6 +117,10 @@ class VaultSecrets(_Provider):
     ca: str | None = None
     """File with the certificates to trust; the system's where absent."""
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
+
+    def beside(self, file: Path) -> Self:
+        """With ``token_file`` made absolute."""
+        return self.model_copy(update={"token_file": file.parent / self.token_file.expanduser()})
 
     def _look_up(self, name: str) -> Any:
         try:

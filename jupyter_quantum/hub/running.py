@@ -201,6 +201,7 @@ class Running:
             "devices": list(service.devices or settings.DEVICES),
             "workers": service.workers or max(2, cores),
             "threads": service.threads or cores,
+            **settings.runner_secrets(service),
         }
         server = RunnerServer(self._context, socket, token, self._runner_came)
         runner = RunnerProcess(self._data / "runner", words, gone=self._runner_went)

@@ -33,7 +33,7 @@ from jupyter_quantum.resources import resource
 from jupyter_quantum.store.rows import DATA_CLASSES
 from jupyter_quantum.wire.tenancy import Project
 
-__all__ = ["DEVICES", "prices", "projects", "settings_of"]
+__all__ = ["DEVICES", "prices", "projects", "runner_secrets", "settings_of"]
 
 DEVICES: Final[tuple[Mapping[str, Any], ...]] = (
     {"name": "aer", "adapter": "aer", "slots": 2},
@@ -50,6 +50,10 @@ DEVICES: Final[tuple[Mapping[str, Any], ...]] = (
 """What the local runner serves where nothing is configured; the emulated QPU is queued and priced as hardware is."""
 
 _PROJECT: Final = frozenset(Project.model_fields) | {"members", "leads"}
+_SECRETS: Final[Mapping[str, tuple[str, ...]]] = {
+    "file": ("path",),
+    "vault": ("url", "token_file", "mount", "path", "namespace", "ca", "timeout_s"),
+}
 _PRICE: Final = frozenset(field.name for field in fields(PriceList))
 
 
@@ -59,6 +63,22 @@ def _known(where: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
         raise InputError(
             f"{where} has no setting {unknown[0]!r}.", code="config", hint=f"It has {', '.join(sorted(known))}."
         )
+
+
+def runner_secrets(service: ServiceTraits) -> dict[str, Any]:
+    """What the local runner is told of its secrets provider. Raises :class:`InputError` for one that it has not."""
+    told = dict(service.secrets)
+    if not told:
+        return {}
+    provider = str(told.get("provider"))
+    if provider not in _SECRETS:
+        raise InputError(
+            f"secrets cannot have the provider {provider!r}.",
+            code="config",
+            hint=f"The local runner has {' and '.join(sorted(_SECRETS))}; it inherits no environment.",
+        )
+    _known("secrets", told, ("provider", *_SECRETS[provider]))
+    return {"secrets": told}
 
 
 def projects(given: Mapping[str, Mapping[str, Any]]) -> dict[str, ProjectSpec]:

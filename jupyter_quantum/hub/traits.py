@@ -120,6 +120,10 @@ class ServiceTraits(HasTraits):
     devices = List(Dict(), help="Devices of the local runner; the packaged emulators where it is empty.").tag(
         config=True
     )
+    secrets = Dict(
+        help="Where the local runner finds the secrets of vendors, never the secrets themselves: provider file (path, "
+        "mode 0600) or vault (url, token_file, mount, path, namespace, ca, timeout_s)."
+    ).tag(config=True)
     run_runner = Bool(True, help="Start a runner on this machine.").tag(config=True)
     runners = Dict(
         help="Services of the hub that run jobs on other machines (`jupyter quantum runner`) → devices (names that "

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 from traitlets.config import Config
 
+from jupyter_quantum.exceptions import InputError
 from jupyter_quantum.hub import configure
 from jupyter_quantum.hub.configure import CUSTOM_SCOPES
+from jupyter_quantum.hub.settings import runner_secrets
+from jupyter_quantum.hub.traits import ServiceTraits
 
 QCOURSE = {"projects": {"qcourse": {"members": ["qcourse"], "leads": ["qcourse-leads"]}}}
 
@@ -276,3 +279,13 @@ def test_runners_hold_one_scope_and_people_do_not_hold_it() -> None:
     ]
     assert "custom:quantum:runner" not in named(c.JupyterHub.services, "quantum")["oauth_client_allowed_scopes"]
     assert "custom:quantum:runner" not in c.Spawner.server_token_scopes
+
+
+def test_local_runner_is_told_where_secrets_are() -> None:
+    """The provider is passed through; one that would need the service's environment is refused in words."""
+    told = {"provider": "file", "path": "/etc/quantum/secrets.json"}
+    assert runner_secrets(ServiceTraits(secrets=told)) == {"secrets": told}
+    assert runner_secrets(ServiceTraits()) == {}
+    for wrong in ({"provider": "environment"}, {"path": "x"}, {"provider": "file", "token": "value"}):
+        with pytest.raises(InputError):
+            runner_secrets(ServiceTraits(secrets=wrong))
