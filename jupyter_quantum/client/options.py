@@ -118,6 +118,7 @@ _COMMON: Final[dict[str, Any]] = {
     "simulator": _group("simulator", noise_model=None, seed_simulator=None, coupling_map=None, basis_gates=None),
     "max_execution_time": None,
     "experimental": None,
+    "mitigation": None,
     "transpile": "auto",
     "optimization_level": None,
     "seed_transpiler": None,

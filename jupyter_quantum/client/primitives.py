@@ -23,6 +23,8 @@ _DEFAULT_SHOTS: Final = 1024
 _DEFAULT_PRECISION: Final = 0.015625
 _HERE: Final = frozenset({"default_shots", "default_precision", "environment.job_tags", "transpile"})
 """Options that are acted on here and do not travel under their own name."""
+_OURS: Final = {("resilience.measure_mitigation", True): ("mitigation", "readout")}
+"""Options of IBM's that ours stand for, where the device has them."""
 
 
 class SamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit ships no types
@@ -110,6 +112,7 @@ def _wire_options(backend: HubBackend, kind: JobKind, options: Group) -> dict[st
     for dotted, value in options.chosen().items():
         if dotted in _HERE:
             continue
+        dotted, value = _OURS.get((dotted, value), (dotted, value)) if "mitigation" in known else (dotted, value)
         last = dotted.rpartition(".")[2]
         if dotted not in known and last not in known:
             raise OptionRejected(

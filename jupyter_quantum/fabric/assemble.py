@@ -18,12 +18,13 @@ from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import JobFailed
 from jupyter_quantum.fabric.adapters.base import Device, Order, RunOptions
 from jupyter_quantum.fabric.counts import experiment as counted
+from jupyter_quantum.fabric.mitigation import counts_in
 from jupyter_quantum.fabric.plan import Piece, replayed
 from jupyter_quantum.fabric.pubs import sampler_pub
 from jupyter_quantum.fabric.shape import estimated, experiment, memory_of, origin_of, sampled
 from jupyter_quantum.wire.results import Experiment, PubResult, ResultView
 
-__all__ = ["Counted", "assemble"]
+__all__ = ["Counted", "assemble", "counts_of_piece"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,12 @@ def _read(device: Device, order: Order, piece: Piece, one: Counted) -> _Read:
         return _Read(counted(device.name, piece.circuit, _Found(one), piece.shots, memory=shots))
     except JobFailed as error:
         return _Read(None, error.message)
+
+
+def counts_of_piece(device: Device, order: Order, piece: Piece, one: Counted) -> Mapping[str, int] | None:
+    """The counts of a piece by hexadecimal outcome; None where they are missing."""
+    found = _read(device, order, piece, one).found
+    return None if found is None else counts_in(found)
 
 
 class _Found:

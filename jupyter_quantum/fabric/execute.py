@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from qiskit.result import Result
 
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import JobFailed
-from jupyter_quantum.fabric.adapters.base import Device, Facade, RunOptions
+from jupyter_quantum.fabric.adapters.base import Device, Facade, Order, RunOptions
+from jupyter_quantum.fabric.mitigation import Corrected, Counts, Method, beside, counts_in, method_of
+from jupyter_quantum.fabric.plan import pieces
 from jupyter_quantum.fabric.pubs import estimator_pub, precision_of, sampler_pub
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.shape import by_value, estimated, experiment, memory_of, origin_of, plain, sampled
@@ -29,9 +31,14 @@ __all__ = ["execute"]
 
 @dataclass(slots=True)
 class _Clock:
-    """Adds up the seconds on the device."""
+    """Adds up the seconds on the device, and what a method of mitigation makes of the batches."""
 
     seconds: float = 0.0
+    method: Method | None = None
+    corrected: dict[int, list[Corrected]] = field(default_factory=dict)
+    """By shots: of each circuit of that batch."""
+    own: list[tuple[QuantumCircuit, Counts]] = field(default_factory=list)
+    """The method's own circuits."""
 
 
 def execute(
@@ -43,18 +50,37 @@ def execute(
     memory_mb: int,
 ) -> ResultView:
     """Run and return the result; raises :class:`JobFailed` where the device gave none."""
-    clock = _Clock()
+    clock = _Clock(method=None if kind is JobKind.RUN else method_of(options))
     run = {JobKind.RUN: _run, JobKind.SAMPLER: _sampler, JobKind.ESTIMATOR: _estimator}[kind]
     answer = run(device, circuits, pubs, options, memory_mb, clock)
+    if clock.method is not None:
+        order = Order(kind, circuits, pubs, options)
+        answer = beside(device, order, answer, _by_pub(device, order, clock), clock.method.told(clock.own))
     return answer.model_copy(update={"seconds": clock.seconds})
 
 
 def _simulate(device: Device, circuits: Sequence[QuantumCircuit], options: RunOptions, clock: _Clock) -> Result:
+    own = [] if clock.method is None else clock.method.circuits(device, circuits)
     began = time.perf_counter()
-    result = device.run(circuits, options)
+    result = device.run([*circuits, *own], options)
     clock.seconds += time.perf_counter() - began
     _check(device, result)
+    if clock.method is not None:
+        counts = [counts_in(one) for one in result.results]
+        ran = list(zip(own, counts[len(circuits) :], strict=True))
+        clock.corrected[options.shots] = clock.method.corrected(circuits, counts[: len(circuits)], ran)
+        clock.own += ran
+        result.results = result.results[: len(circuits)]
     return result
+
+
+def _by_pub(device: Device, order: Order, clock: _Clock) -> list[list[Corrected]]:
+    """What was made of the circuits of each PUB; a batch has those of its PUBs in their order."""
+    left = {shots: iter(found) for shots, found in clock.corrected.items()}
+    found: list[list[Corrected]] = [[] for _ in order.pubs]
+    for piece in pieces(device, order):
+        found[piece.owner].append(next(left[piece.shots]))
+    return found
 
 
 def _check(device: Device, result: Result) -> None:

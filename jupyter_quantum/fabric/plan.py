@@ -20,7 +20,7 @@ from jupyter_quantum.fabric.adapters.base import Device, Facade, Order, RunOptio
 from jupyter_quantum.fabric.counts import header_of
 from jupyter_quantum.fabric.pubs import estimator_pub, precision_of, sampler_pub
 
-__all__ = ["Piece", "packed", "pieces", "replayed"]
+__all__ = ["Piece", "fitting", "packed", "pieces", "replayed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def pieces(device: Device, order: Order) -> list[Piece]:
     if order.kind is JobKind.SAMPLER:
         return _sampler(order)
     return [
-        Piece(at, _fitting(device, circuit), shots)
+        Piece(at, fitting(device, circuit), shots)
         for at in range(len(order.pubs))
         for circuit, shots in _asked(device, order, at)
     ]
@@ -87,8 +87,8 @@ def _nothing(batch: Sequence[QuantumCircuit], shots: int) -> Result:
     return Result.from_dict({"backend_name": "", "job_id": "", "success": True, "results": results})
 
 
-def _fitting(device: Device, circuit: QuantumCircuit) -> QuantumCircuit:
-    """The estimator's own rotations in the device's gates; nothing is moved to another qubit."""
+def fitting(device: Device, circuit: QuantumCircuit) -> QuantumCircuit:
+    """A circuit of ours (an estimator's rotations, a calibration) in the device's gates; no qubit is moved."""
     if device.misfit(circuit) is None:
         return circuit
     same = list(range(circuit.num_qubits))

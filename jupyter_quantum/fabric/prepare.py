@@ -22,6 +22,7 @@ from jupyter_quantum.fabric.checks import expanded_size
 from jupyter_quantum.fabric.estimates import depth, two_qubit_gates
 from jupyter_quantum.fabric.isa import Misfit, active_qubits
 from jupyter_quantum.fabric.limits import Limits
+from jupyter_quantum.fabric.mitigation import method_of, more
 from jupyter_quantum.fabric.options import fill
 from jupyter_quantum.fabric.parse import QPY_VERSIONS
 from jupyter_quantum.fabric.pubs import Unit, check_pubs, laid_out, units
@@ -64,6 +65,7 @@ def _prepare(
     options = fill(device.name, device.options[work.kind.value], work.options)
     check_pubs(work.kind, circuits, work.pubs)
     planned = units(work.kind, circuits, work.pubs, options, limits, device.spec.max_shots)
+    planned += _mitigating(work.kind, circuits, options, planned)
     for circuit in circuits:
         _check_width(device, circuit, devices)
         if work.kind is not JobKind.ESTIMATOR:
@@ -72,6 +74,18 @@ def _prepare(
     executable = _executable(compiled, work)
     pubs = [laid_out(pub, circuits[pub.circuit], compiled.circuits[pub.circuit]) for pub in work.pubs]
     return _describe(device, circuits, compiled, executable, planned, options, pubs, limits), executable
+
+
+def _mitigating(
+    kind: JobKind, circuits: Sequence[QuantumCircuit], options: Mapping[str, Any], planned: Sequence[Unit]
+) -> list[Unit]:
+    """What mitigation runs besides; refuses circuits that it is not for."""
+    method = None if kind is JobKind.RUN else method_of(options)
+    if method is None:
+        return []
+    for circuit in circuits:
+        method.check(circuit)
+    return more(method, planned)
 
 
 def _check_width(device: Device, circuit: QuantumCircuit, devices: Mapping[str, Device]) -> None:

@@ -13,7 +13,7 @@ from jupyter_quantum.exceptions import JobFailed
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult
 
-__all__ = ["by_value", "estimated", "experiment", "memory_of", "origin_of", "plain", "sampled"]
+__all__ = ["array", "by_value", "estimated", "experiment", "memory_of", "origin_of", "plain", "sampled"]
 
 
 def experiment(found: Any) -> Experiment:
@@ -84,15 +84,16 @@ def estimated(found: Any) -> PubResult:
     """One PUB of an estimator from Qiskit's own ``PubResult``."""
     return PubResult(
         shape=list(found.data.shape),
-        evs=_array(found.data.evs),
-        stds=_array(found.data.stds),
+        evs=array(found.data.evs),
+        stds=array(found.data.stds),
         metadata=plain(found.metadata),
     )
 
 
-def _array(values: Any) -> Array:
-    array = np.ascontiguousarray(values, dtype="<f8")
-    return Array(dtype="<f8", shape=list(np.shape(values)), data=array.tobytes())
+def array(values: Any) -> Array:
+    """Real numbers as they travel."""
+    flat = np.ascontiguousarray(values, dtype="<f8")
+    return Array(dtype="<f8", shape=list(np.shape(values)), data=flat.tobytes())
 
 
 def plain(value: Any) -> Any:

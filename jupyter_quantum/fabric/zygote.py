@@ -36,7 +36,15 @@ __all__ = ["CONTROL", "FORK", "main", "packages"]
 CONTROL: Final = 3
 FORK: Final = b"f"
 _PIECE: Final = 48 * 1024
-_PACKAGES: Final = ("qiskit", "qiskit-aer", "qiskit-ibm-runtime", "qiskit-qasm3-import", "numpy", "jupyter-quantum")
+_PACKAGES: Final = (
+    "qiskit",
+    "qiskit-aer",
+    "qiskit-ibm-runtime",
+    "qiskit-qasm3-import",
+    "numpy",
+    "mthree",
+    "jupyter-quantum",
+)
 
 
 def packages() -> dict[str, str]:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
 
 from qiskit import QuantumCircuit
@@ -31,6 +30,7 @@ from qiskit_aer.noise import NoiseModel
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.fabric.adapters.vendor import Vendor
 from jupyter_quantum.fabric.isa import Misfit, first_misfit, without_dead_parts
+from jupyter_quantum.fabric.methods import methods
 from jupyter_quantum.fabric.options import schemas
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.targets import canonical, target_to_json
@@ -146,9 +146,8 @@ class Device(ABC):
         return frozenset()
 
     def mitigations(self) -> tuple[str, ...]:
-        """What the option ``mitigation`` takes here: *readout* where mthree is installed and readout is noisy."""
-        here = self.device_kind is not DeviceKind.SIMULATOR and find_spec("mthree") is not None
-        return ("none", "readout") if here else ("none",)
+        """What the option ``mitigation`` takes here: where there is noise, the methods that are installed."""
+        return ("none",) if self.device_kind is DeviceKind.SIMULATOR else ("none", *methods())
 
     def _passes(self, level: int, seed: int) -> PassManager:
         return generate_preset_pass_manager(level, target=self.live, seed_transpiler=seed)

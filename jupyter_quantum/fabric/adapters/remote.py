@@ -24,9 +24,10 @@ from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.exceptions import JobFailed
 from jupyter_quantum.fabric.adapters.base import Device, Order
 from jupyter_quantum.fabric.adapters.vendor import Calibration
-from jupyter_quantum.fabric.assemble import Counted, assemble
+from jupyter_quantum.fabric.assemble import Counted, assemble, counts_of_piece
 from jupyter_quantum.fabric.estimates import device_seconds, success
 from jupyter_quantum.fabric.isa import active_qubits
+from jupyter_quantum.fabric.mitigation import mitigated, own_pieces
 from jupyter_quantum.fabric.noise import noise_of
 from jupyter_quantum.fabric.plan import Piece, packed, pieces
 from jupyter_quantum.fabric.settings import DeviceSpec
@@ -66,7 +67,7 @@ class RemoteDevice(Device):
 
     def encode(self, order: Order) -> list[bytes]:
         """One payload a submission."""
-        found = pieces(self, order)
+        found = self._pieces(order)[0]
         return [
             self.payload([_nameless(found[at], at) for at in group], [found[at].shots for at in group], order)
             for group in self._packed(found)
@@ -74,7 +75,7 @@ class RemoteDevice(Device):
 
     def decode(self, order: Order, answers: Sequence[bytes | None]) -> ResultView:
         """The result; circuits of a submission without an answer are marked as missing."""
-        found = pieces(self, order)
+        found, own = self._pieces(order)
         counted = [Counted()] * len(found)
         for group, answer in zip(self._packed(found), answers, strict=True):
             if answer is not None:
@@ -85,7 +86,18 @@ class RemoteDevice(Device):
                     )
                 for at, one in zip(group, read, strict=True):
                     counted[at] = one
-        return assemble(self, order, found, counted)
+        asked = len(found) - own
+        view = assemble(self, order, found[:asked], counted[:asked])
+        if not own:
+            return view
+        counts = [counts_of_piece(self, order, piece, one) for piece, one in zip(found, counted, strict=True)]
+        return mitigated(self, order, view, found[:asked], found[asked:], counts)
+
+    def _pieces(self, order: Order) -> tuple[list[Piece], int]:
+        """Everything that is run, and how much of its end is for mitigation."""
+        found = pieces(self, order)
+        own = own_pieces(self, order, found)
+        return found + own, len(own)
 
     def _packed(self, found: Sequence[Piece]) -> list[list[int]]:
         return packed(found, self.max_batch, mixed=self.mixed_shots)
