@@ -12,12 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
-from jupyter_quantum.exceptions import QuantumError
+from jupyter_quantum.exceptions import InputError, QuantumError
 from jupyter_quantum.fabric.config import load
 from jupyter_quantum.fabric.frames import Hello
 from jupyter_quantum.fabric.pool import Pool
 from jupyter_quantum.fabric.runner import Runner
 from jupyter_quantum.fabric.settings import Settings
+from jupyter_quantum.fabric.vendors.fleet import Fleet
 
 __all__ = ["runner"]
 
@@ -56,10 +57,25 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _look(settings: Settings) -> Hello:
-    """What the zygote says of itself and its devices, as at a real start. Nothing is sent to the service."""
-    pool = Pool(settings)
+    """What the zygote says of itself and its devices, as at a real start. Nothing is sent to the service, only asked of
+    vendors what their devices are.
+    """
+    fleet = Fleet(settings)
+    try:
+        hello = await _hello(Pool(settings))
+        if hello.remote:  # their vendors describe them
+            await fleet.look(hello.remote)
+            hello = await _hello(Pool(settings, fleet.calibrations))
+        return hello
+    finally:
+        await fleet.close()
+
+
+async def _hello(pool: Pool) -> Hello:
     try:
         return await pool.start()
+    except RuntimeError as error:  # its own words are on standard error
+        raise InputError(f"The devices cannot be made: {error}.", code="config") from None
     finally:
         await pool.close()
 
@@ -76,7 +92,8 @@ def _words(said: Hello, settings: Settings) -> str:
         + ", ".join(f"{name} {version}" for name, version in said.packages.items())
     )
     lines.append(f"workers are locked by {', '.join(said.sandbox)}")
-    return "\n".join([*lines, *(f"not here: {lack}" for lack in said.missing)])
+    lines += [f"not here: {lack}" for lack in said.missing]
+    return "\n".join([*lines, *(f"{name}: its vendor does not describe it now" for name in said.remote)])
 
 
 def _device(device: dict[str, Any]) -> str:

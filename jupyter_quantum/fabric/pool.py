@@ -286,6 +286,16 @@ class Pool:
             self._coming += 1
 
     @property
+    def live(self) -> int:
+        """Workers that live."""
+        return len(self._all)
+
+    @property
+    def ready(self) -> int:
+        """Workers that nobody has."""
+        return self._fresh.qsize()
+
+    @property
     def lost(self) -> asyncio.Event:
         """Set once the zygote is gone; no worker can be had any more."""
         return self._lost

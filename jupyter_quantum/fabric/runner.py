@@ -12,12 +12,13 @@ import logging
 import platform
 import random
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from jupyter_quantum.fabric.failures import failure, refused
 from jupyter_quantum.fabric.frames import Hello, Outcome
+from jupyter_quantum.fabric.metrics import METRICS, serve
 from jupyter_quantum.fabric.parts import Parts
 from jupyter_quantum.fabric.pool import Ended, Pool, Session
 from jupyter_quantum.fabric.remote_hands import RunnerHands
@@ -81,7 +82,7 @@ class Runner:
 
     async def run(self) -> None:
         """Serve until :meth:`drain`, let running tasks end, and end."""
-        async with self._service:
+        async with self._service, self._measured():
             try:
                 hello = await self._pool.start()
                 self._packages = hello.packages
@@ -93,6 +94,20 @@ class Runner:
                 await self._finish()
             finally:
                 await self._close()
+
+    @contextlib.asynccontextmanager
+    async def _measured(self) -> AsyncIterator[None]:
+        """Let Prometheus read what is counted, where a port is configured."""
+        METRICS.watch(lambda: len(self._running), lambda: self._pool.live, lambda: self._pool.ready)
+        if self._settings.metrics_port is None:
+            yield
+            return
+        site, port = await serve(self._settings.metrics_port)
+        log.info("metrics at http://127.0.0.1:%d/metrics", port)
+        try:
+            yield
+        finally:
+            await site.cleanup()
 
     async def _announce(self, hello: Hello) -> None:
         self._hello = hello
@@ -255,6 +270,7 @@ class Runner:
         finally:
             running.reporting = False
             running.renewed = asked
+            METRICS.seconds.labels(running.task.do.task).observe(time.monotonic() - running.began)
 
     async def _elsewhere(self, running: Running, device: str) -> None:
         """A run on a vendor's machine."""
@@ -307,7 +323,9 @@ class Runner:
         pause = _BACKOFF_S[0]
         for _ in range(_REPORT_TRIES):
             try:
-                return (await self._service.post(f"tasks/{task.id}/report", full, Reported)).next
+                following = (await self._service.post(f"tasks/{task.id}/report", full, Reported)).next
+                _count(task, report)
+                return following
             except Refusal as error:
                 log.info("task %s: report refused (%s)", task.id, error)
                 return None
@@ -385,6 +403,13 @@ class Runner:
             task.cancel()
         await self._pool.close()
         await self._fleet.close()
+
+
+def _count(task: Task, report: TaskReport) -> None:
+    """How a task ended, with the code of what went wrong."""
+    if report.state not in ("started", "part"):
+        error = report.error or next((one.error for one in report.prepared if one.error is not None), None)
+        METRICS.tasks.labels(task.do.task, error.code if error is not None else report.state).inc()
 
 
 def _named(error: BaseException) -> str:

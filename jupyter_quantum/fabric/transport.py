@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
+from jupyter_quantum.fabric.metrics import METRICS
 from jupyter_quantum.fabric.settings import Settings
 
 __all__ = ["OUTAGES", "Refusal", "Transport", "is_loopback"]
@@ -83,6 +84,18 @@ class Transport:
 
     async def post(self, route: str, message: BaseModel, answer: type[_Model]) -> _Model:
         """Send ``message``. Raises :class:`Refusal`, or one of :data:`OUTAGES`."""
+        outcome = "outage"
+        try:
+            found = await self._post(route, message, answer)
+            outcome = "answered"
+        except Refusal as error:
+            outcome = error.code or str(error.status)
+            raise
+        finally:
+            METRICS.messages.labels(route.rpartition("/")[2], outcome).inc()
+        return found
+
+    async def _post(self, route: str, message: BaseModel, answer: type[_Model]) -> _Model:
         assert self._http is not None
         body = message.model_dump_json().encode()
         async with self._http.post(self._base + route, data=body, headers=_JSON, allow_redirects=False) as response:

@@ -157,8 +157,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     setup = Setup.model_validate_json(sys.stdin.buffer.read())
-    remote = [spec.name for spec in setup.devices if adapter(spec.adapter).remote]
-    devices = {spec.name: build(spec, setup.threads) for spec in setup.devices if spec.name not in remote}
+    try:
+        remote = [spec.name for spec in setup.devices if adapter(spec.adapter).remote]
+        devices = {spec.name: build(spec, setup.threads) for spec in setup.devices if spec.name not in remote}
+    except ValueError as error:  # words for the operator
+        sys.exit(str(error))
     for device in devices.values():
         device.warm()
     for spec in setup.devices:

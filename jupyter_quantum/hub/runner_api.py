@@ -85,7 +85,10 @@ class _Leasing(_Handler):
 
 class _Reporting(_Handler):
     async def post(self, task: str) -> None:
-        self.reply(await self.pipeline.report_task(task, self.body(TaskReport)))
+        said = self.body(TaskReport)
+        context: Context = self.settings["context"]
+        context.metrics.reports.labels("local", said.state).inc()
+        self.reply(await self.pipeline.report_task(task, said))
 
 
 class RunnerServer:

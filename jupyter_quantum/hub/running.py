@@ -27,7 +27,7 @@ from jupyter_quantum.hub.exchange import Verifier
 from jupyter_quantum.hub.files import Lock, secret, token
 from jupyter_quantum.hub.issuers import Issuers
 from jupyter_quantum.hub.journal import Journal
-from jupyter_quantum.hub.metrics import Metrics
+from jupyter_quantum.hub.metrics import Metrics, RunnerCount
 from jupyter_quantum.hub.runner_api import RunnerServer
 from jupyter_quantum.hub.runner_process import RunnerProcess, socket_path
 from jupyter_quantum.hub.traits import ServiceTraits
@@ -65,6 +65,11 @@ def _why(error: Exception) -> str:
     if isinstance(error, QuantumError) and error.code.startswith("audit."):
         return f"failed to start: {error.message}"
     return "failed to start; see the service's log"
+
+
+def _runner_counts(pipeline: Pipeline) -> tuple[list[RunnerCount], int]:
+    found, pending = pipeline.runner_counts()
+    return [RunnerCount(owner or "local", *numbers) for owner, numbers in found.items()], pending
 
 
 class Running:
@@ -153,6 +158,7 @@ class Running:
             pipeline.audit.follow("journal", journal.take)
         self._context.gate.workload = pipeline.workloads.identify
         self._context.started = pipeline
+        self._metrics.watch(lambda: _runner_counts(pipeline))
 
     async def _drain(self, server: HTTPServer) -> None:
         """No new connections; the runner finishes what it can and reports it; then everything closes."""

@@ -143,6 +143,16 @@ class Board:
         known.bell.ring()
         return known
 
+    def counts(self, owner_of: Callable[[str], str]) -> dict[str, tuple[int, int, int]]:
+        """By owner: live runners, devices, leases."""
+        found: dict[str, tuple[int, int, int]] = {}
+        for name, runner in self.runners.items():
+            if self.alive(runner):
+                before = found.get(owner_of(name), (0, 0, 0))
+                leases = sum(ticket.runner == name for ticket in self._leased.values())
+                found[owner_of(name)] = (before[0] + 1, before[1] + len(runner.devices), before[2] + leases)
+        return found
+
     def withdraw(self, device: str) -> None:
         """No runner serves this device any more, whoever announced it."""
         for runner in self.runners.values():

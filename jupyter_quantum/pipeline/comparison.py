@@ -160,6 +160,7 @@ class Comparison:
             return Conflict(said, code="device.drained")
         try:
             device.check_options(parcel.kind, parcel.options)
+            self._parts.validating.check_reads(device, parcel)
             device.check_shots(parcel.shots(), context.settings.limits.shots)
         except QuantumError as error:
             return error

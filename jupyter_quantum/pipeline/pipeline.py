@@ -34,7 +34,7 @@ from jupyter_quantum.pipeline.ledger import Ledgers
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.members import Members
 from jupyter_quantum.pipeline.onboarding import Onboarding
-from jupyter_quantum.pipeline.origins import runner_id
+from jupyter_quantum.pipeline.origins import owner_of, runner_id
 from jupyter_quantum.pipeline.people import Directory, People, absent
 from jupyter_quantum.pipeline.policing import Policing
 from jupyter_quantum.pipeline.policy import Policies
@@ -478,6 +478,10 @@ class Pipeline:
     def runner_id(self, who: Principal, instance: str) -> str:
         """Id of the runner that ``who``, a service that the configuration lists as one, calls ``instance``."""
         return runner_id(self._context.settings, who, instance)
+
+    def runner_counts(self) -> tuple[dict[str, tuple[int, int, int]], int]:
+        """By owner: live runners, the devices that they serve, the tasks that they hold; and how many devices wait."""
+        return self._context.board.counts(owner_of), self._context.registry.pending
 
     async def announce(self, words: Announce) -> Welcome:
         """A runner says what it serves."""

@@ -180,6 +180,11 @@ class Registry:
             return None
         return "new" if row.why == "new" and row.state == "pending" else f"changed: {changed}"
 
+    @property
+    def pending(self) -> int:
+        """How many devices wait for an operator."""
+        return sum(row.state == "pending" for row in self._admissions.values())
+
     def drop(self, name: str) -> Device | None:
         """An operator took it back."""
         return self._devices.pop(name, None)

@@ -237,6 +237,7 @@ class Submitting:
             said = sentences.drained(device.row, context.settings.time_zone, context.clock())
             raise Conflict(said, code="device.drained", hint="Choose another device.")
         device.check_options(run.parcel.kind, run.parcel.options)
+        self._validating.check_reads(device, run.parcel)
         device.check_shots(run.parcel.shots(), context.settings.limits.shots)
         context.intake.enter(run.row)
 

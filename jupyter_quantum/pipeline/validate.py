@@ -26,6 +26,8 @@ __all__ = ["PUBS", "Parcel", "Validating", "bundle_of", "parcel_of", "single"]
 
 PUBS: Final[TypeAdapter[list[Pub]]] = TypeAdapter(list[Pub])
 
+_QPY: Final = b"QISKIT"
+"""How such a file begins; its version is the next byte."""
 _TRIES: Final = 3
 """A validation whose runner died may be given to another; it changes nothing anywhere."""
 
@@ -76,6 +78,22 @@ class Validating:
                 f"{say.number(len(parcel.pubs))} PUBs are over {say.number(limits.circuits)}, the most of one job.",
                 code="pubs.limit",
                 hint="Send them in several jobs.",
+            )
+
+    def check_reads(self, device: Device, parcel: Parcel) -> None:
+        """Raise CircuitRejected where the device's runner has a Qiskit that cannot read this QPY file."""
+        runner = self._context.board.serving(device.name)
+        data = parcel.circuits.data
+        if parcel.circuits.format != "qpy" or runner is None or not data.startswith(_QPY) or len(data) <= len(_QPY):
+            return  # whatever else it is, the worker says so
+        lowest, highest = runner.words.qpy_versions
+        if data[len(_QPY)] > highest:
+            raise CircuitRejected(
+                f"The circuits are in QPY version {data[len(_QPY)]}; the runner of {device.name} reads {lowest} to "
+                f"{highest}.",
+                code="circuit.qpy_version",
+                hint=f"Write them with qpy.dump(circuits, file, version={lowest}), or choose another device.",
+                details={"version": data[len(_QPY)], "lowest": lowest, "highest": highest},
             )
 
     def check_found(self, device: Device, parcel: Parcel, prepared: Prepared) -> None:

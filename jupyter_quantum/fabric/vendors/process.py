@@ -29,6 +29,7 @@ from jupyter_quantum.fabric.adapters.vendor import (
     VendorUnsure,
 )
 from jupyter_quantum.fabric.frames import HEAD
+from jupyter_quantum.fabric.metrics import METRICS
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.secrets import Secrets
 from jupyter_quantum.fabric.settings import DeviceSpec
@@ -141,6 +142,10 @@ class VendorProcess:
     # Inside
 
     async def _call(self, verb: Verb, most_s: float, name: str = "", payload: bytes = b"") -> Reply:
+        with METRICS.asking(self.spec.name, verb):
+            return await self._ask(verb, most_s, name, payload)
+
+    async def _ask(self, verb: Verb, most_s: float, name: str, payload: bytes) -> Reply:
         writer = await self._running()
         call = Call(id=next(self._numbers), verb=verb, name=name, payload=payload)
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()

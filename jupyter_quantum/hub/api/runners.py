@@ -66,6 +66,7 @@ async def lease(api: RunnerApi) -> Leased:
 async def report(api: RunnerApi, task: str) -> Reported:
     """A move of a task that it holds."""
     said = api.body(TaskReport)
+    api.context.metrics.reports.labels(api.who.name, said.state).inc()
     return await api.pipeline.report_task(task, said.model_copy(update={"runner": api.named(said.runner)}))
 
 

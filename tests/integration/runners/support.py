@@ -202,6 +202,15 @@ async def until(happened: Callable[[], bool], words: Callable[[], str] = lambda:
         await asyncio.sleep(0.05)
 
 
+async def scraped(runner: FarRunner) -> str:
+    """What Prometheus would read of it."""
+    await runner.says("metrics at ")
+    [address] = [line.split("metrics at ")[1].strip() for line in runner.said if "metrics at " in line]
+    async with aiohttp.ClientSession() as http, http.get(address) as answer:
+        assert answer.status == 200
+        return await answer.text()
+
+
 def settings_file(folder: Path, url: str, token: str, ca: Path, devices: str = "", more: str = "") -> Path:
     """A runner's file and its token."""
     folder.mkdir(parents=True, exist_ok=True)

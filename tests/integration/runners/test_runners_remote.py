@@ -6,12 +6,29 @@ import asyncio
 import signal
 from pathlib import Path
 
+import pytest
+
 from jupyter_quantum.core.jobs import DeviceKind, JobState
 from jupyter_quantum.core.money import PriceList
+from jupyter_quantum.exceptions import CircuitRejected
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.testing.runner import announcement
+from jupyter_quantum.wire.jobs import JobRequest, ReportRequest
 from tests.integration.runners.certificates import Authority
-from tests.integration.runners.support import ADA, RUNNER, Site, announce, far_runner, settings_file, site, slow, until
+from tests.integration.runners.support import (
+    ADA,
+    RUNNER,
+    Site,
+    announce,
+    bell,
+    bundle,
+    far_runner,
+    scraped,
+    settings_file,
+    site,
+    slow,
+    until,
+)
 
 FAR = announcement("far_qpu", DeviceKind.QPU, region="eu")
 
@@ -19,18 +36,25 @@ FAR = announcement("far_qpu", DeviceKind.QPU, region="eu")
 async def test_a_job_runs_far_away_and_sigterm_drains(tmp_path: Path, trusted: Authority) -> None:
     """Over TLS: announced, run, counted; on SIGTERM the run under way ends well, and the process with status 0."""
     async with site(tmp_path, trusted) as here:
-        file = settings_file(tmp_path / "far", here.url, here.token("quantum-far"), trusted.ca)
+        token = here.token("quantum-far")
+        file = settings_file(tmp_path / "far", here.url, token, trusted.ca, more="metrics_port = 0")
         async with far_runner(file) as runner:
             await runner.says("admitted: far_aer")
             done = await here.run("far_aer")
             assert done.state is JobState.COMPLETED, done.error
             result = await here.house.pipeline.result(ADA, done.id)
             assert sum(result.experiments[0].counts.values()) == 100
+            counted = await scraped(runner)
+            assert 'quantum_task_end_total{outcome="done",task="execute"} 1.0' in counted
+            assert "quantum_worker_live_count 2.0" in counted or "quantum_worker_live_count 1.0" in counted
+            assert 'quantum_message_send_total{message="announce",outcome="answered"} 1.0' in counted
+            assert token not in counted
             long = await here.submit("far_aer", circuit=slow())
             await until(lambda: any(t.job == long.id and t.leased for t in _leases(here)))
             assert await runner.end() == 0
             assert (await here.ended(long.id)).state is JobState.COMPLETED
-        await until(lambda: here.states() == {"far_aer": "offline"}, lambda: str(here.states()))
+        assert here.states() == {"far_aer": "offline"}  # it said farewell: nobody waits for its leases to run out
+        assert here.context.metrics.text().count(b'quantum_task_report_total{runner="quantum-far",state="done"}') == 1
 
 
 async def test_a_certificate_of_a_stranger_is_refused(tmp_path: Path, trusted: Authority, stranger: Authority) -> None:
@@ -42,6 +66,19 @@ async def test_a_certificate_of_a_stranger_is_refused(tmp_path: Path, trusted: A
             assert here.states() == {}
             assert here.hub.asked == []
             assert await runner.end() == 0
+
+
+async def test_a_circuit_that_a_runner_cannot_read_is_refused_in_words(tmp_path: Path, trusted: Authority) -> None:
+    """The versions of QPY that the device's runner reads are said, before anything is sent there."""
+    async with site(tmp_path, trusted, prices={"far_qpu": PriceList()}) as here:
+        token = here.token("quantum-far")
+        assert (await here.post("runner/v1/announce", announce(FAR, qpy_versions=[13, 14]), token))[0] == 200
+        request = JobRequest(device="far_qpu", circuits=bundle(bell(), version=15))
+        with pytest.raises(CircuitRejected, match=r"version 15; the runner of far_qpu reads 13 to 14") as refused:
+            await here.house.pipeline.submit(ADA, request, key=None, wait_s=0)
+        assert refused.value.code == "circuit.qpy_version"
+        report = await here.house.pipeline.report(ADA, ReportRequest(circuits=request.circuits))
+        assert [row.code for row in report.rows] == ["circuit.qpy_version"]
 
 
 async def test_a_runner_comes_back_after_the_service(tmp_path: Path, trusted: Authority) -> None:
