@@ -43,6 +43,7 @@ class Standin:
         self.leases: list[LeaseRequest] = []
         self.reports: list[tuple[str, TaskReport]] = []
         self.stop: list[str] = []
+        self.taken_back: list[str] = []
         self.refuse_reports = False
         self.down = False
         self._queue: list[Task] = []
@@ -83,7 +84,8 @@ class Standin:
                 )
             tasks, self._queue = self._queue[: asked.slots], self._queue[asked.slots :]
             stop, self.stop = self.stop, []
-        return _json(Leased(tasks=tasks, stop=stop))
+            cancel, self.taken_back = self.taken_back, []
+        return _json(Leased(tasks=tasks, stop=stop, cancel=cancel))
 
     async def _report(self, request: web.Request) -> web.Response:
         name = request.match_info["task"]
@@ -113,10 +115,12 @@ class Standin:
             self._news.notify_all()
         return end
 
-    async def cancel(self, task_id: str) -> None:
-        """Ask the runner to stop a task."""
+    async def cancel(self, task_id: str, *, owner: bool = False) -> None:
+        """Ask the runner to stop a task: the lease is lost, or its owner takes it back."""
         async with self._news:
             self.stop.append(task_id)
+            if owner:
+                self.taken_back.append(task_id)
             self._news.notify_all()
 
     async def do(self, do: PrepareTask | ReportTask | ExecuteTask, **more: Any) -> TaskReport:
