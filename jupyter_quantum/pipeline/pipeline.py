@@ -29,6 +29,7 @@ from jupyter_quantum.pipeline.door import Door
 from jupyter_quantum.pipeline.elevation import BreakingGlass, Elevation
 from jupyter_quantum.pipeline.envelopes import BudgetKind, Enveloping
 from jupyter_quantum.pipeline.execute import Executing
+from jupyter_quantum.pipeline.fallback import Falling
 from jupyter_quantum.pipeline.forgetting import Forgetting
 from jupyter_quantum.pipeline.ledger import Ledgers
 from jupyter_quantum.pipeline.live import Live
@@ -173,6 +174,15 @@ class Pipeline:
             recovering,
             self._live,
         )
+        self._falling = Falling(
+            context,
+            self._deciding,
+            self._validating,
+            self.envelopes,
+            self._scheduling,
+            self._live,
+            self._reconciling.run_on,
+        )
         self.door = Door(context)
         """What every request passes: keys that act once, rate limits."""
         self._delivering = Delivering(context, self._live, Sender(settings.egress, settings.authorities))
@@ -228,6 +238,7 @@ class Pipeline:
         await self.door.turn()
         await self._delivering.turn()
         await self._measuring.turn()
+        await self._falling.turn()
         self._scheduling.kick_all()
         await self._runners.write_waits(self._queues.texts())
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from jupyter_quantum.core.jobs import FINAL, JobState
@@ -22,6 +23,7 @@ from jupyter_quantum.pipeline.decide import Asker, Deciding
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.recover import Recovering
 from jupyter_quantum.pipeline.regions import check_region
+from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.reports import promise
 from jupyter_quantum.pipeline.runs import Run
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
@@ -148,9 +150,13 @@ class Reconciling:
         ticket = self._validating.offer(run.parcel, run.device, row.principal, row.id)
         await self._submitting.drive(run, ticket, stored=True)
 
-    async def _run(self, row: JobRow) -> Run:
+    async def run_on(self, row: JobRow, device: Device) -> Run:
+        """The job as a run on another device, with the options as they were sent. Raises what forbids it."""
+        return await self._run(replace(row, options=row.sent or row.options), device)
+
+    async def _run(self, row: JobRow, device: Device | None = None) -> Run:
         """The job as a run, its owner as the hub knows them now. Raises what forbids going on."""
-        device = self._context.registry.get(row.device)
+        device = device or self._context.registry.get(row.device)
         if device is None:
             raise Refused(f"{row.device} is no longer there.", code="device.gone", hint="Choose another device.")
         check_region(self._context, self._context.tenants.project(row.project), device)
@@ -160,7 +166,8 @@ class Reconciling:
         promised = None
         if row.report is not None:
             report = row.report
-            promised = promise(await self._context.store.read(lambda view: view.report(report)), row.device)
+            found = await self._context.store.read(lambda view: view.report(report))
+            promised = promise(found, device.name) if device.name == row.device else None
         return Run(row, parcel_of(row, source), asker, self._context.tenants.project(row.project), device, promised)
 
     async def stale(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, tzinfo
 
 from jupyter_quantum.core import words
@@ -17,6 +18,7 @@ __all__ = [
     "isolated",
     "leaving",
     "looked_for",
+    "moved",
     "next_window",
     "over_quota",
     "paused",
@@ -125,6 +127,11 @@ def retried(device: str, when: datetime, zone: tzinfo, now: datetime) -> str:
 def leaving(device: str) -> str:
     """It looks for another device."""
     return f"{device} will not run this; the devices that it may move to are being asked."
+
+
+def moved(moved_from: str) -> str:
+    """Asked about again, since it moved."""
+    return f"It was meant for {', '.join(json.loads(moved_from))}, and moves as its owner allowed."
 
 
 def looked_for(device: str) -> str:

@@ -102,10 +102,9 @@ class Submitting:
         No request brings its own ``priority``, or the job that it is a replay of.
         """
         project = self._context.people.project(who, request.project)
-        device = self._context.registry.get(request.device)
-        if device is None:
-            raise absent("device")
-        parcel, promised = await self._parcel(who, request, project)
+        device = self._chosen(request)
+        named = request if device.name == request.device else request.model_copy(update={"device": device.name})
+        parcel, promised = await self._parcel(who, named, project)
         run = self._draft(who, request, project, device, parcel, promised, key, replay_of)
         run = replace(run, row=replace(run.row, priority=priority))
         with self._context.bus.follow(run.row.id) as news:
@@ -120,6 +119,17 @@ class Submitting:
                     return job_view(last.row, last.result)
                 row = await self._context.store.read(lambda view: view.job(run.row.id))
         return job_view(row)
+
+    def _chosen(self, request: JobRequest) -> Device:
+        """The device that is asked for; where that takes nothing now, the first allowed one that does."""
+        registry = self._context.registry
+        found = [registry.get(name) for name in (request.device, *request.fallback)]
+        if None in found:
+            raise absent("device")
+        devices = [device for device in found if device is not None]
+        if len({device.name for device in devices}) < len(devices):
+            raise InputError("A device is named twice.", code="fallback.twice", hint="Name each device once.")
+        return next((one for one in devices if registry.state(one) not in ("offline", "drained")), devices[0])
 
     async def _parcel(
         self, who: Principal, request: JobRequest, project: ProjectSpec
@@ -168,6 +178,7 @@ class Submitting:
             idempotency=key,
             body=digest_of(body.encode()) if key else None,
             replay_of=replay_of,
+            **_allowed(request, device.name, parcel),
         )
         return Run(row, parcel, self._deciding.asker(who, project), project, device, promised)
 
@@ -455,3 +466,17 @@ class Submitting:
             if wait_s > 0 and row.state not in FINAL and (last := await news.final(wait_s)) is not None:
                 return job_view(last.row, last.result)
         return job_view(row)
+
+
+def _allowed(request: JobRequest, chosen: str, parcel: Parcel) -> dict[str, Any]:
+    """The row's columns about other devices: those before the chosen one take nothing now."""
+    if not request.fallback:
+        return {}
+    names = [request.device, *request.fallback]
+    at = names.index(chosen)
+    return {
+        "fallback": json.dumps(names[at + 1 :]),
+        "fallback_after": request.fallback_after,
+        "moved_from": json.dumps(names[:at]),
+        "sent": json.dumps(dict(parcel.options)),
+    }

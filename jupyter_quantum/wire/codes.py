@@ -85,6 +85,7 @@ CODES: Final[tuple[str, ...]] = (
     "export.state",
     "export.target",
     "export.token",
+    "fallback.twice",
     "fence",
     "hub.scope",
     "hub.unavailable",

@@ -10,6 +10,7 @@ import sys
 import time
 
 PROOFS = {
+    "attempt-kill": ("tests.prove.attempt_kill", 200),
     "kill-service": ("tests.prove.kill_service", 50),
     "overdraw": ("tests.prove.overdraw", 20),
     "ledger-machine": ("tests.prove.ledger_machine", 200),
