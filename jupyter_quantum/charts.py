@@ -390,7 +390,13 @@ def _trend_dates(trends: Sequence[Trend], x: Callable[[datetime], float], single
     ends = moments[:1] if single else [*moments[:1], *moments[-1:]]
     for at, anchor in zip(ends, ("middle",) if single else ("start", "end"), strict=False):  # there may be none
         extra = f'font-size="11" text-anchor="{anchor}"'
-        yield _text(x(at), _TREND_HEIGHT - 14, f"{at.day} {at:%b %Y %H:%M}", fill=_MUTED, extra=extra)
+        yield _text(
+            x(at),
+            _TREND_HEIGHT - 14,
+            f"{at.day} {at:%b %Y %H:%M} {at.tzname() or ''}".rstrip(),
+            fill=_MUTED,
+            extra=extra,
+        )
 
 
 def _trend_line(trend: Trend, index: int, x: Callable[[datetime], float]) -> Iterable[str]:

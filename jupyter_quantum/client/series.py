@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from jupyter_quantum.charts import Trend, trend_chart
 from jupyter_quantum.client.html import Html, clean, columns, table, time_tag, when
 from jupyter_quantum.client.http import Connection
 from jupyter_quantum.core import words
+from jupyter_quantum.core.series import COMPILER
 from jupyter_quantum.wire.series import (
     Figure,
     Leaderboard,
@@ -90,12 +92,11 @@ class SeriesCard(SeriesView):
         return f"{clean(self.name)} on {clean(self.device)} · {words.plural(len(self.runs), 'run')}"
 
     def _conditions(self) -> list[tuple[str, str]]:
-        compiler = ", ".join(f"{name} {value}" for name, value in self.compiler.items() if value is not None)
-        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        known = [f"{name} {self.compiler[name]}" for name in COMPILER if self.compiler.get(name) is not None]
         return [
             ("Circuits", self.circuits),
-            ("Options", options),
-            ("Compiler", compiler or "–"),
+            ("Options", _options(self.options)),
+            ("Compiler", ", ".join(known) or "–"),
             ("Calibration", self.calibration or "–"),
             ("Calibrated", when(self.calibrated)),
         ]
@@ -150,19 +151,20 @@ class Boards(Leaderboards):
 
     def __repr__(self) -> str:
         shown = [
-            f"{clean(board.name)} · {_options(board)}\n"
+            f"{clean(board.name)} · {_options(board.options)}\n"
             + columns([_BOARD_HEAD, *[tuple(map(clean, row)) for row in self._rows(board)]])
             for board in self.boards
         ]
         return "\n\n".join(shown) or "No benchmark has run yet."
 
     def _repr_html_(self) -> str:
-        shown = [table(_BOARD_HEAD, self._rows(one), f"{one.name} · {_options(one)}") for one in self.boards]
+        shown = [table(_BOARD_HEAD, self._rows(one), f"{one.name} · {_options(one.options)}") for one in self.boards]
         return Html("".join(shown) or "<p>No benchmark has run yet.</p>")
 
 
-def _options(board: Leaderboard) -> str:
-    return clean(", ".join(f"{name} {value}" for name, value in board.options.items()))
+def _options(options: Mapping[str, Any]) -> str:
+    counted = {name: words.number(value) if isinstance(value, int) else value for name, value in options.items()}
+    return clean(", ".join(f"{name} {value}" for name, value in counted.items()))
 
 
 class SeriesTools:

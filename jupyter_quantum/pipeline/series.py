@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 _AGAIN_S: Final = 900.0
 """After a run that failed, the next one comes so soon, seconds, where the interval is longer."""
-_FIXED: Final[Mapping[str, Any]] = {"optimization_level": 1, "seed_transpiler": 7}
+_FIXED: Final[Mapping[str, Any]] = {"optimization_level": 2, "seed_transpiler": 7}
 """So that the compiler is the same each time; devices without these options are asked without them."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -52,3 +53,34 @@ def test_the_hub_page_is_accessible(
         found = page.evaluate("options => axe.run(document, options)", OPTIONS)
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_of_benchmarks_is_accessible_and_shows_a_run(
+    demo: DemoHub, person: Callable[..., Page], axe: str
+) -> None:
+    """An operator begins a run; it appears by itself, for members too, as a file as well, and axe finds nothing."""
+    page = person(dark=False)
+    log_in(page, f"{demo.url}services/quantum/series", "otto", demo.passwords["otto"])
+    page.get_by_role("button", name="Run now on fake_torino").click()
+    section = page.get_by_role("region", name="fake_torino emulator")
+    expect(section).to_contain_text("A run is under way since")
+    expect(section.get_by_role("img")).to_have_accessible_name(
+        re.compile("1 run; the latest scored 0"), timeout=120_000
+    )
+    expect(page.get_by_role("region", name="Leaderboard")).to_contain_text("fake_torino")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download every figure as CSV").click()
+    assert len(download.value.path().read_text().splitlines()) == 21
+    member = person(dark=True)
+    log_in(member, f"{demo.url}services/quantum/series", "ben", demo.passwords["ben"])
+    expect(member.get_by_role("button", name="Run now")).to_have_count(0)
+    for name, shown in (("otto-light", page), ("ben-dark", member)):
+        shown.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        shown.wait_for_timeout(300)
+        shown.evaluate(axe)
+        for width in (1280, 320):
+            shown.set_viewport_size({"width": width, "height": 900})
+            picture(shown, f"series-{name}-{width}")
+            found = shown.evaluate("options => axe.run(document, options)", OPTIONS)
+            assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
+            assert shown.evaluate("document.documentElement.scrollWidth") <= width

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_quantum.charts import Trend, trend_chart
 from jupyter_quantum.core import words
+from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.hub.pages.items import Clock, Moment, unstyled
 from jupyter_quantum.wire.jobs import DeviceView
@@ -123,8 +124,13 @@ def _ranged(run: SeriesRunView) -> str:
 
 
 def _board(board: Leaderboard, clock: Clock) -> BoardItem:
-    options = ", ".join(f"{name} {value}" for name, value in board.options.items())
-    return BoardItem(board.name, options, [_leader(one, clock) for one in board.leaders])
+    return BoardItem(board.name, _options(board.options), [_leader(one, clock) for one in board.leaders])
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    """``shots 1 000, seed_transpiler 7``"""
+    counted = {name: words.number(value) if isinstance(value, int) else value for name, value in options.items()}
+    return ", ".join(f"{name} {value}" for name, value in counted.items())
 
 
 def _leader(one: Leader, clock: Clock) -> LeaderItem:
@@ -144,7 +150,7 @@ def _trend(
     return DeviceTrend(
         device=device.name,
         label=device.label,
-        may_run=operator and begun is None and device.state == "ready",
+        may_run=operator and begun is None and device.state == "ready" and device.kind is not DeviceKind.SIMULATOR,
         under_way=None if begun is None else clock.moment(begun.created),
         chart=unstyled(trend_chart(trends, width=_WIDTH)) if runs else None,
         runs=tuple(_run(run, names[run.series or ""], clock) for run in runs),
@@ -174,7 +180,7 @@ def _conditions(series: SeriesView, clock: Clock) -> str:
     version = f" {compiler['version']}" if compiler.get("version") else ""
     told = [
         f"set {series.name}",
-        ", ".join(f"{name} {value}" for name, value in series.options.items()),
+        _options(series.options),
         f"compiler {compiler.get('name') or 'none'}{version}",
         f"calibration {series.calibration.removeprefix('sha256:')[:8] or '–'}"
         + (f" of {clock.moment(series.calibrated).words}" if series.calibrated else ""),

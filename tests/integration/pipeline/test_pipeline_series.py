@@ -146,6 +146,25 @@ async def test_a_run_that_was_cut_off_is_submitted_once(settings: Settings, tmp_
             assert {tag.rpartition("-")[0] for tag in other.executed + runner.executed} == {first}
 
 
+async def test_its_class_weighs_little_and_waits_for_nobody_for_ever(settings: Settings, tmp_path: Path) -> None:
+    """In a full queue it is charged fourfold, and runs all the same before those of a project that used more."""
+    async with house_with(settings, measured(tmp_path, devices=())) as house, house.runner() as runner:
+        runner.hold()
+        jobs = [await house.pipeline.submit(ADA, request("fake_torino", 400), key=None, wait_s=0) for _ in range(6)]
+        await house.pipeline.series.run(OTTO, "fake_torino")
+        shares = house.pipeline._scheduling.scheduler.lane("fake_torino").shares
+        await until(lambda: len(shares.waiting) == 6)
+        benchmark = shares.waiting[-1]
+        assert (benchmark.project, benchmark.priority, benchmark.charge(1.0)) == ("benchmarks", 0.25, 4.0)
+        assert {one.priority for one in shares.waiting[:-1]} == {1.0}
+        runner.go()
+        await series_of(house, 1)
+        await until(lambda: len(runner.executed) == 7)
+        order = [tag.rpartition("-")[0] for tag in runner.executed]
+        assert order.index(benchmark.id) < 6
+        assert set(order) == {job.id for job in jobs} | {benchmark.id}
+
+
 async def test_the_budget_bounds_it(settings: Settings, tmp_path: Path) -> None:
     """A run that the project cannot pay, or that costs more than allowed, is refused as anybody's would be."""
     poor = replace(BENCHMARKS, grant=1)

@@ -148,9 +148,10 @@ async def test_the_page_tells_ranks_trends_and_scores(service: Service, pages: P
     text = await page(service)
     said = words(text)
     for expected in (
-        "standard-12 · shots 1000",
+        "standard-12 · shots 1 000",
         "0.800 – 5 qubits",
-        "Series B set &lt;img src=x onerror=alert(1)&gt; · shots 1000 · compiler qiskit 2.6.2 · calibration e3b0c442",
+        "Series B set &lt;img src=x onerror=alert(1)&gt; · shots 1 000 · compiler qiskit 2.6.2",
+        "calibration e3b0c442 of",
         "B 0.800 (0.780–0.820)",
         "A 0.910 (0.890–0.930)",
         "chance of success 40 90 % 0.02 12 May 2026",
