@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -140,11 +140,19 @@ class ProvenanceCard(Provenance):
             ("Source", self.source),
             ("Ran as", self.executable or "–"),
             ("Compiler", compiler or "–"),
+            ("Transpiled", ", ".join(f"{k} {v}" for k, v in self.transpile.items() if v is not None) or "–"),
             ("Versions", ", ".join(f"{k} {v}" for k, v in self.versions.items()) or "–"),
             ("Calibration", self.calibration.digest if self.calibration else "–"),
             ("Policy", self.policy.words if self.policy else "–"),
             ("Approved by", self.approver or "–"),
             ("Attempts", str(len(self.attempts))),
+            ("Device's ids", ", ".join(str(one) for done in self.attempts for one in done.get("handles") or []) or "–"),
+            ("Waited", words.seconds(self.times.get("queue_seconds"))),
+            ("Success", _expected(self.estimate)),
+            ("Seconds", _against(self.estimate.get("seconds"), self.actual.get("seconds"))),
+            ("Mitigation", _mitigation(self.mitigation)),
+            ("Replay of", self.job.replay_of or "–"),
+            ("Marks", " ".join(words.MARKS.get(mark, mark) for mark in self.marks) or "–"),
             ("Submitted", when(self.job.submitted)),
             ("Ended", when(self.job.ended)),
             ("Cost", _cost(self.job)),
@@ -161,6 +169,26 @@ class ProvenanceCard(Provenance):
         return table((), self.rows(), f"Provenance of {self.job.name}") + (
             details(words.plural(len(moves), "move"), table(("Move", "At", "Hash"), moves)) if moves else ""
         )
+
+
+def _expected(estimate: Mapping[str, Any]) -> str:
+    """The chance of success that was expected; ``–`` where it was not known."""
+    found = estimate.get("success")
+    if found is None:
+        return "noise-free" if estimate.get("noise_free") else "–"
+    return f"{words.with_range(found['value'], found['low'], found['high'])} expected"
+
+
+def _against(expected: Mapping[str, float] | None, actual: float | None) -> str:
+    said = "–" if actual is None else f"{actual:.3g} s"
+    return said if expected is None else f"{said}; {expected['value']:.3g} s expected"
+
+
+def _mitigation(told: Mapping[str, Any]) -> str:
+    if not told.get("method"):
+        return str(told.get("why") or "–")
+    qubits = ", ".join(map(str, told.get("qubits", [])))
+    return f"{told['method']} by {told.get('library')} {told.get('version')}, qubits {qubits}"
 
 
 def device_rows(devices: Iterable[DeviceView]) -> list[tuple[str, ...]]:

@@ -13,6 +13,7 @@ from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import CREDIT
 
 __all__ = [
+    "MARKS",
     "amount",
     "job_state",
     "left",
@@ -25,6 +26,12 @@ __all__ = [
     "spent",
     "with_range",
 ]
+
+MARKS = {
+    "drift": "The device was calibrated anew while this ran.",
+    "partial": "A part of the result is missing; job.partial() gives the rest.",
+}
+"""What the marks of a result mean."""
 
 _THIN = "\u202f"
 _STATES = {

@@ -5,9 +5,9 @@ changes, and makes quasi-probabilities of what was counted. Its circuits are exe
 and named in the result. Expectation values come from the quasi-probabilities as Qiskit's estimator makes them from
 counts; their standard errors are the upper bound √(overhead / shots) for a Pauli operator.
 
-``readout`` is ours (:mod:`.readout`). Others are found by entry points (group ``jupyter_quantum.mitigation``) and
-imported only when a job asks for one by its name: zero-noise extrapolation, say, whose library has another licence than
-this one.
+``readout`` is ours (:mod:`.readout`). Others are found by entry points (group ``jupyter_quantum.mitigation``):
+zero-noise extrapolation, say, whose library has another licence than this one and is used only where somebody installed
+it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,10 +23,9 @@ from qiskit import QuantumCircuit
 from qiskit.result import Result
 
 from jupyter_quantum.core.jobs import JobKind
-from jupyter_quantum.exceptions import JobFailed
 from jupyter_quantum.fabric.adapters.base import Device, Order, RunOptions
 from jupyter_quantum.fabric.counts import header_of
-from jupyter_quantum.fabric.methods import GROUP
+from jupyter_quantum.fabric.methods import loaded
 from jupyter_quantum.fabric.plan import Piece, replayed
 from jupyter_quantum.fabric.shape import array, by_value
 from jupyter_quantum.wire.results import Mitigated, ResultView
@@ -72,10 +70,7 @@ def method_of(options: Mapping[str, Any]) -> Method | None:
     name = options.get("mitigation") or "none"
     if name == "none":
         return None
-    point = next(iter(entry_points(group=GROUP, name=name)), None)
-    if point is None:
-        raise JobFailed(f"The mitigation {name!r} is not installed on this runner.", code="job.device")
-    found: Method = point.load()
+    found: Method = loaded(name)
     return found
 
 

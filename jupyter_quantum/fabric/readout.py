@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
+import mthree
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
@@ -21,6 +22,11 @@ from jupyter_quantum.fabric.plan import fitting
 from jupyter_quantum.fabric.refusals import clean, refusal
 
 __all__ = ["READOUT", "Readout"]
+
+
+_VERSION: Final = version("mthree")
+_DIRECT: Final = 2_048
+"""Outcomes up to which M3's matrix is inverted as a whole: 32 MiB."""
 
 
 class Readout:
@@ -54,8 +60,6 @@ class Readout:
         self, batch: Sequence[QuantumCircuit], counts: Sequence[Counts], own: Sequence[tuple[QuantumCircuit, Counts]]
     ) -> list[Corrected]:
         """Quasi-probabilities of all bits."""
-        import mthree
-
         solver = mthree.M3Mitigation()
         solver.cals_from_matrices(_matrices(_errors(own)))
         return [_solved(solver, circuit, seen) for circuit, seen in zip(batch, counts, strict=True)]
@@ -65,7 +69,7 @@ class Readout:
         errors = _errors(own)
         return {
             "library": "mthree",
-            "version": version("mthree"),
+            "version": _VERSION,
             "method": "M3",
             "calibration": "two circuits in the same run on the same qubits: all in 0, all in 1",
             "circuits": len(own),
@@ -126,8 +130,20 @@ def _solved(solver: Any, circuit: QuantumCircuit, counts: Counts) -> Corrected:
     for outcome, times in counts.items():
         key = "".join(str(int(outcome, 16) >> bit & 1) for bit in reversed(bits))
         narrow[key] = narrow.get(key, 0) + times
-    quasi = solver.apply_correction(narrow, [places[bit] for bit in bits], return_mitigation_overhead=True)
-    return Corrected({_wide(key, bits): float(share) for key, share in quasi.items()}, float(quasi.mitigation_overhead))
+    qubits = [places[bit] for bit in bits]
+    if len(narrow) <= _DIRECT:  # "auto" would ask a file how much memory is free
+        quasi = solver.apply_correction(narrow, qubits, method="direct", return_mitigation_overhead=True)
+        overhead = float(quasi.mitigation_overhead)
+    else:  # M3's own estimate takes as long as some ten corrections
+        quasi = solver.apply_correction(narrow, qubits, method="iterative")
+        overhead = _most(solver.single_qubit_cals, qubits)
+    return Corrected({_wide(key, bits): float(share) for key, share in quasi.items()}, overhead)
+
+
+def _most(matrices: Sequence[Any], qubits: Sequence[int]) -> float:
+    """The most that the variance can grow by: the 1-norm, squared, of the inverse on all outcomes."""
+    norms = [float(np.abs(np.linalg.inv(matrices[qubit])).sum(axis=0).max()) for qubit in qubits]
+    return float(np.prod(norms)) ** 2
 
 
 def _wide(key: str, bits: Sequence[int]) -> str:

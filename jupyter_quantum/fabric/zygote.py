@@ -25,6 +25,7 @@ from typing import Final
 from jupyter_quantum.fabric.adapters import Device, adapter, build
 from jupyter_quantum.fabric.frames import Hello, Setup
 from jupyter_quantum.fabric.memory import address_space
+from jupyter_quantum.fabric.methods import loaded
 from jupyter_quantum.fabric.parse import QPY_VERSIONS
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.sandbox import die_with_parent, survey
@@ -167,6 +168,8 @@ def main() -> None:
     for spec in setup.devices:
         if spec.name in remote and spec.name in setup.calibrations:
             devices |= _described(spec, setup)
+    for name in sorted({name for device in devices.values() for name in device.mitigations()} - {"none"}):
+        loaded(name)
     zygote = Zygote(socket.socket(fileno=CONTROL), devices, remote)
     gc.collect()
     gc.freeze()  # pages of what is shared stay shared

@@ -260,6 +260,7 @@ def provenance(
         estimate=estimate(row),
         actual={"seconds": row.seconds, "cost": row.cost},
         mitigation=found.pop("mitigation", {}),
+        marks=job_view(row).marks,
         attempts=[_attempt(attempt) for attempt in attempts],
         times=_times(row),
         summary=found,

@@ -210,6 +210,25 @@ class MemoryDoor:
             raise Conflict("A job that is completed cannot become cancelled.", code="job.move")
         return self.move(JobState.CANCELLED, cost=0)
 
+    def replay(self, job: JobView) -> JobView:
+        """The same job, waiting again."""
+        self._ask("replay")
+        changes: dict[str, Any] = {"id": f"{job.id[:-3]}7d{len(self.jobs)}", "replay_of": job.id, "version": 3}
+        fresh = {"state": JobState.QUEUED, "ended": None, "started": None, "cost": None, "seconds": None}
+        again = job.model_copy(update=changes | fresh | {"on_hold": job.price_at_most or 0})
+        self.jobs.append(again)
+        return again
+
+    def verdict(self, job: JobView) -> str:
+        """Within shot noise."""
+        self._ask("verdict")
+        return "Same: no difference at the level 0.01 (circuit 0: G-test, p = 0.41)."
+
+    def bundle(self, job: JobView) -> str:
+        """A file that is not written."""
+        self._ask("bundle")
+        return f"{job.name}-{job.id}.zip"
+
     def result(self, job: JobView) -> ResultView:
         """Counts of a noisy Bell circuit."""
         self._ask("result")

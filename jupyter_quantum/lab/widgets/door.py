@@ -39,6 +39,18 @@ class Door(Protocol):
         """Cancel and return the job as it is then."""
         ...
 
+    def replay(self, job: JobView) -> JobView:
+        """Run a completed job's work once more, at no more than it could cost."""
+        ...
+
+    def verdict(self, job: JobView) -> str:
+        """Of a replay that has completed: how it compares with its first job, in words."""
+        ...
+
+    def bundle(self, job: JobView) -> str:
+        """Save the job's bundle in the working directory; the name of the file."""
+        ...
+
     def result(self, job: JobView) -> ResultView:
         """The result of a completed job."""
         ...

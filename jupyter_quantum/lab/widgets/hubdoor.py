@@ -77,6 +77,23 @@ class HubDoor:
         seen: JobView = handle.view
         return seen
 
+    def replay(self, job: JobView) -> JobView:
+        """Run it once more, on its own device, at no more than it could cost then."""
+        at_most = None if job.price_at_most is None else job.price_at_most / CREDIT
+        again = self.handle(job).replay(max_price=at_most)
+        self._jobs[again.view.id] = again
+        seen: JobView = again.view
+        return seen
+
+    def verdict(self, job: JobView) -> str:
+        """The verdict's sentence, with its test and p-value."""
+        said: str = self.handle(job).verdict().words
+        return said
+
+    def bundle(self, job: JobView) -> str:
+        """Save it; the file is named for the job."""
+        return str(self.handle(job).bundle())
+
     def result(self, job: JobView) -> ResultView:
         """The result, from the job itself where it came with it."""
         if job.result is not None:

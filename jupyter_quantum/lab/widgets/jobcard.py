@@ -91,6 +91,11 @@ def _charged(job: JobView) -> str:
     return said if job.attempts < 2 else f"{said[:-1]}; {job.attempts} attempts."
 
 
+def _marks(job: JobView) -> list[str]:
+    """What is to be known of the result; a mark that has no sentence stands for itself."""
+    return [words.MARKS.get(mark, f"Marked: {mark}.") for mark in job.marks]
+
+
 def _ended(job: JobView) -> list[str]:
     error = job.error or {}
     default = {_S.CANCELLED: "Cancelled.", _S.REJECTED: "Refused.", _S.FAILED: "The run failed."}[job.state]
@@ -113,7 +118,7 @@ def lines(job: JobView, now: datetime, expires: datetime | None = None) -> list[
             since = "" if job.started is None else f" since {_clock(job.started, now, seconds=True)}"
             return [f"On {job.device}{since}"]
         case _S.COMPLETED:
-            return [f"Done{_took(job)}{_cost(job)}"]
+            return [f"Done{_took(job)}{_cost(job)}", *_marks(job)]
         case _S.FAILED | _S.REJECTED | _S.CANCELLED:
             return _ended(job)
         case _S.ARCHIVED:
@@ -156,7 +161,12 @@ def _buttons(job: JobView, other: str | None) -> list[dict[str, Any]]:
     if job.state not in FINAL:
         return [{"do": "cancel", "label": "Cancel"}]
     if job.state is _S.COMPLETED:
-        return [{"do": "copy", "label": "Copy code"}, {"do": "again", "label": "Run again…"}]
+        return [
+            {"do": "copy", "label": "Copy code"},
+            {"do": "replay", "label": "Replay"},
+            {"do": "bundle", "label": "Bundle"},
+            {"do": "again", "label": "Run again…"},
+        ]
     offers: list[dict[str, Any]] = []
     if job.state is not _S.REJECTED:
         offers.append({"do": "retry", "label": "Try again", "device": job.device})
@@ -180,6 +190,8 @@ def _details(job: JobView) -> list[list[str]]:
     error = job.error or {}
     if error.get("code"):
         pairs.append(["Code", str(error["code"])])
+    if job.replay_of is not None:
+        pairs.append(["Replay of", job.replay_of])
     if job.decision is not None and job.decision.policies:
         pairs.append(["Decided by", ", ".join(job.decision.policies)])
     if job.options:

@@ -372,7 +372,7 @@ class View {
     if (action?.do === "copy") { this.copy(this.model.get("job").code, button); return; }
     if (!action || action.do === "none" || this.acting || this.model.get("busy") || this.gone) return;
     if (action.do === "choose") { this.choose(action.device, true); return; }
-    const words = { cancel: "Cancelling…", shots: "Validating…", again: "Validating…" }[action.do] ?? "Submitting…";
+    const words = { cancel: "Cancelling…", bundle: "Saving…", shots: "Validating…", again: "Validating…" }[action.do] ?? "Submitting…";
     this.acting = { words, before: this.model.get("job")?.id };
     this.acting.timer = setTimeout(() => { if (this.acting) { this.acting.slow = true; this.updateBusy(); } }, 1500);
     const device = action.device ?? this.model.get("selected");

@@ -144,6 +144,35 @@ class Promotion:
             raise Conflict("Nothing was submitted yet.", code="promotion.empty")
         self._moved(self._door.cancel(self._view))
 
+    def replay(self) -> Any:
+        """Run the completed job's work once more, with its options and seeds; its card then says how both compare.
+
+        Raises:
+            Conflict: there is no job that has completed (``promotion.empty``).
+            Refused: policy or quota said no.
+        """
+        with self._lock:
+            self._start(self._door.replay(self._completed()))
+        return self.job
+
+    def bundle(self) -> str:
+        """Save the completed job's bundle, which a reviewer verifies offline; the name of the file.
+
+        Raises:
+            Conflict: there is no job that has completed (``promotion.empty``), or somebody has to agree first.
+            Refused: the project's data may not leave it.
+        """
+        file = self._door.bundle(self._completed())
+        self.note = None
+        self._estimates = [*self._estimates, f"Saved as {file}. A reviewer runs: jupyter quantum bundle verify {file}"]
+        self._tell()
+        return file
+
+    def _completed(self) -> JobView:
+        if self._view is None or self._view.state is not JobState.COMPLETED:
+            raise Conflict("No job of this promotion has completed yet.", code="promotion.empty")
+        return self._view
+
     def validate(self, *, shots: int | None = None) -> Report:
         """Ask for a fresh report, with other ``shots`` if given; the job, if any, is left alone."""
         self._shots = shots or self._shots
@@ -284,6 +313,15 @@ class Promotion:
             return
         self._result = plots.result_plot(result, self._dry_runs.get(view.device))
         self._estimates = plots.estimates(result)
+        if view.replay_of is not None:
+            self._compare(view)
+
+    def _compare(self, view: JobView) -> None:
+        """Of a replay: how it compares with its first job."""
+        try:
+            self._estimates = [self._door.verdict(view), *self._estimates]
+        except QuantumError as error:
+            self._estimates = [f"Not compared with {view.replay_of}: {error.message}", *self._estimates]
 
     def _lost_touch(self, since: datetime | None) -> None:
         self.offline = (

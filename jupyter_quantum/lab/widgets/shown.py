@@ -47,6 +47,12 @@ class Acting(Shown, Protocol):
     def cancel(self) -> None:
         """Cancel the job."""
 
+    def replay(self) -> Any:
+        """Run the job's work once more."""
+
+    def bundle(self) -> Any:
+        """Save the job's bundle."""
+
     def again(self) -> None:
         """Show the devices once more."""
 

@@ -89,6 +89,8 @@ class PromotionWidget(anywidget.AnyWidget):
             "submit": ("Submitting…", lambda: told.submit(device, reason=reason)),
             "retry": ("Submitting…", lambda: told.submit(device)),
             "cancel": ("Cancelling…", told.cancel),
+            "replay": ("Submitting…", told.replay),
+            "bundle": ("Saving…", told.bundle),
             "again": ("Validating…", told.again),
             "shots": ("Validating…", lambda: told.validate(shots=shots if isinstance(shots, int) else None)),
             "dry_run": ("", lambda: told.dry_run(device)),

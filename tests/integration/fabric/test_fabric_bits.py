@@ -252,3 +252,30 @@ async def test_openqasm_is_run_as_it_reads(fabric: Fabric) -> None:
     plain_text = CircuitBundle(format="qasm2", data=qasm2.dumps(standard).encode())
     prepared, _ = await fabric.run("aer", work_of(plain_text, shots=300))
     assert prepared.compiler["altered"] is False
+
+
+async def test_readout_is_mitigated_in_the_locked_worker(fabric: Fabric) -> None:
+    """mthree runs there; raw bits are those of a run without it, mitigated values are nearer to the ideal ones."""
+    plain, asked = (
+        work_of(ghz(4), "sampler", [Pub(circuit=0, shots=2000)], seed_simulator=SEED, mitigation=value)
+        for value in ("none", "readout")
+    )
+    _, bare = await fabric.run("fake_torino", plain)
+    prepared, view = await fabric.run("fake_torino", asked)
+    assert view.pubs[0].registers == bare.pubs[0].registers
+    assert (prepared.executions, prepared.tasks) == (3 * 2000, 3)
+    found = view.pubs[0].mitigated
+    assert found is not None
+    raw = bits(view.pubs[0].registers["meas"]).get_counts()
+    good = (raw["0000"] + raw["1111"]) / 2000
+    assert good < found.quasi[0]["0x0"] + found.quasi[0]["0xf"] < 1.05
+    assert view.mitigation["library"] == "mthree"
+    flat = QuantumCircuit(13)
+    flat.h(range(13))
+    flat.measure_all()
+    many = work_of(flat, "sampler", [Pub(circuit=0, shots=2700)], seed_simulator=SEED, mitigation="readout")
+    _, wide = await fabric.run("fake_torino", many)
+    quasi = wide.pubs[0].mitigated
+    assert quasi is not None
+    assert len(quasi.quasi[0]) > 2048  # more outcomes than M3's matrix is inverted for
+    assert sum(quasi.quasi[0].values()) == pytest.approx(1, abs=0.01)

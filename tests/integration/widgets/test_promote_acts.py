@@ -155,3 +155,21 @@ def test_cleaning_up_ends_the_clock(stage: Callable[..., Stage]) -> None:
     shown.page.evaluate("push({selected: 'aer'})")
     shown.page.wait_for_timeout(50)
     assert chosen(shown) == "fake_torino"
+
+
+def test_a_completed_job_is_bundled_and_replayed_by_its_buttons(stage: Callable[..., Stage]) -> None:
+    """[Bundle] says where the file is; [Replay] shows the new job, and in the end how both compare."""
+    shown = stage()
+    shown.page.locator(".jq-primary").click()
+    shown.until(lambda: shown.widget.done == 1)
+    first = shown.door.move(JobState.COMPLETED, cost=0, seconds=1.0)
+    shown.sees("Copy code")
+    shown.page.get_by_role("button", name="Bundle").click()
+    shown.sees(f"jupyter quantum bundle verify bell-{first.id}.zip")
+    shown.until(lambda: shown.widget.done == 2)
+    shown.page.get_by_role("button", name="Replay").click()
+    shown.until(lambda: shown.widget.done == 3)
+    assert shown.door.jobs[-1].replay_of == first.id
+    assert shown.page.evaluate(FOCUS) == "bell → fake_torino (emulator)"
+    shown.door.move(JobState.COMPLETED, cost=0, seconds=1.0)
+    shown.sees("Same: no difference at the level 0.01")

@@ -241,3 +241,35 @@ def test_dry_run_without_counts_says_why(door: MemoryDoor) -> None:
     promotion._early.join()
     promotion._dry_runs["fake_torino"] = DryRun(device="fake_torino", shots=0, note="Too wide to simulate.")
     assert promotion.plots()["fake_torino"]["note"] == "Too wide to simulate."
+
+
+def test_a_completed_job_is_replayed_and_compared(door: MemoryDoor) -> None:
+    """[Replay] makes a new job with a card of its own, which says in the end how both compare."""
+    promotion = Promotion(door, "circuit")
+    with pytest.raises(Conflict, match="has completed yet"):
+        promotion.replay()
+    promotion.submit("aer")
+    first = door.move(JobState.COMPLETED, cost=0, seconds=0.1)
+    until(lambda: (promotion.card() or {})["word"] == "done")
+    card = promotion.card() or {}
+    assert [one["label"] for one in card["buttons"]] == ["Copy code", "Replay", "Bundle", "Run again…"]
+    promotion.replay()
+    again = promotion.view
+    assert again is not None
+    assert (again.id != first.id, again.replay_of) == (True, first.id)
+    door.move(JobState.COMPLETED, cost=0, seconds=0.1)
+    until(lambda: (promotion.card() or {})["word"] == "done")
+    card = promotion.card() or {}
+    assert "Same: no difference at the level 0.01 (circuit 0: G-test, p = 0.41)." in card["more"]
+    assert ["Replay of", first.id] in card["details"]
+    assert "G-test" in repr(promotion)
+
+
+def test_a_completed_job_is_bundled(door: MemoryDoor) -> None:
+    """[Bundle] saves a file and says how a reviewer verifies it; a refusal is shown in the service's words."""
+    promotion = Promotion(door, "circuit")
+    promotion.submit("aer")
+    door.move(JobState.COMPLETED, cost=0, seconds=0.1)
+    until(lambda: (promotion.card() or {})["word"] == "done")
+    file = promotion.bundle()
+    assert f"jupyter quantum bundle verify {file}" in (promotion.card() or {})["more"][-1]
