@@ -1,6 +1,7 @@
 """Estimators score themselves: what was estimated of a run, beside what came, and how good such estimates have been.
 
-The scores are shown with the estimates. Nothing decides by them.
+The scores are shown with the estimates, and change none. What decides by them is a rule that an operator sets and that
+says so: ``Isolation.mirror``.
 """
 
 from __future__ import annotations

@@ -175,6 +175,9 @@ class Measuring:
             code = ErrorBody.model_validate_json(row.error).code if row.error else f"job.{row.state.value}"
             await self._fail(run, code)
             return
+        if "drift" in json.loads(row.marks):  # of two calibrations, so of no series
+            await self._fail(run, "series.drift")
+            return
         try:
             raw = await self._context.store.artefacts.get(row.project, row.result)
             circuits = next(one for one in self.sets if one.digest == run.circuits)

@@ -129,25 +129,19 @@ class Standings:
         scores = (await self._scores.of([device]))[device]
         return Found(await self.mirror(device, qubits), scores)
 
-    async def mirror(self, device: str, qubits: int | None = None) -> MirrorResult | None:
-        """How the known string of mirror circuits came back lately: of the narrowest set with at least so many
-        qubits, of the widest where None. None where nothing of that size has run lately."""
+    async def mirror(self, device: str, qubits: int) -> MirrorResult | None:
+        """How the known string of mirror circuits came back lately: of the narrowest with at least so many qubits.
+
+        None where nothing of that size has run lately.
+        """
         run = await self._last(device)
-        if run is None:
+        found = [] if run is None else _FIGURES.validate_json(run.figures)
+        fits = [one for one in found if one.family == "mirror" and one.num_qubits >= qubits]
+        if run is None or not fits:
             return None
-        mirrors = [one for one in _FIGURES.validate_json(run.figures) if one.family == "mirror"]
-        fits = [one for one in mirrors if qubits is None or one.num_qubits >= qubits]
-        if not fits:
-            return None
-        chosen = (max if qubits is None else min)(fits, key=lambda one: one.num_qubits)
+        chosen = min(fits, key=lambda one: one.num_qubits)
         told = {name: getattr(chosen, name) for name in ("value", "low", "high", "depth")}
         return MirrorResult(**told, qubits=chosen.num_qubits, at=run.ended or run.created)
-
-    async def below(self, device: str, bound: float, qubits: int = 2) -> MirrorResult | None:
-        """The latest result of mirror circuits of this size where it is below ``bound`` beyond doubt (its interval
-        lies below); None otherwise. Rules that isolate devices ask; this changes nothing."""
-        found = await self.mirror(device, qubits)
-        return found if found is not None and found.high < bound else None
 
     async def _last(self, device: str) -> SeriesRunRow | None:
         """The latest run that came to an end lately, at most a few seconds old."""

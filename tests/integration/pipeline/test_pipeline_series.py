@@ -252,7 +252,7 @@ async def test_the_leaderboard_and_the_file_say_the_same(settings: Settings, tmp
 
 
 async def test_mirror_results_stand_beside_estimates_of_hardware(settings: Settings, tmp_path: Path) -> None:
-    """A report shows the latest of the circuit's size for devices of kind qpu only; a rule can ask for bad ones."""
+    """A report shows the latest of the circuit's size, for devices of kind qpu only."""
     series = measured(tmp_path, devices=("campus_qpu", "fake_torino"))
     async with house_with(settings, series) as house, house.runner():
         await series_of(house, 2)
@@ -264,10 +264,8 @@ async def test_mirror_results_stand_beside_estimates_of_hardware(settings: Setti
         assert rows["fake_torino"].mirror is None
         told = house.pipeline.series
         assert await told.mirror("campus_qpu", 3) is None  # nothing of that size has run
-        assert await told.below("campus_qpu", 0.4) is None
-        assert await told.below("campus_qpu", 0.5) is None  # within its interval: nobody can say
-        assert (await told.below("campus_qpu", 0.9)) == mirror
-        assert await told.below("aer", 0.9) is None
+        assert await told.mirror("campus_qpu", 1) == mirror
+        assert await told.mirror("aer", 2) is None
 
 
 async def test_results_that_do_not_fit_make_no_series(settings: Settings, tmp_path: Path) -> None:
@@ -277,6 +275,19 @@ async def test_results_that_do_not_fit_make_no_series(settings: Settings, tmp_pa
     async with house_with(settings, measured(tmp_path, two)) as house, house.runner():
         (run,) = await until(lambda: house.store.read(lambda view: view.series_runs(state="failed")))
         assert (run.code, run.series) == ("series.result", None)
+        assert (await house.pipeline.series.all(ADA)).series == []
+
+
+async def test_a_run_during_which_the_calibration_changed_is_in_no_series(settings: Settings, tmp_path: Path) -> None:
+    """Its conditions were two."""
+    async with house_with(settings, measured(tmp_path, devices=())) as house, house.runner() as runner:
+        runner.hold()
+        await house.pipeline.series.run(OTTO, "fake_torino")
+        await until(lambda: runner.executed)
+        await runner.announce(announcement("fake_torino", DeviceKind.EMULATOR, epoch=2))
+        runner.go()
+        (run,) = await until(lambda: house.store.read(lambda view: view.series_runs(state="failed")))
+        assert run.code == "series.drift"
         assert (await house.pipeline.series.all(ADA)).series == []
 
 

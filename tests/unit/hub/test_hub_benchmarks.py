@@ -155,7 +155,7 @@ async def test_the_page_tells_ranks_trends_and_scores(service: Service, pages: P
         "B 0.800 (0.780–0.820)",
         "A 0.910 (0.890–0.930)",
         "chance of success 40 90 % 0.02 12 May 2026",
-        "Nothing decides by these figures.",
+        "They change no estimate and no decision",
     ):
         assert expected in said
     assert 'aria-label="3 runs, 2 series; the latest scored 0.800 (0.780–0.820)."' in text
