@@ -23,6 +23,7 @@ from jupyter_quantum.fabric.vendors.fleet import Fleet
 __all__ = ["runner"]
 
 _REFUSED = 1
+_PATIENCE_S = 180.0
 
 
 def runner(
@@ -64,8 +65,8 @@ async def _look(settings: Settings) -> Hello:
     try:
         hello = await _hello(Pool(settings))
         if hello.remote:  # their vendors describe them
-            await fleet.look(hello.remote)
-            hello = await _hello(Pool(settings, fleet.calibrations))
+            await fleet.look(hello.remote, _PATIENCE_S)
+            hello = await _hello(Pool(settings, fleet.take()))
         return hello
     finally:
         await fleet.close()

@@ -370,17 +370,14 @@ class Runner:
 
     async def _mind(self, remote: Collection[str]) -> None:
         """Have vendors describe their devices, and again every few minutes; serve what is new."""
-        pause = _BACKOFF_S[0]
         while not self._draining.is_set():
             if await self._fleet.look(remote):
                 await self._rebuild()
-            pause = await self._wait(pause) if self._fleet.missing(remote) else self._settings.calibration_s
-            if not self._fleet.missing(remote):
-                await self._wait(pause)
+            await self._wait(self._fleet.rest_s())
 
     async def _rebuild(self) -> None:
         """A new zygote, which knows the calibrations of now; what runs goes on in workers of the old one."""
-        fresh = Pool(self._settings, self._fleet.calibrations)
+        fresh = Pool(self._settings, self._fleet.take())
         try:
             hello = await fresh.start()
         except (RuntimeError, TimeoutError) as error:

@@ -18,6 +18,8 @@ __all__ = ["Fleet"]
 log = logging.getLogger(__name__)
 
 _FRESH_S = 30.0
+_FIRST_PAUSE_S = 0.5
+_TOGETHER_S = 10.0
 
 
 class Fleet:
@@ -33,6 +35,11 @@ class Fleet:
         self._processes: dict[str, VendorProcess] = {}
         self._readings: dict[str, Reading] = {}
         self._looked: dict[str, float] = {}
+        self._built: dict[str, str] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._due: dict[str, float] = {}
+        self._pauses: dict[str, float] = {}
+        self._said: dict[str, str] = {}
         self._recovery: dict[str, str] = {}
 
     def __contains__(self, device: str) -> bool:
@@ -43,32 +50,54 @@ class Fleet:
         """The vendor of a remote device."""
         return self._processes[device]
 
-    @property
-    def calibrations(self) -> dict[str, Calibration]:
-        """What the zygote builds remote devices from."""
+    def take(self) -> dict[str, Calibration]:
+        """What a zygote builds remote devices from; :meth:`look` tells of what is newer than this."""
+        self._built = {name: reading.digest for name, reading in self._readings.items()}
         return {name: Calibration(reading.target, reading.at) for name, reading in self._readings.items()}
 
-    async def look(self, devices: Iterable[str]) -> bool:
-        """Ask each vendor for its device; returns whether any is new or was calibrated anew."""
-        return any(await asyncio.gather(*(self._look(name) for name in devices)))
+    async def look(self, devices: Iterable[str], most_s: float = _TOGETHER_S) -> bool:
+        """Ask the vendors that are due for their devices; returns whether any is new or was calibrated anew.
 
-    async def _look(self, name: str) -> bool:
+        Who takes longer than ``most_s`` seconds delays nobody, and is looked at the next time.
+        """
+        now = time.monotonic()
+        for name in devices:
+            if name not in self._asking and self._due.get(name, 0.0) <= now:
+                self._asking[name] = asyncio.create_task(self._look(name))
+        if self._asking:
+            await asyncio.wait(self._asking.values(), timeout=most_s)
+        for name in [name for name, asking in self._asking.items() if asking.done()]:
+            self._asking.pop(name).result()
+        return any(reading.digest != self._built.get(name) for name, reading in self._readings.items())
+
+    def rest_s(self) -> float:
+        """Seconds until there is something to look at."""
+        soon = 0.0 if self._asking else min(self._due.values(), default=0.0) - time.monotonic()
+        return max(_FIRST_PAUSE_S, soon)
+
+    async def _look(self, name: str) -> None:
         process = self._processes.get(name)
         if process is None:
             process = self._processes[name] = VendorProcess(self._specs[name], self._settings.secrets)
-        known = self._readings.get(name)
         try:
-            found = await (process.announce() if known is None else process.calibration())
+            found = await (process.calibration() if name in self._readings else process.announce())
         except VendorError as error:
-            log.warning("%s: its vendor does not describe it: %s", name, error)
-            return False
+            self._failed(name, str(error))
+            return
+        self._said.pop(name, None)
+        self._pauses.pop(name, None)
         self._looked[name] = time.monotonic()
+        self._due[name] = self._looked[name] + self._settings.calibration_s
         self._readings[name] = found
-        return known is None or known.digest != found.digest
 
-    def missing(self, devices: Iterable[str]) -> bool:
-        """Whether one of these has not been described yet."""
-        return any(name not in self._readings for name in devices)
+    def _failed(self, name: str, words: str) -> None:
+        """Try again later, and later still; say it once."""
+        pause = self._pauses.get(name, _FIRST_PAUSE_S)
+        self._due[name] = time.monotonic() + pause
+        self._pauses[name] = min(2 * pause, self._settings.calibration_s)
+        if self._said.get(name) != words:
+            log.warning("%s: its vendor does not describe it: %s", name, words)
+        self._said[name] = words
 
     async def drifted(self, device: str, digest: str) -> bool:
         """Whether the device was calibrated anew since the calibration with this digest."""
@@ -90,4 +119,6 @@ class Fleet:
 
     async def close(self) -> None:
         """End all vendor processes."""
+        for asking in self._asking.values():
+            asking.cancel()
         await asyncio.gather(*(process.close() for process in self._processes.values()))

@@ -27,7 +27,7 @@ from jupyter_quantum.fabric.adapters.vendor import (
 from jupyter_quantum.fabric.frames import read_frame, write_frame
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.sandbox import die_with_parent
-from jupyter_quantum.fabric.vendors.messages import Call, Reading, Reply, Start
+from jupyter_quantum.fabric.vendors.messages import READY, Call, Reading, Reply, Start
 from jupyter_quantum.fabric.vendors.scrub import Scrubber
 from jupyter_quantum.targets import canonical
 from jupyter_quantum.wire.base import digest_of
@@ -134,6 +134,7 @@ class _Said(logging.Handler):
 def _serve(channel: socket.socket, host: Host) -> None:
     """Answer until the runner closes the channel."""
     saying = threading.Lock()
+    write_frame(channel.fileno(), Reply(id=READY).model_dump_json().encode())
 
     def act(call: Call) -> None:
         said = host.answer(call).model_dump_json().encode()

@@ -1,7 +1,8 @@
 """What a runner and a vendor process say to each other: four bytes of length (big endian), then JSON.
 
 The first line on the vendor process's standard input is :class:`Start`; it holds the secret, and nothing else does.
-After that the runner sends :class:`Call` and the process answers :class:`Reply`, in any order, over a socket pair.
+Once it can reach its vendor it says so (:data:`READY`). After that the runner sends :class:`Call` and the process
+answers :class:`Reply`, in any order, over a socket pair.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from jupyter_quantum.fabric.adapters.vendor import Status
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.wire.base import Blob, Digest
 
-__all__ = ["MOST", "Call", "Reading", "Reply", "Start", "Verb"]
+__all__ = ["MOST", "READY", "Call", "Reading", "Reply", "Start", "Verb"]
 
 MOST: Final = 128 * 1024 * 1024
 """Bytes of the largest message."""
+
+READY: Final = 0
+"""The id of the first reply, which answers no call."""
 
 Verb = Literal["announce", "submit", "find", "status", "result", "cancel", "calibration"]
 

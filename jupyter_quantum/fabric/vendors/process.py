@@ -33,7 +33,7 @@ from jupyter_quantum.fabric.metrics import METRICS
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.secrets import Secrets
 from jupyter_quantum.fabric.settings import DeviceSpec
-from jupyter_quantum.fabric.vendors.messages import MOST, Call, Reading, Reply, Start, Verb
+from jupyter_quantum.fabric.vendors.messages import MOST, READY, Call, Reading, Reply, Start, Verb
 from jupyter_quantum.fabric.vendors.scrub import Scrubber
 
 __all__ = ["VendorProcess"]
@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 _CONTROL: Final = 3
 _CALL_S: Final = 60.0
 _ANNOUNCE_S: Final = 180.0
+_START_S: Final = 120.0
 _RESULT_S: Final = 300.0
 _ABANDONED_MOST: Final = 8
 _LINE: Final = 2000
@@ -209,9 +210,21 @@ class VendorProcess:
         self._process.stdin.write(Start(device=self.spec, secret=values).model_dump_json().encode() + b"\n")
         self._process.stdin.close()
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+        ready = self._waiting[READY] = asyncio.get_running_loop().create_future()
         self._spawn(self._hear(self._process, reader, writer))
         self._spawn(self._relay(self._process, Scrubber(values.values())))
+        await self._ready(ready)
         return writer
+
+    async def _ready(self, ready: asyncio.Future[Reply]) -> None:
+        """No call's clock runs while the process starts, and nothing has been sent where it does not."""
+        try:
+            await asyncio.wait_for(ready, _START_S)
+        except (ConnectionError, TimeoutError):
+            self._kill()
+            raise VendorUnavailable("the vendor process could not be started") from None
+        finally:
+            self._waiting.pop(READY, None)
 
     def _environment(self) -> dict[str, str]:
         """What reaching a network takes, and nothing of the runner's."""
