@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction, ForLoopOp, Operation
@@ -83,19 +84,46 @@ def active_qubits(circuits: Sequence[QuantumCircuit]) -> frozenset[int]:
     return frozenset(qubit for circuit in circuits for step in steps(circuit) for qubit in step.qubits)
 
 
+Known = Mapping[str, Mapping[tuple[int, ...], tuple[float | None, float | None]]]
+"""Operation → qubits → error and duration (seconds), None where unknown."""
+
+NOTHING: Final[Mapping[tuple[int, ...], tuple[float | None, float | None]]] = {}
+_KNOWN: Final[dict[int, tuple[Target, Known]]] = {}
+
+
+def known_of(target: Target) -> Known:
+    """What a Target knows, as plain mappings: Qiskit builds its own anew for each who asks. Made once a Target."""
+    held = _KNOWN.get(id(target))
+    if held is None or held[0] is not target:
+        found = {
+            name: {
+                qubits: (None, None) if one is None else (one.error, one.duration)
+                for qubits, one in target[name].items()
+                if qubits is not None
+            }
+            for name in target.operation_names
+            if not isinstance(target.operation_from_name(name), type)
+        }
+        held = _KNOWN[id(target)] = (target, found)
+    return held[1]
+
+
 def first_misfit(circuit: QuantumCircuit, target: Target) -> Misfit | None:
     """The first operation that ``target`` cannot do, or None where the circuit fits as it stands."""
+    known_here = known_of(target)
     for step in steps(circuit):
         name = step.name
+        found = known_here.get(name, NOTHING).get(step.qubits)
+        if found is not None and not step.flow:
+            if found[0] is not None and found[0] >= DEAD:
+                return Misfit(name, step.qubits, dead=True)
+            continue
         if step.flow:
             if name not in target.operation_names:
                 return Misfit(name, step.qubits)
             continue
         if not target.instruction_supported(name, step.qubits):
             return Misfit(name, step.qubits)
-        known = target[name].get(step.qubits) if name in target else None
-        if known is not None and known.error is not None and known.error >= DEAD:
-            return Misfit(name, step.qubits, dead=True)
     return None
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import qiskit
@@ -19,14 +20,16 @@ from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.exceptions import QuantumError
 from jupyter_quantum.fabric.adapters.base import Device
 from jupyter_quantum.fabric.checks import expanded_size
-from jupyter_quantum.fabric.estimates import depth, two_qubit_gates
+from jupyter_quantum.fabric.estimates import depth, survey
 from jupyter_quantum.fabric.isa import Misfit, active_qubits
+from jupyter_quantum.fabric.labels import Label, labelled
 from jupyter_quantum.fabric.limits import Limits
 from jupyter_quantum.fabric.mitigation import method_of, more
 from jupyter_quantum.fabric.options import fill
 from jupyter_quantum.fabric.parse import QPY_VERSIONS
 from jupyter_quantum.fabric.pubs import Unit, check_pubs, laid_out, units
 from jupyter_quantum.fabric.refusals import clean, error_body, refusal
+from jupyter_quantum.fabric.shapes import Shapes, Source, kind_of
 from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.jobs import Interval, Pub
 from jupyter_quantum.wire.runner import Prepared, Work
@@ -43,37 +46,68 @@ class Executable:
     digest: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Compiled:
-    circuits: list[QuantumCircuit]
-    altered: list[bool] = field(default_factory=list)
+    """Circuits without labels, as they will run, and which of them are not as they were sent."""
+
+    circuits: Sequence[QuantumCircuit]
+    altered: Sequence[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What can be said of one compiled circuit on one device, whatever is bound and however often it runs."""
+
+    depth: int
+    operations: int
+    two_qubit_gates: int
+    success: Interval | None
+    overhead: float | None
 
 
 def prepare(
-    device: Device, circuits: Sequence[QuantumCircuit], work: Work, limits: Limits, devices: Mapping[str, Device]
+    device: Device,
+    source: Source,
+    work: Work,
+    limits: Limits,
+    devices: Mapping[str, Device],
+    shapes: Shapes,
+    *,
+    whole: bool = True,
 ) -> tuple[Prepared, Executable | None]:
-    """Check and transpile ``circuits`` for ``device``; a refusal is told in :attr:`Prepared.error`."""
+    """Check and transpile the circuits for ``device``; a refusal is told in :attr:`Prepared.error`.
+
+    ``whole``: for what will run; a row of a report needs no PUBs and no names.
+    """
     try:
-        return _prepare(device, circuits, work, limits, devices)
+        return _prepare(device, source, work, limits, devices, shapes, whole)
     except QuantumError as error:
         return Prepared(device=device.name, error=error_body(error)), None
 
 
 def _prepare(
-    device: Device, circuits: Sequence[QuantumCircuit], work: Work, limits: Limits, devices: Mapping[str, Device]
+    device: Device,
+    source: Source,
+    work: Work,
+    limits: Limits,
+    devices: Mapping[str, Device],
+    shapes: Shapes,
+    whole: bool,
 ) -> tuple[Prepared, Executable]:
     options = fill(device.name, device.options[work.kind.value], work.options)
-    check_pubs(work.kind, circuits, work.pubs)
+    circuits = source.circuits
+    shapes.checked(work, partial(check_pubs, work.kind, circuits, work.pubs))
     planned = units(work.kind, circuits, work.pubs, options, limits, device.spec.max_shots)
     planned += _mitigating(work.kind, circuits, options, planned)
-    for circuit in circuits:
+    for circuit, label in zip(circuits, source.labels, strict=True):
         _check_width(device, circuit, devices)
         if work.kind is not JobKind.ESTIMATOR:
-            _check_measured(circuit)
-    compiled = _compile(device, circuits, work, options)
-    executable = _executable(compiled, work)
-    pubs = [laid_out(pub, circuits[pub.circuit], compiled.circuits[pub.circuit]) for pub in work.pubs]
-    return _describe(device, circuits, compiled, executable, planned, options, pubs, limits), executable
+            _check_measured(circuit, label, shapes)
+    compiled = _compile(device, circuits, work, options, shapes)
+    executable = _executable(compiled, source, work, shapes, whole)
+    pubs = work.pubs if whole else []
+    moved = [laid_out(pub, circuits[pub.circuit], compiled.circuits[pub.circuit]) for pub in pubs]
+    return _describe(device, circuits, compiled, executable, planned, options, moved, limits, shapes), executable
 
 
 def _mitigating(
@@ -104,11 +138,11 @@ def _check_width(device: Device, circuit: QuantumCircuit, devices: Mapping[str, 
     )
 
 
-def _check_measured(circuit: QuantumCircuit) -> None:
-    if not _measures(circuit):
+def _check_measured(circuit: QuantumCircuit, label: Label, shapes: Shapes) -> None:
+    if not shapes.once([circuit], "measures", partial(_measures, circuit)):
         raise refusal(
             "no_measurement",
-            f"The circuit “{clean(circuit.name, 60)}” measures nothing, so there would be nothing to count.",
+            f"The circuit “{clean(label.name, 60)}” measures nothing, so there would be nothing to count.",
             "Add circuit.measure_all(), or ask an estimator for expectation values.",
         )
 
@@ -129,17 +163,22 @@ def _defined_measure(operation: Any) -> bool:
     return definition is not None and _measures(definition)
 
 
-def _compile(device: Device, circuits: Sequence[QuantumCircuit], work: Work, options: Mapping[str, Any]) -> _Compiled:
-    compiled = _Compiled([])
+def _compile(
+    device: Device, circuits: Sequence[QuantumCircuit], work: Work, options: Mapping[str, Any], shapes: Shapes
+) -> _Compiled:
+    kind, level, seed = kind_of(device), options["optimization_level"], options["seed_transpiler"]
+    compiled: list[QuantumCircuit] = []
+    altered: list[bool] = []
     for circuit in circuits:
-        misfit = device.misfit(circuit)
+        misfit = shapes.once([circuit], ("misfit", kind), partial(device.misfit, circuit))
         if misfit is not None:
             _may_alter(device, circuit, misfit, work.transpile)
-            compiled.circuits.append(_transpile(device, circuit, options, misfit))
+            make = partial(_transpile, device, circuit, options, misfit)
+            compiled.append(shapes.once([circuit], ("compiled", kind, level, seed), make))
         else:
-            compiled.circuits.append(circuit)
-        compiled.altered.append(misfit is not None)
-    return compiled
+            compiled.append(circuit)
+        altered.append(misfit is not None)
+    return _Compiled(compiled, altered)
 
 
 def _may_alter(device: Device, circuit: QuantumCircuit, misfit: Misfit, transpile: str) -> None:
@@ -175,16 +214,31 @@ def _transpile(device: Device, circuit: QuantumCircuit, options: Mapping[str, An
     left = device.misfit(compiled)
     if left is not None:
         raise refusal("gate", f"{device.name} has {left.words()}, and it cannot be built from what it has.")
+    compiled.name, compiled.metadata = "", {}  # Qiskit gives one without a name a number of its own
     return compiled
 
 
-def _executable(compiled: _Compiled, work: Work) -> Executable:
+def _executable(compiled: _Compiled, source: Source, work: Work, shapes: Shapes, whole: bool) -> Executable:
     """The bytes sent where nothing was altered, otherwise a new QPY file in the lowest version that holds it."""
+    circuits = compiled.circuits
+    data: bytes | None = None
     if work.circuits.format == "qpy" and not any(compiled.altered):
         data = work.circuits.data
-    else:
-        data = _dump(compiled.circuits)
-    return Executable(compiled.circuits, data, digest_of(data))
+    elif len(circuits) == 1:
+        plain = shapes.once(circuits, "written", partial(_dump, circuits))
+        data = labelled(plain, source.labels[0])
+    if whole or data is None:
+        circuits = [_with(label, circuit) for circuit, label in zip(circuits, source.labels, strict=True)]
+    if data is None:
+        data = _dump(circuits)
+    return Executable(circuits, data, digest_of(data))
+
+
+def _with(label: Label, circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit with its own name and metadata; what is remembered stays without."""
+    copied = circuit.copy()
+    copied.name, copied.metadata = label.name, dict(label.metadata)
+    return copied
 
 
 def _dump(circuits: Sequence[QuantumCircuit]) -> bytes:
@@ -209,27 +263,32 @@ def _describe(
     options: Mapping[str, Any],
     pubs: list[Pub],
     limits: Limits,
+    shapes: Shapes,
 ) -> Prepared:
     used = sorted({at for at, _, _ in planned})
     executions = [(compiled.circuits[at], count * shots) for at, count, shots in planned]
-    operations = sum(expanded_size(circuit, limits) for circuit in compiled.circuits)
+    kind = kind_of(device)
+    facts = [
+        shapes.once([circuit], ("facts", kind, limits), partial(_facts, device, circuit, limits))
+        for circuit in compiled.circuits
+    ]
+    operations = sum(one.operations for one in facts)
     _check_work(operations, executions, limits)
-    depths = [depth(circuit) for circuit in compiled.circuits]
     return Prepared(
         device=device.name,
         num_circuits=len(sources),
-        num_qubits=max(_qubits(circuit) for circuit in sources),
-        depth=max(depths),
-        source_depth=max(
-            depths[at] if sources[at] is compiled.circuits[at] else depth(sources[at]) for at in range(len(sources))
-        ),
+        num_qubits=max(shapes.once([circuit], "qubits", partial(_qubits, circuit)) for circuit in sources),
+        depth=max(one.depth for one in facts),
+        source_depth=max(shapes.once([circuit], "depth", partial(depth, circuit)) for circuit in sources),
         operations=operations,
-        two_qubit_gates=max(two_qubit_gates(compiled.circuits[at]) for at in used),
+        two_qubit_gates=max(facts[at].two_qubit_gates for at in used),
         shots=max(shots for _, _, shots in planned),
         executions=sum(count * shots for _, count, shots in planned),
         tasks=sum(count for _, count, _ in planned),
-        success=_worst([device.success(compiled.circuits[at]) for at in used]),
+        success=_worst([facts[at].success for at in used]),
         noise_free=device.device_kind is DeviceKind.SIMULATOR,
+        basis=device.basis,
+        mitigation_overhead=_most([facts[at].overhead for at in used]),
         seconds=device.seconds(executions),
         calibration=device.calibration,
         digest=executable.digest,
@@ -237,6 +296,17 @@ def _describe(
         compiler=_compiler(compiled, options),
         pubs=pubs,
         options=dict(options),
+    )
+
+
+def _facts(device: Device, circuit: QuantumCircuit, limits: Limits) -> _Facts:
+    seen = survey(circuit, device.target)
+    return _Facts(
+        seen.depth,
+        expanded_size(circuit, limits),
+        seen.two_qubit_gates,
+        device.success(circuit),
+        seen.overhead if len(device.mitigations()) > 1 else None,
     )
 
 
@@ -259,6 +329,12 @@ def _worst(found: Sequence[Interval | None]) -> Interval | None:
     """The circuit with the least chance; unknown where one is."""
     known = [one for one in found if one is not None]
     return min(known, key=lambda one: one.value) if known and len(known) == len(found) else None
+
+
+def _most(found: Sequence[float | None]) -> float | None:
+    """The largest; unknown where one is."""
+    known = [one for one in found if one is not None]
+    return max(known) if known and len(known) == len(found) else None
 
 
 def _compiler(compiled: _Compiled, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from jupyter_quantum.fabric.parse import parse
 from jupyter_quantum.fabric.prepare import Executable, prepare
 from jupyter_quantum.fabric.refusals import error_body
 from jupyter_quantum.fabric.sandbox import lock
+from jupyter_quantum.fabric.shapes import Shapes, Source
 from jupyter_quantum.wire.base import CircuitBundle, digest_of
 from jupyter_quantum.wire.jobs import DryRun, Pub
 from jupyter_quantum.wire.results import ResultView
@@ -51,6 +52,7 @@ class Worker:
         self._devices = devices
         self._baseline = address_space()
         self._kept: OrderedDict[str, Executable] = OrderedDict()
+        self._shapes = Shapes()
 
     def live(self) -> int:
         """Lock, warm, serve; returns the exit status."""
@@ -100,6 +102,7 @@ class Worker:
         except QuantumError as error:
             return self._failed(do, error)
         except MemoryError:
+            self._shapes.forget()
             return self._failed(do, _out_of_memory(do))
         except Exception as error:
             return self._failed(do, _defect(do, error))
@@ -125,6 +128,9 @@ class Worker:
             resource.setrlimit(resource.RLIMIT_AS, before)
             signal.setitimer(signal.ITIMER_PROF, 0)
 
+    def _source(self, work: Work, limits: Limits) -> Source:
+        return self._shapes.source(work.circuits, limits, lambda: self._parsed(work, limits))
+
     def _device(self, name: str) -> Device:
         if name not in self._devices:
             raise InputError(f"This runner does not serve {name}.", code="device.absent")
@@ -133,8 +139,8 @@ class Worker:
     def _prepare(self, task: PrepareTask) -> Outcome:
         device = self._device(task.device)
         limits = Limits.of(task.work.limits)
-        circuits = self._parsed(task.work, limits)
-        prepared, executable = prepare(device, circuits, task.work, limits, self._devices)
+        source = self._source(task.work, limits)
+        prepared, executable = prepare(device, source, task.work, limits, self._devices, self._shapes)
         if executable is not None and task.keep:
             self._kept[executable.digest] = executable
             while len(self._kept) > _KEPT:
@@ -144,17 +150,19 @@ class Worker:
     def _report(self, task: ReportTask, memory_mb: int) -> Outcome:
         """A part for each device as soon as it is done, quick ones first; the dry run and the drawing come last."""
         limits = Limits.of(task.work.limits)
-        circuits = self._parsed(task.work, limits)
+        source = self._source(task.work, limits)
         tried: tuple[Prepared, Executable] | None = None
         for name in sorted(task.devices, key=self._effort):
-            prepared, executable = self._prepared(name, circuits, task.work, limits)
-            if name == task.dry_run and executable is not None:
+            whole = name == task.dry_run
+            prepared, executable = self._prepared(name, source, task.work, limits, whole)
+            if whole and executable is not None:
                 tried = prepared, executable
             row = prepared.model_copy(update={"executable": None, "pubs": []})
             write_frame(self._channel, Outcome(prepared=[row], more=True).model_dump_json().encode())
+        drawn = source.circuits[0] if task.draw and source.circuits else None
         return Outcome(
             dry_run=self._tried(*tried, memory_mb) if tried else None,
-            drawing=draw(circuits[0]) if task.draw and circuits else "",
+            drawing="" if drawn is None else self._shapes.once([drawn], "drawing", lambda: draw(drawn)),
         )
 
     def _tried(self, prepared: Prepared, executable: Executable, memory_mb: int) -> DryRun:
@@ -173,14 +181,15 @@ class Worker:
         return (False, 0) if device is None else (device.device_kind is not DeviceKind.SIMULATOR, device.num_qubits)
 
     def _prepared(
-        self, name: str, circuits: list[QuantumCircuit], work: Work, limits: Limits
+        self, name: str, source: Source, work: Work, limits: Limits, whole: bool
     ) -> tuple[Prepared, Executable | None]:
         """One row of a report: whatever goes wrong on one device costs the others nothing."""
         try:
-            return prepare(self._device(name), circuits, work, limits, self._devices)
+            return prepare(self._device(name), source, work, limits, self._devices, self._shapes, whole=whole)
         except QuantumError as error:
             return Prepared(device=name, error=error_body(error)), None
         except MemoryError:
+            self._shapes.forget()
             return Prepared(device=name, error=error_body(_out_of_memory(work))), None
         except Exception as error:
             return Prepared(device=name, error=error_body(_defect(work, error))), None

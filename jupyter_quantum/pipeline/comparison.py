@@ -235,9 +235,11 @@ class Comparison:
         """What the device's options offer; nothing where there is no choice."""
         options = device.words.options.get(self.parcel.kind.value, {}).get("properties", {})
         found = {"none": 1.0, "readout": prepared.mitigation_overhead}
-        ours = [name for name in options.get("mitigation", {}).get("enum", []) if name in found]
         return [
-            *(Mitigation(name=name, words=_MITIGATION[name], overhead=found[name]) for name in ours),
+            *(
+                Mitigation(name=name, words=_MITIGATION.get(name, "an installed method"), overhead=found.get(name))
+                for name in options.get("mitigation", {}).get("enum", [])
+            ),
             *(Mitigation(name=name, words=words) for name, words in _VENDOR.items() if name in options),
         ]
 

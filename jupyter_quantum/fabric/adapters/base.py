@@ -11,12 +11,13 @@ the two is its :class:`~jupyter_quantum.fabric.adapters.vendor.Vendor` (:meth:`D
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Literal
 
 from qiskit import QuantumCircuit
@@ -24,11 +25,13 @@ from qiskit.primitives import BackendEstimatorV2
 from qiskit.providers import BackendV2, Options
 from qiskit.result import Result
 from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
+from qiskit.transpiler.exceptions import TranspilerError
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.fabric.adapters.vendor import Vendor
+from jupyter_quantum.fabric.estimates import errors_of, known_errors
 from jupyter_quantum.fabric.isa import Misfit, first_misfit, without_dead_parts
 from jupyter_quantum.fabric.methods import methods
 from jupyter_quantum.fabric.options import schemas
@@ -145,6 +148,11 @@ class Device(ABC):
         device is made, as :meth:`own_options` is."""
         return frozenset()
 
+    @cached_property
+    def basis(self) -> list[Literal["gates", "readout"]]:
+        """Of which operations the calibration knows errors; nothing where it knows none."""
+        return known_errors(self.target)
+
     def mitigations(self) -> tuple[str, ...]:
         """What the option ``mitigation`` takes here: where there is noise, the methods that are installed."""
         return ("none",) if self.device_kind is DeviceKind.SIMULATOR else ("none", *methods())
@@ -158,7 +166,10 @@ class Device(ABC):
         circuit.h(0)
         circuit.cx(0, 1)
         circuit.measure([0, 1], [0, 1])
-        self.compile([circuit], self.level, 0)
+        known_errors(self.target)
+        errors_of(self.target)
+        with contextlib.suppress(TranspilerError):  # nothing on it works today: reports say so
+            self.compile([circuit], self.level, 0)
 
     def compile(self, circuits: Sequence[QuantumCircuit], level: int, seed: int) -> list[QuantumCircuit]:
         """Transpile for this device, away from what is out of order."""

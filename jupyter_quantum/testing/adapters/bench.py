@@ -29,6 +29,7 @@ from jupyter_quantum.fabric.execute import execute
 from jupyter_quantum.fabric.limits import Limits
 from jupyter_quantum.fabric.prepare import prepare
 from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.fabric.shapes import Shapes
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
 from jupyter_quantum.wire.jobs import Pub
 from jupyter_quantum.wire.results import ResultView
@@ -181,12 +182,15 @@ class Bench:
         **options: Any,
     ) -> tuple[Prepared, Order]:
         """Check, transpile and lay out, as a worker does. Raises :class:`Rejected`."""
-        sent = [circuits] if isinstance(circuits, QuantumCircuit) else list(circuits)
+        given = [circuits] if isinstance(circuits, QuantumCircuit) else circuits
+        sent = [circuit.copy() for circuit in given]
         buffer = io.BytesIO()
         qpy.dump(sent, buffer, version=13)
         bundle = CircuitBundle(format="qpy", data=buffer.getvalue())
         work = Work(kind=JobKind(kind), circuits=bundle, pubs=list(pubs), options=options, transpile="auto", limits={})
-        prepared, executable = prepare(self.device, sent, work, Limits(), {self.device.name: self.device})
+        shapes, limits = Shapes(), Limits()
+        source = shapes.source(bundle, limits, lambda: sent)
+        prepared, executable = prepare(self.device, source, work, limits, {self.device.name: self.device}, shapes)
         if executable is None:
             assert prepared.error is not None
             raise Rejected(prepared.error)

@@ -16,7 +16,7 @@ from qiskit.transpiler import InstructionProperties, Target
 
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import CircuitRejected, InputError, OptionRejected
-from jupyter_quantum.fabric.estimates import device_seconds, simulator_seconds, success, two_qubit_gates
+from jupyter_quantum.fabric.estimates import device_seconds, simulator_seconds, success, survey
 from jupyter_quantum.fabric.isa import active_qubits, first_misfit, without_dead_parts
 from jupyter_quantum.fabric.limits import Limits
 from jupyter_quantum.fabric.options import fill, schemas
@@ -199,7 +199,7 @@ def test_success_is_the_product_and_unknown_stays_unknown() -> None:
     found = success(repeated, small_target())
     assert found is not None
     assert found.value == pytest.approx(0.9**3)
-    assert two_qubit_gates(repeated) == 3
+    assert survey(repeated, small_target()).two_qubit_gates == 3
 
 
 def test_time_grows_with_shots_and_depth() -> None:
