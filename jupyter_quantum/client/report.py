@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from qiskit.quantum_info import Pauli, PauliList, SparseObservable, SparsePauliOp
 
+from jupyter_quantum.charts import Series, counts_table
 from jupyter_quantum.client.circuits import Work, estimator_work, run_work, sampler_work
-from jupyter_quantum.client.html import Html, clean, columns, details, table
+from jupyter_quantum.client.html import Html, clean, columns, details, esc, table
 from jupyter_quantum.client.http import Connection
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import Unavailable, error_from
-from jupyter_quantum.wire.jobs import JobView, ReportLine, ReportRequest, ReportRow, ReportView, SourceView
+from jupyter_quantum.wire.jobs import DryRun, JobView, ReportLine, ReportRequest, ReportRow, ReportView, SourceView
 
 __all__ = ["HEAD", "Report", "cells", "report_lines", "work_again", "work_of"]
 
@@ -68,12 +69,38 @@ class Report:
     def _repr_html_(self) -> str:
         rows = [cells(row) for row in self.view.rows]
         why = table(("Device", "Why"), [(row.device, _why(row)) for row in self.view.rows])
-        return Html(table(HEAD, rows, self.headline) + details("Why?", why))
+        return Html(table(HEAD, rows, self.headline) + details("Why?", why) + _dry_html(self.view.dry_run))
 
     def __repr__(self) -> str:
         rows = [tuple(map(clean, cells(row))) for row in self.view.rows]
         why = [f"{clean(row.device)}: {clean(_why(row))}" for row in self.view.rows]
-        return "\n".join([self.headline, columns([HEAD, *rows]), *why])
+        return "\n".join([self.headline, columns([HEAD, *rows]), *why, *_dry_lines(self.view.dry_run)])
+
+
+def _dry_title(dry: DryRun) -> str:
+    what = "Dry run of a Clifford stand-in" if dry.stand_in else "Dry run"
+    return f"{what} on {clean(dry.device)}, {words.shots(dry.shots)}" if dry.shots else f"{what} on {clean(dry.device)}"
+
+
+def _dry_table(dry: DryRun) -> tuple[list[str], list[list[str]]]:
+    """The outcomes that matter most, ideal beside noisy."""
+    series = [Series("ideal", dry.ideal, "ideal"), Series("noisy", dry.noisy, "noisy")]
+    heads, rows = counts_table([one for one in series if one.shares])
+    return list(heads), [list(row) for row in rows]
+
+
+def _dry_html(dry: DryRun | None) -> str:
+    if dry is None:
+        return ""
+    shown = table(*_dry_table(dry), _dry_title(dry)) if dry.ideal or dry.noisy else ""
+    return shown + (f"<p>{esc(dry.note)}</p>" if dry.note else "")
+
+
+def _dry_lines(dry: DryRun | None) -> list[str]:
+    if dry is None:
+        return []
+    heads, rows = _dry_table(dry) if dry.ideal or dry.noisy else ([], [])
+    return [_dry_title(dry), *([columns([heads, *rows])] if rows else []), *([clean(dry.note)] if dry.note else [])]
 
 
 def report_lines(connection: Connection, request: ReportRequest) -> Iterator[ReportLine]:

@@ -1,4 +1,9 @@
-"""A look ahead: ideal and noisy counts of a small circuit, and its drawing."""
+"""A look ahead: ideal and noisy counts of the first circuit, and its drawing.
+
+Small circuits run on Aer with the noise of the qubits that they touch: the very circuit, the very noise. A Clifford
+circuit of any width runs on stim, with errors as :mod:`.stabilizer` describes. What is too wide or too long for Aer is
+replaced by a Clifford *stand-in* of the same layout, and said to be.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +19,24 @@ from jupyter_quantum.fabric.adapters.base import RunOptions
 from jupyter_quantum.fabric.isa import active_qubits
 from jupyter_quantum.fabric.prepare import Executable
 from jupyter_quantum.fabric.pubs import sampler_pub
+from jupyter_quantum.fabric.stabilizer import sampled
 from jupyter_quantum.wire.jobs import DryRun
 from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["draw", "dry_run"]
 
 _WIDEST: Final = 12
+"""Qubits that Aer simulates with noise in seconds."""
+_QUICK: Final = 5
+"""Qubits up to which Aer's exact noise costs no more time than stim's approximation saves."""
 _SHOTS: Final = 1000
 _OPERATIONS: Final = 2000
+_LONGEST: Final = 50_000
+"""Gates that are written down for stim."""
+_PAULI: Final = "Noise as random Pauli errors, as likely as the calibration says."
+_STAND_IN: Final = (
+    "Too {what} to simulate, so this dry run uses a Clifford stand-in with the same layout. Not your circuit's result."
+)
 _DRAWN_GATES: Final = 120
 _DRAWN_QUBITS: Final = 16
 _UNSAFE: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -32,27 +47,51 @@ def dry_run(device: Device, prepared: Prepared, executable: Executable, memory_m
     first = prepared.pubs[0].circuit if prepared.pubs else 0
     circuit = executable.circuits[first]
     shots = min(_SHOTS, prepared.shots)
-    note = _objection(circuit, prepared)
-    if note is not None:
+    if not any(found.name == "measure" for found in circuit.data):
+        note = "The circuit measures nothing by itself, so there are no counts to compare."
         return DryRun(device=device.name, shots=0, note=note)
     if prepared.pubs and circuit.num_parameters:
         values = sampler_pub(prepared.pubs[0], circuit, shots).parameter_values
         circuit = values.bind(circuit, tuple(0 for _ in values.shape))
-    options = RunOptions(shots, prepared.options.get("seed_simulator"), memory_mb=memory_mb)
-    ideal = _fractions(device.run([circuit], options, ideal=True), shots)
-    noisy = {} if device.device_kind is DeviceKind.SIMULATOR else _fractions(device.run([circuit], options), shots)
-    return DryRun(device=device.name, shots=shots, ideal=ideal, noisy=noisy)
-
-
-def _objection(circuit: QuantumCircuit, prepared: Prepared) -> str | None:
-    if not any(found.operation.name == "measure" for found in circuit.data):
-        return "The circuit measures nothing by itself, so there are no counts to compare."
+    seed = prepared.options.get("seed_simulator")
     width = len(active_qubits([circuit]))
-    if width > _WIDEST:
-        return f"Too wide for a dry run: {width} qubits are in use, {_WIDEST} are the most."
-    if prepared.operations > _OPERATIONS:
-        return f"Too long for a dry run: {prepared.operations:,} gates, {_OPERATIONS:,} are the most."
-    return None
+    too = "wide" if width > _WIDEST else "long" if prepared.operations > _OPERATIONS else None
+    if too is not None or width > _QUICK:
+        found = _by_stim(device, circuit, shots, 0 if seed is None else int(seed), too)
+        if found is not None:
+            return found
+    if too is not None:
+        return DryRun(device=device.name, shots=0, note=f"Too {too} to simulate, and no Clifford circuit is like it.")
+    return _by_aer(device, circuit, RunOptions(shots, seed, memory_mb=memory_mb))
+
+
+def _by_aer(device: Device, circuit: QuantumCircuit, options: RunOptions) -> DryRun:
+    ideal = _fractions(device.run([circuit], options, ideal=True), options.shots)
+    noisy = _fractions(device.run([circuit], options), options.shots) if _noisy(device) else {}
+    return DryRun(device=device.name, shots=options.shots, ideal=ideal, noisy=noisy, method="aer")
+
+
+def _by_stim(device: Device, circuit: QuantumCircuit, shots: int, seed: int, too: str | None) -> DryRun | None:
+    """A Clifford circuit itself, or a stand-in for one that is ``too`` wide or long; None where there is neither."""
+    if circuit.size() > _LONGEST:
+        return None
+    found = sampled(circuit, device.target if _noisy(device) else None, shots, seed)
+    if found is None or (found.stand_in and too is None):
+        return None
+    note = _STAND_IN.format(what=too) if found.stand_in else _PAULI if found.noisy else None
+    return DryRun(
+        device=device.name,
+        shots=shots,
+        ideal=found.ideal,
+        noisy=found.noisy,
+        method="stim",
+        stand_in=found.stand_in,
+        note=note,
+    )
+
+
+def _noisy(device: Device) -> bool:
+    return device.device_kind is not DeviceKind.SIMULATOR
 
 
 def _fractions(result: Result, shots: int) -> dict[str, float]:

@@ -71,10 +71,14 @@ def text(promotion: Shown) -> str:
             parts.append(f"{GLYPHS[chosen['icon']]} {clean(chosen['message'])}  {chosen['quota']}".rstrip())
             if chosen["icon"] in ("ok", "approval"):
                 parts.append(f'Submit: .submit("{clean(chosen["device"])}")')
+    if view["checking"]:
+        parts.append(f"{GLYPHS['waiting']} {view['checking']}")
     if promotion.note:
         parts.append(f"✕ {clean(promotion.note['text'])} {clean(promotion.note['hint'])} [{promotion.note['code']}]")
     if table_rows := _plot_rows(plot):
         parts.append(columns(table_rows))
+    if plot and plot["note"]:
+        parts.append(clean(plot["note"]))
     return "\n".join(part for part in parts if part)
 
 
@@ -92,6 +96,8 @@ def html(promotion: Shown) -> str:
     if promotion.note:
         parts.append(f"<p>✕ {esc(promotion.note['text'])} {esc(promotion.note['hint'])}</p>")
     if plot and plot["rows"]:
-        parts.append(details(plot["finding"], Html(table(plot["heads"], plot["rows"]))))
+        parts.append(details(plot["finding"], Html(table(plot["heads"], plot["rows"], plot["caption"]))))
+    if plot and plot["note"]:
+        parts.append(f"<p>{esc(plot['note'])}</p>")
     parts.append(f"<p><small>{esc(_SAVED)}</small></p>")
     return "".join(parts)

@@ -21,13 +21,15 @@ def dry_run_plot(dry: DryRun | None) -> dict[str, Any] | None:
     if dry is None or not (dry.ideal or dry.noisy or dry.note):
         return None
     series = _predicted(dry)
-    return _plot(series, dry.note, "Dry run: ideal and noisy shares of each outcome")
+    what = "Dry run of a Clifford stand-in" if dry.stand_in else "Dry run"
+    return _plot(series, dry.note, f"{what}: ideal and noisy shares of each outcome")
 
 
 def _predicted(dry: DryRun) -> list[charts.Series]:
+    said = " (stand-in)" if dry.stand_in else ""
     return [
-        charts.Series("ideal", _plain(dry.ideal), "ideal"),
-        charts.Series("noisy", _plain(dry.noisy), "noisy"),
+        charts.Series(f"ideal{said}", _plain(dry.ideal), "ideal"),
+        charts.Series(f"noisy{said}", _plain(dry.noisy), "noisy"),
     ]
 
 
@@ -98,7 +100,8 @@ def result_plot(result: ResultView, dry: DryRun | None) -> dict[str, Any] | None
     if not shots:
         return None
     measured = charts.Series("measured", {label: n / shots for label, n in counts.items()}, "measured", shots)
-    before = _predicted(dry) if dry is not None else []
+    # A stand-in's outcomes are its own: beside a result they would mislead.
+    before = _predicted(dry) if dry is not None and not dry.stand_in else []
     return _plot([*before, measured], None, "Result: share of each outcome, with its 95 % interval")
 
 
