@@ -19,9 +19,9 @@ from jupyter_quantum.client.jobs import PrimitiveJob, RunJob, job_of
 from jupyter_quantum.client.schema import check_options, properties
 from jupyter_quantum.client.submit import Terms, send
 from jupyter_quantum.core.jobs import JobKind
-from jupyter_quantum.exceptions import CircuitRejected
+from jupyter_quantum.exceptions import CircuitRejected, QuantumError
 from jupyter_quantum.targets import target_from_json
-from jupyter_quantum.wire.jobs import CalibrationRef, DeviceView, TargetView
+from jupyter_quantum.wire.jobs import CalibrationRef, Devices, DeviceView, TargetView
 
 __all__ = ["BackendList", "HubBackend"]
 
@@ -144,6 +144,14 @@ class HubBackend(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
         job = self.submit(work, set_options, Terms(name, transpile, max_price, reason))
         assert isinstance(job, RunJob)
         return job
+
+    def others_with(self, kind: JobKind, option: str) -> list[str]:
+        """Names of devices that have this option for this kind of job; nothing where the service does not answer."""
+        try:
+            views = self._connection.get("devices", Devices, patience_s=2.0).devices
+        except QuantumError:
+            return []
+        return [one.name for one in views if option in properties(one, kind)]
 
     def submit(self, work: Work, options: dict[str, Any], terms: Terms) -> RunJob | PrimitiveJob:
         """Send prepared work of any kind; what ``run``, samplers and estimators share."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from qiskit import QuantumCircuit, qpy
+from qiskit.circuit.classical import types
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.qpy.exceptions import UnsupportedFeatureForVersion
@@ -208,6 +209,14 @@ def _check_circuit(circuit: object) -> None:
             f"A {type(circuit).__name__} is not a circuit.",
             code="circuit.type",
             hint="Pass a QuantumCircuit, a list of them, or OpenQASM text.",
+        )
+    wide = [one.name for one in circuit.iter_vars() if not isinstance(one.type, types.Bool | types.Uint)]
+    named = [one.name for one in circuit.iter_stretches()] + wide
+    if named:
+        raise CircuitRejected(
+            f"The circuit declares {named[0]!r}, a stretch or a variable of real numbers, which QPY 13 cannot store.",
+            code="circuit.variables",
+            hint="Use delays of fixed length, parameters for angles, and variables of bits and whole numbers.",
         )
 
 

@@ -118,6 +118,7 @@ _COMMON: Final[dict[str, Any]] = {
     "simulator": _group("simulator", noise_model=None, seed_simulator=None, coupling_map=None, basis_gates=None),
     "max_execution_time": None,
     "experimental": None,
+    "device": None,
     "mitigation": None,
     "transpile": "auto",
     "optimization_level": None,
@@ -128,7 +129,8 @@ _COMMON: Final[dict[str, Any]] = {
 class SamplerOptions(Group):
     """Options of a sampler: ``default_shots``, ``simulator.seed_simulator``, ``environment.job_tags``, ``transpile`` …
 
-    ``environment.job_tags`` becomes the job's name; ``transpile`` is "auto" or "never".
+    ``environment.job_tags`` becomes the job's name; ``transpile`` is "auto" or "never". ``device`` takes a mapping of
+    options that only the device has, named as its schema names them (``hub.backend(name).view.options``).
     """
 
     _where = "sampler options"

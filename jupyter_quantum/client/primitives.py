@@ -21,7 +21,7 @@ __all__ = ["EstimatorV2", "SamplerV2"]
 
 _DEFAULT_SHOTS: Final = 1024
 _DEFAULT_PRECISION: Final = 0.015625
-_HERE: Final = frozenset({"default_shots", "default_precision", "environment.job_tags", "transpile"})
+_HERE: Final = frozenset({"default_shots", "default_precision", "device", "environment.job_tags", "transpile"})
 """Options that are acted on here and do not travel under their own name."""
 _OURS: Final = {("resilience.measure_mitigation", True): ("mitigation", "readout")}
 """Options of IBM's that ours stand for, where the device has them."""
@@ -109,16 +109,17 @@ def _wire_options(backend: HubBackend, kind: JobKind, options: Group) -> dict[st
     """What travels: each option that is set, under the name by which the device knows it."""
     known = properties(backend.view, kind)
     flat: dict[str, Any] = {}
-    for dotted, value in options.chosen().items():
+    for dotted, value in (options.chosen() | dict(options.device or {})).items():
         if dotted in _HERE:
             continue
         dotted, value = _OURS.get((dotted, value), (dotted, value)) if "mitigation" in known else (dotted, value)
         last = dotted.rpartition(".")[2]
         if dotted not in known and last not in known:
+            able = backend.others_with(kind, dotted) or backend.others_with(kind, last)
             raise OptionRejected(
                 f"{backend.name} cannot do {dotted} = {value!r}; it would have no effect there.",
-                hint="Leave it off on this device.",
-                details={"option": dotted},
+                hint=f"Devices that can: {', '.join(able)}." if able else "Leave it off on this device.",
+                details={"option": dotted, "devices": able},
             )
         flat[dotted if dotted in known else last] = value
     return check_options(backend.view, kind, flat)

@@ -32,6 +32,7 @@ from qiskit.circuit import (
     WhileLoopOp,
 )
 from qiskit.circuit import library as lib
+from qiskit.circuit.classical import types
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.qasm2.parse import _DefinedGate
 from qiskit.quantum_info import Operator
@@ -112,6 +113,19 @@ def _too_many(limits: Limits) -> CircuitRejected:
     )
 
 
+def _check_variables(circuit: QuantumCircuit) -> None:
+    """QPY 13, which every runner reads, stores bits and whole numbers only."""
+    stretches = [one.name for one in circuit.iter_stretches()]
+    others = [one.name for one in circuit.iter_vars() if not isinstance(one.type, types.Bool | types.Uint)]
+    if stretches or others:
+        kind = "a stretch" if stretches else "a variable of real numbers or durations"
+        raise refusal(
+            "variables",
+            f"The circuit declares {kind} (`{clean((stretches or others)[0], 60)}`), which cannot be sent to a device.",
+            "Use delays of fixed length, parameters for angles, and variables of bits and whole numbers.",
+        )
+
+
 class _Walk:
     """One pass over a circuit and the definitions in it; sizes of definitions are kept, so each is seen once."""
 
@@ -128,6 +142,7 @@ class _Walk:
             return known[1]
         if depth > self._limits.nesting:
             raise refusal("nesting", f"The circuit's gates are nested more than {self._limits.nesting} levels deep.")
+        _check_variables(circuit)
         total = 0
         for found in circuit.data:
             # A standard gate holds nothing but numbers, and is counted without being made a Python object.

@@ -103,7 +103,7 @@ def _prepare(
         _check_width(device, circuit, devices)
         if work.kind is not JobKind.ESTIMATOR:
             _check_measured(circuit, label, shapes)
-    compiled = _compile(device, circuits, work, options, shapes)
+    compiled = _compile(device, circuits, work, options, shapes, devices)
     executable = _executable(compiled, source, work, shapes, whole)
     pubs = work.pubs if whole else []
     moved = [laid_out(pub, circuits[pub.circuit], compiled.circuits[pub.circuit]) for pub in pubs]
@@ -164,7 +164,12 @@ def _defined_measure(operation: Any) -> bool:
 
 
 def _compile(
-    device: Device, circuits: Sequence[QuantumCircuit], work: Work, options: Mapping[str, Any], shapes: Shapes
+    device: Device,
+    circuits: Sequence[QuantumCircuit],
+    work: Work,
+    options: Mapping[str, Any],
+    shapes: Shapes,
+    devices: Mapping[str, Device],
 ) -> _Compiled:
     kind, level, seed = kind_of(device), options["optimization_level"], options["seed_transpiler"]
     compiled: list[QuantumCircuit] = []
@@ -172,7 +177,7 @@ def _compile(
     for circuit in circuits:
         misfit = shapes.once([circuit], ("misfit", kind), partial(device.misfit, circuit))
         if misfit is not None:
-            _may_alter(device, circuit, misfit, work.transpile)
+            _may_alter(device, circuit, misfit, work.transpile, devices)
             make = partial(_transpile, device, circuit, options, misfit)
             compiled.append(shapes.once([circuit], ("compiled", kind, level, seed), make))
         else:
@@ -181,13 +186,16 @@ def _compile(
     return _Compiled(compiled, altered)
 
 
-def _may_alter(device: Device, circuit: QuantumCircuit, misfit: Misfit, transpile: str) -> None:
+def _may_alter(
+    device: Device, circuit: QuantumCircuit, misfit: Misfit, transpile: str, devices: Mapping[str, Device]
+) -> None:
     if circuit.layout is not None:
+        theirs = [other.name for other in devices.values() if _laid_out_for(other, circuit)]
+        whose = " or ".join(theirs) if theirs else "another device or an older calibration"
         raise refusal(
             "layout",
-            f"The circuit is laid out already, and {device.name} has {misfit.words()}.",
-            f"It was laid out for another device or an older calibration: promote the original, or transpile it for "
-            f"{device.name} again.",
+            f"The circuit is laid out for {whose}, and {device.name} has {misfit.words()}.",
+            f"Promote the original, or transpile it for {device.name}.",
             qubits=list(misfit.qubits),
             gate=clean(misfit.name, 60),
         )
@@ -199,6 +207,15 @@ def _may_alter(device: Device, circuit: QuantumCircuit, misfit: Misfit, transpil
             qubits=list(misfit.qubits),
             gate=clean(misfit.name, 60),
         )
+
+
+def _laid_out_for(device: Device, circuit: QuantumCircuit) -> bool:
+    """Whether a laid-out circuit is as wide as this device, and fits it as it stands."""
+    return (
+        device.device_kind is not DeviceKind.SIMULATOR
+        and circuit.num_qubits == device.num_qubits
+        and device.misfit(circuit) is None
+    )
 
 
 def _transpile(device: Device, circuit: QuantumCircuit, options: Mapping[str, Any], misfit: Misfit) -> QuantumCircuit:

@@ -159,7 +159,7 @@ class Comparison:
             said = sentences.drained(device.row, context.settings.time_zone, context.clock())
             return Conflict(said, code="device.drained")
         try:
-            device.check_options(parcel.kind, parcel.options)
+            device.check_options(parcel.kind, parcel.options, context.registry)
             self._parts.validating.check_reads(device, parcel)
             device.check_shots(parcel.shots(), context.settings.limits.shots)
         except QuantumError as error:

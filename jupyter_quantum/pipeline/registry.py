@@ -64,8 +64,11 @@ class Device:
         """Of one circuit."""
         return self.words.max_shots
 
-    def check_options(self, kind: JobKind, options: Mapping[str, Any]) -> None:
-        """Raise OptionRejected, naming the option, unless the device has all of these for this kind of job."""
+    def check_options(self, kind: JobKind, options: Mapping[str, Any], others: Iterable[Device] = ()) -> None:
+        """Raise OptionRejected, naming the option, unless the device has all of these for this kind of job.
+
+        It also names those of ``others`` that have it.
+        """
         schema = self.words.options.get(kind.value)
         if schema is None:
             raise OptionRejected(f"{self.name} does not offer {kind.value} jobs.", code="option.kind")
@@ -75,12 +78,17 @@ class Device:
         for name in options:
             if name not in known:
                 offered = ", ".join(sorted(known)) or "none"
+                able = [other.name for other in others if other.offers(kind, name)]
                 raise OptionRejected(
                     f"{self.name} has no option {name!r} for {kind.value} jobs.",
-                    hint=f"It has: {offered}.",
-                    details={"option": name, "device": self.name},
+                    hint=f"It has: {offered}." + (f" Devices that have it: {', '.join(able)}." if able else ""),
+                    details={"option": name, "device": self.name, "devices": able},
                 )
         self._check_values(kind, dict(options))
+
+    def offers(self, kind: JobKind, option: str) -> bool:
+        """Whether the device has this option for this kind of job."""
+        return option in self.words.options.get(kind.value, {}).get("properties", {})
 
     def _check_values(self, kind: JobKind, options: dict[str, Any]) -> None:
         said = (kind, json.dumps(options))

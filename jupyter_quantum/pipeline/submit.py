@@ -247,7 +247,7 @@ class Submitting:
         if state == "drained":
             said = sentences.drained(device.row, context.settings.time_zone, context.clock())
             raise Conflict(said, code="device.drained", hint="Choose another device.")
-        device.check_options(run.parcel.kind, run.parcel.options)
+        device.check_options(run.parcel.kind, run.parcel.options, context.registry)
         self._validating.check_reads(device, run.parcel)
         device.check_shots(run.parcel.shots(), context.settings.limits.shots)
         context.intake.enter(run.row)

@@ -118,6 +118,32 @@ def test_mitigation_raises_and_off_does_not(hub: Hub) -> None:
     assert estimator.run([pub]).result()[0].data.evs.shape == ()
 
 
+def test_a_device_that_can_is_named(service: Service, hub: Hub, bell: QuantumCircuit) -> None:
+    """An option that one device lacks names those that have it; options of a vendor's own travel under their names."""
+    able = service.devices["fake_torino"]
+    schema = able.options["sampler"]
+    wider = schema | {"properties": schema["properties"] | {"debiasing": {"type": "boolean", "default": False}}}
+    service.devices["fake_torino"] = able.model_copy(update={"options": able.options | {"sampler": wider}})
+    sampler = hub.sampler("aer", {"device": {"debiasing": True}})
+    with pytest.raises(OptionRejected, match="aer cannot do debiasing = True") as caught:
+        sampler.run([bell])
+    assert caught.value.hint == "Devices that can: fake_torino."
+    hub.sampler("fake_torino", {"device": {"debiasing": True}}).run([bell])
+    assert [job.options["debiasing"] for job in service.jobs.values()] == [True]
+
+
+def test_variables_that_cannot_travel_are_refused(hub: Hub) -> None:
+    """Stretches and real variables are named before anything is sent."""
+    stretched = QuantumCircuit(1)
+    stretched.add_stretch("wait")
+    real = QuantumCircuit(1)
+    real.add_var("angle", 0.5)
+    for circuit, name in ((stretched, "wait"), (real, "angle")):
+        with pytest.raises(CircuitRejected, match=f"'{name}'") as caught:
+            hub.backend("aer").run(circuit)
+        assert caught.value.code == "circuit.variables"
+
+
 def test_options_read_as_ibms() -> None:
     """Attribute access, nested updates, unknown names refused, a readable representation."""
     options = SamplerOptions(default_shots=3, simulator={"seed_simulator": 4})

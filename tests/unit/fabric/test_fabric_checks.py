@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit, qasm2, qasm3, qpy
 from qiskit.circuit import Parameter
+from qiskit.circuit.classical import expr, types
 from qiskit.circuit.library import CXGate, QFTGate, UnitaryGate, XGate
 from qiskit.transpiler import InstructionProperties, Target
 
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import CircuitRejected, InputError, OptionRejected
+from jupyter_quantum.fabric.checks import check_circuits
 from jupyter_quantum.fabric.estimates import device_seconds, simulator_seconds, success, survey
 from jupyter_quantum.fabric.isa import active_qubits, first_misfit, without_dead_parts
 from jupyter_quantum.fabric.limits import Limits
@@ -233,3 +235,23 @@ def test_misfits_name_the_edge_and_dead_parts_are_left_out() -> None:
     assert misfit.words() == "no `cx` between 0 and 2"
     assert (1, 2) not in without_dead_parts(target)["cx"]
     assert active_qubits([circuit]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["circuit", "block"])
+def test_variables_that_qpy_13_cannot_hold_are_refused(inside: bool) -> None:
+    """A stretch or a real variable is refused by name, also inside a block; bits and whole numbers pass."""
+    real, stretched, whole = QuantumCircuit(1, 1), QuantumCircuit(1, 1), QuantumCircuit(1, 1)
+    real.add_var("angle", 0.5)
+    stretched.add_stretch("wait")
+    whole.add_var("count", expr.lift(3, types.Uint(4)))
+    for circuit, name in ((real, "angle"), (stretched, "wait"), (whole, None)):
+        outer = circuit
+        if inside:
+            outer = QuantumCircuit(1, 1)
+            outer.for_loop(range(2), None, circuit, [0], [0])
+        if name is None:
+            check_circuits([outer], Limits())
+            continue
+        with pytest.raises(CircuitRejected, match=f"`{name}`") as caught:
+            check_circuits([outer], Limits())
+        assert caught.value.code == "circuit.variables"
