@@ -118,6 +118,8 @@ class HubBackend(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
         transpile: Literal["auto", "never"] = "auto",
         max_price: float | None = None,
         reason: str | None = None,
+        fallback: Iterable[str] = (),
+        fallback_after: float | None = None,
         **options: Any,
     ) -> RunJob:
         """Run circuits (or the text of an OpenQASM program) as one job.
@@ -129,6 +131,9 @@ class HubBackend(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
             transpile: "never" refuses circuits that do not fit the Target instead of transpiling them.
             max_price: in credits; refuse where the run may cost more.
             reason: shown to who must approve the run.
+            fallback: devices that the run may move to, in this order, where this one fails it or starts nothing; each
+                one validates, prices and decides anew, and none may cost more unless ``max_price`` allows it.
+            fallback_after: seconds to wait for a device that starts nothing; an hour where omitted.
             options: what the device has besides, such as ``memory`` and ``seed_simulator``.
 
         Raises:
@@ -141,7 +146,7 @@ class HubBackend(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
         set_options = check_options(self._view, JobKind.RUN, chosen)
         work = run_work(run_input)
         self._check_count(work)
-        job = self.submit(work, set_options, Terms(name, transpile, max_price, reason))
+        job = self.submit(work, set_options, Terms(name, transpile, max_price, reason, tuple(fallback), fallback_after))
         assert isinstance(job, RunJob)
         return job
 

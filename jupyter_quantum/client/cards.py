@@ -344,7 +344,7 @@ def _said(job: JobView) -> str:
     if job.error:
         return " ".join(str(job.error[key]) for key in ("message", "hint") if job.error.get(key))
     if job.state in FINAL:
-        return ""
+        return words.about_run(job.moved_from, job.marks, job.seconds, job.vendor_seconds)
     if job.wait and job.wait.words:
         return job.wait.words
     decision: Any = job.decision

@@ -36,6 +36,12 @@ def run(
     name: Annotated[str | None, typer.Option(help="What the job is called.")] = None,
     max_price: Annotated[float | None, typer.Option(help="Credits; refuse where it may cost more.")] = None,
     reason: Annotated[str | None, typer.Option(help="Shown to who must approve the run.")] = None,
+    fallback: Annotated[
+        list[str] | None, typer.Option(help="A device that the run may move to; several in this order.")
+    ] = None,
+    fallback_after: Annotated[
+        float | None, typer.Option(min=0, help="Seconds to wait for a device that starts nothing.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the result and print the counts.")] = False,
     project: Project = None,
     as_json: Json = False,
@@ -50,7 +56,8 @@ def run(
         backend = _hub(project).backend(device)
         wanted = {"shots": shots or backend.options.get("shots"), "seed_simulator": seed}
         options = check_options(backend.view, JobKind.RUN, wanted)
-        job = backend.submit(work, options, Terms(name or _called(file), "auto", max_price, reason))
+        terms = Terms(name or _called(file), "auto", max_price, reason, tuple(fallback or ()), fallback_after)
+        job = backend.submit(work, options, terms)
         if wait:
             _watch(job, as_json)
         elif as_json:

@@ -1,4 +1,4 @@
-"""``jupyter quantum devices``: list them; for operators, admit what runners announced."""
+"""``jupyter quantum devices``: list them; for operators, admit what runners announced, and take one out of order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jupyter_quantum.client import commands
+from jupyter_quantum.client import commands, operate_commands
 
 __all__ = ["app"]
 
@@ -80,3 +80,16 @@ def reject(
 
     with guarded(as_json):
         tell(Hub().admissions.reject(device, note), as_json)
+
+
+for _command in (
+    operate_commands.pause,
+    operate_commands.isolate,
+    operate_commands.drain,
+    operate_commands.recalibrate,
+    operate_commands.resume,
+    operate_commands.unknown,
+    operate_commands.resolve,
+    operate_commands.differences,
+):
+    app.command()(_command)

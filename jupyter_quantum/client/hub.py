@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from jupyter_quantum.client.devices import AdmissionTools
     from jupyter_quantum.client.ledger import LedgerTools
     from jupyter_quantum.client.members import Members
+    from jupyter_quantum.client.operate import Operations
     from jupyter_quantum.client.policy import ApprovalTable, Policy
     from jupyter_quantum.client.requests import Requests
     from jupyter_quantum.client.series import SeriesTools
@@ -132,13 +133,17 @@ class Hub:
             )
         return min(fit, key=_busy)
 
-    def sampler(self, name: str, options: Mapping[str, Any] | SamplerOptions | None = None) -> SamplerV2:
-        """``SamplerV2(mode=hub.backend(name), options=options)``."""
-        return SamplerV2(self.backend(name), options)
+    def sampler(
+        self, name: str, options: Mapping[str, Any] | SamplerOptions | None = None, *, fallback: Iterable[str] = ()
+    ) -> SamplerV2:
+        """``SamplerV2(mode=hub.backend(name), options=options, fallback=fallback)``."""
+        return SamplerV2(self.backend(name), options, fallback=fallback)
 
-    def estimator(self, name: str, options: Mapping[str, Any] | EstimatorOptions | None = None) -> EstimatorV2:
-        """``EstimatorV2(mode=hub.backend(name), options=options)``."""
-        return EstimatorV2(self.backend(name), options)
+    def estimator(
+        self, name: str, options: Mapping[str, Any] | EstimatorOptions | None = None, *, fallback: Iterable[str] = ()
+    ) -> EstimatorV2:
+        """``EstimatorV2(mode=hub.backend(name), options=options, fallback=fallback)``."""
+        return EstimatorV2(self.backend(name), options, fallback=fallback)
 
     # Jobs
 
@@ -206,14 +211,23 @@ class Hub:
         raise AssertionError("the last line has the report")
 
     def submit(
-        self, report: Report | str, device: str, *, max_price: float | None = None, reason: str | None = None
+        self,
+        report: Report | str,
+        device: str,
+        *,
+        max_price: float | None = None,
+        reason: str | None = None,
+        fallback: Iterable[str] = (),
+        fallback_after: float | None = None,
     ) -> RunJob | PrimitiveJob:
         """Run what a report validated on ``device``.
 
-        ``max_price`` (credits) refuses where it may cost more; ``reason`` is shown to who must approve it.
+        ``max_price`` (credits) refuses where it may cost more; ``reason`` is shown to who must approve it;
+        ``fallback`` and ``fallback_after`` as in :meth:`HubBackend.run`.
         """
         rep = report.id if isinstance(report, Report) else report
-        terms = Terms(name=None, max_price=max_price, reason=reason)
+        allowed = tuple(fallback)
+        terms = Terms(None, max_price=max_price, reason=reason, fallback=allowed, fallback_after=fallback_after)
         return self._job(send(self._connection, device, self.project, None, {}, terms, report=rep))
 
     def follow(self, job: HubJob | str, callback: Callable[[JobView], object]) -> Subscription:
@@ -325,6 +339,13 @@ class Hub:
         from jupyter_quantum.client.devices import AdmissionTools
 
         return AdmissionTools(self._connection)
+
+    @cached_property
+    def operations(self) -> Operations:
+        """Devices in and out of order, attempts to look into; for operators."""
+        from jupyter_quantum.client.operate import Operations
+
+        return Operations(self._connection)
 
     @cached_property
     def ledger(self) -> LedgerTools:

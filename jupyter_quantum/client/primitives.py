@@ -33,6 +33,7 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit ships no types
     Args:
         mode: a backend of ``hub.backend(name)``, a :class:`Session` or a :class:`Batch`; the open one where omitted.
         options: a mapping or :class:`~jupyter_quantum.client.options.SamplerOptions`; see there for what means what.
+        fallback: devices that a run may move to, as in :meth:`HubBackend.run`.
 
     Raises:
         OptionRejected: ``run`` with an option set that the device does not have; before anything is priced.
@@ -41,9 +42,14 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit ships no types
     version = 2
 
     def __init__(
-        self, mode: HubBackend | Mode | None = None, options: Mapping[str, Any] | SamplerOptions | None = None
+        self,
+        mode: HubBackend | Mode | None = None,
+        options: Mapping[str, Any] | SamplerOptions | None = None,
+        *,
+        fallback: Iterable[str] = (),
     ) -> None:
         self._backend, self._mode = backend_of(mode)
+        self.fallback = tuple(fallback)
         self.options = options if isinstance(options, SamplerOptions) else SamplerOptions(options)
 
     def backend(self) -> HubBackend:
@@ -62,7 +68,7 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit ships no types
         """
         options = _wire_options(self._backend, JobKind.SAMPLER, self.options)
         work = sampler_work(pubs, shots or self.options.default_shots or _DEFAULT_SHOTS)
-        return _submit(self._backend, self._mode, work, options, self.options)
+        return _submit(self._backend, self._mode, work, options, self)
 
 
 class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]  # Qiskit ships no types
@@ -71,6 +77,7 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]  # Qiskit ships no typ
     Args:
         mode: a backend of ``hub.backend(name)``, a :class:`Session` or a :class:`Batch`; the open one where omitted.
         options: a mapping or :class:`~jupyter_quantum.client.options.EstimatorOptions`; see there for what means what.
+        fallback: devices that a run may move to, as in :meth:`HubBackend.run`.
 
     Raises:
         OptionRejected: ``run`` with an option set that the device does not have; before anything is priced.
@@ -79,9 +86,14 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]  # Qiskit ships no typ
     version = 2
 
     def __init__(
-        self, mode: HubBackend | Mode | None = None, options: Mapping[str, Any] | EstimatorOptions | None = None
+        self,
+        mode: HubBackend | Mode | None = None,
+        options: Mapping[str, Any] | EstimatorOptions | None = None,
+        *,
+        fallback: Iterable[str] = (),
     ) -> None:
         self._backend, self._mode = backend_of(mode)
+        self.fallback = tuple(fallback)
         self.options = options if isinstance(options, EstimatorOptions) else EstimatorOptions(options)
 
     def backend(self) -> HubBackend:
@@ -102,7 +114,7 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]  # Qiskit ships no typ
         options = _wire_options(self._backend, JobKind.ESTIMATOR, self.options)
         shots = self.options.default_shots
         wanted = precision or (shots and shots**-0.5) or self.options.default_precision or _DEFAULT_PRECISION
-        return _submit(self._backend, self._mode, estimator_work(pubs, wanted), options, self.options)
+        return _submit(self._backend, self._mode, estimator_work(pubs, wanted), options, self)
 
 
 def _wire_options(backend: HubBackend, kind: JobKind, options: Group) -> dict[str, Any]:
@@ -130,13 +142,15 @@ def _submit(
     mode: Mode | None,
     work: Work,
     options: dict[str, Any],
-    chosen: SamplerOptions | EstimatorOptions,
+    primitive: SamplerV2 | EstimatorV2,
 ) -> PrimitiveJob:
+    chosen = primitive.options
     if mode is not None:
         backend = mode.admit()
     tags = chosen.environment.job_tags
     transpile = cast(Literal["auto", "never"], chosen.transpile)
-    job = backend.submit(work, options, Terms(name=", ".join(tags) if tags else None, transpile=transpile))
+    terms = Terms(", ".join(tags) if tags else None, transpile, fallback=primitive.fallback)
+    job = backend.submit(work, options, terms)
     assert isinstance(job, PrimitiveJob)
     if mode is not None:
         mode.jobs.append(job)

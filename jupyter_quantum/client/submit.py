@@ -38,6 +38,10 @@ class Terms:
     transpile: Literal["auto", "never"] = "auto"
     max_price: float | None = None
     reason: str | None = None
+    fallback: tuple[str, ...] = ()
+    """Devices that it may move to, in this order."""
+    fallback_after: float | None = None
+    """Seconds that it waits for a device that starts nothing."""
 
 
 def send(
@@ -63,6 +67,8 @@ def send(
         name=terms.name or (work.name if work else None),
         max_price=None if terms.max_price is None else credits_to_micro(terms.max_price),
         reason=terms.reason,
+        fallback=list(terms.fallback),
+        fallback_after=terms.fallback_after,
     )
     view = connection.post("jobs", JobView, request, wait_s=FIRST_WAIT_S)
     return decided(connection, view)

@@ -6,6 +6,7 @@ more than the ledger holds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -14,6 +15,7 @@ from jupyter_quantum.core.money import CREDIT
 
 __all__ = [
     "MARKS",
+    "about_run",
     "amount",
     "job_state",
     "left",
@@ -77,6 +79,15 @@ def job_state(state: JobState, code: object = None) -> str:
     if state is JobState.REJECTED and code == "approval.rejected":
         return "rejected"
     return _STATES.get(state, state.value)
+
+
+def about_run(moved_from: Sequence[str], marks: Sequence[str], ours: float | None, vendors: float | None) -> str:
+    """What is to be known of a run besides its result: where it was meant to run, marks, the vendor's own count."""
+    said = [f"Moved from {', '.join(moved_from)}."] if moved_from else []
+    said += [MARKS.get(mark, mark) for mark in marks]
+    if vendors is not None and ours is not None and abs(vendors - ours) > max(0.05, 0.02 * vendors):
+        said.append(f"The vendor counted {vendors:.3g} s, we {ours:.3g} s.")
+    return " ".join(said)
 
 
 def amount(unit: str, value: int) -> str:

@@ -230,5 +230,6 @@ FAMILIES: Final[tuple[str, ...]] = (
     "policy",
     "tenants",
     "token",
+    "vendor",
 )
 """Beginnings of codes whose end names the case: what a worker found, a policy's id."""

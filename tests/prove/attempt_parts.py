@@ -36,6 +36,7 @@ from jupyter_quantum.fabric.runner import Runner
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.fabric.settings import Settings as RunnerSettings
 from jupyter_quantum.fabric.transport import Transport
+from jupyter_quantum.hub.metrics import Metrics
 from jupyter_quantum.hub.runner_api import RunnerServer
 from jupyter_quantum.pipeline import Pipeline, Settings
 from jupyter_quantum.store import Store
@@ -161,7 +162,7 @@ async def _serve(places: Places, steps: Steps, say: Callable[[dict[str, Any]], N
     pipeline = Pipeline(settings_in(places.home), store, _Groups())
     _watch_service(pipeline, store, steps)
     await pipeline.start()
-    hub: Any = SimpleNamespace(pipeline=pipeline)
+    hub: Any = SimpleNamespace(pipeline=pipeline, metrics=Metrics())
     server = RunnerServer(hub, Path(places.socket), _TOKEN, lambda _: None)
     assert server is not None
     steps.armed = True

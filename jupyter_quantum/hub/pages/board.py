@@ -21,6 +21,7 @@ from jupyter_quantum.hub.pages.items import (
     job_item,
     meter_item,
 )
+from jupyter_quantum.hub.pages.mysteries import Mystery, mysteries
 from jupyter_quantum.hub.pages.newcomers import Newcomer, newcomers
 from jupyter_quantum.hub.pages.wishes import Wish, wishes
 from jupyter_quantum.wire.jobs import DeviceView, JobView, Me, ReportView
@@ -47,6 +48,8 @@ class Board:
     several: bool = False
     """Whether more than one request waits for the reader's decision."""
     approvals: list[ApprovalItem] = field(default_factory=list)
+    mysteries: list[Mystery] = field(default_factory=list)
+    """Attempts of which the reader must find out whether they ran."""
     newcomers: list[Newcomer] = field(default_factory=list)
     """Devices that wait for the reader to admit them."""
     wishes: list[Wish] = field(default_factory=list)
@@ -71,14 +74,17 @@ async def collect(pipeline: Pipeline, who: Principal) -> Board:
     waiting = sum(item.may_decide for item in approvals) + sum(wish.may_decide for wish in wished)
     devices = (await pipeline.devices(who)).devices
     new = await newcomers(pipeline, who) if operator else []
+    unknown = await mysteries(pipeline, who, clock) if operator else []
+    offline = [one for one in devices if one.state == "offline"] if operator else []
     return Board(
-        needs=_needs(waiting, len(new), [one for one in devices if one.state == "offline"] if operator else []),
+        needs=_needs(waiting, len(new), len(unknown), offline),
         user=bool(me.projects),
         lead=bool(led),
         operator=operator,
         roles=_roles(me),
         several=sum(item.may_decide for item in approvals) > 1,
         approvals=approvals,
+        mysteries=unknown,
         newcomers=new,
         wishes=[wish for wish in wished if wish.may_decide],
         asked=asked,
@@ -100,8 +106,10 @@ def _roles(me: Me) -> str:
     return " · ".join(filter(None, [led, *(_HUB_WIDE.get(role, role) for role in sorted(me.roles))]))
 
 
-def _needs(waiting: int, new: int, offline: Sequence[DeviceView]) -> str:
+def _needs(waiting: int, new: int, unknown: int, offline: Sequence[DeviceView]) -> str:
     parts = []
+    if unknown:
+        parts.append(words.plural(unknown, "unknown run"))
     if waiting:
         parts.append(words.plural(waiting, "approval"))
     if new:

@@ -18,13 +18,14 @@ from jupyter_quantum.hub.pages.board import Board, collect
 from jupyter_quantum.wire.approvals import ApprovalsDecision
 from jupyter_quantum.wire.devices import AdmissionDecision
 from jupyter_quantum.wire.jobs import ApprovalDecision, DeviceAction
+from jupyter_quantum.wire.operations import Resolution
 from jupyter_quantum.wire.requests import Decision
 
 __all__ = ["routes"]
 
 _HERE: Final = Path(__file__).parent
 _DAYS: Final = frozenset({"1", "7", "30"})
-_Form = TypeVar("_Form", AdmissionDecision, ApprovalDecision, ApprovalsDecision, Decision, DeviceAction)
+_Form = TypeVar("_Form", AdmissionDecision, ApprovalDecision, ApprovalsDecision, Decision, DeviceAction, Resolution)
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 
@@ -239,6 +240,31 @@ class _Admit(_HubPage):
         return said | {"max_seconds": self.get_body_argument("max_seconds", "").strip() or None}
 
 
+class _Resolve(_HubPage):
+    """Say what became of an attempt that nobody can tell about."""
+
+    scope = Scope.OPERATE
+
+    async def post(self, tag: str) -> None:
+        """Resolve, then show the page again."""
+        try:
+            verdict = self.get_body_argument("verdict", "")
+            charge = self._amount("charge") if verdict == "ran" else None
+            told = _parsed(Resolution, verdict=verdict, charge=charge, note="on the hub's page")
+            await self.context.pipeline.resolving.resolve(self.who, tag, told)
+        except QuantumError as problem:
+            self.set_status(problem.status)
+            await self.show(problem=problem, at=tag)
+        else:
+            self.back()
+
+    def _amount(self, name: str) -> int:
+        try:
+            return credits_to_micro(self.get_body_argument(name, "").strip().replace(",", "."))
+        except (ArithmeticError, ValueError):
+            raise InputError(f"{name}: an amount of credits, such as 0.02.", code="request.malformed") from None
+
+
 class _Cancel(_HubPage):
     """Take one of one's own jobs back."""
 
@@ -275,6 +301,7 @@ def routes() -> list[Route]:
         ("requests/([^/]+)/withdraw", _Withdraw, {}),
         ("devices/([^/]+)", _Act, {}),
         ("devices/([^/]+)/admission", _Admit, {}),
+        ("attempts/([^/]+)", _Resolve, {}),
         ("jobs/([^/]+)/cancel", _Cancel, {}),
         ("static/(.+)", StaticFileHandler, {"path": str(_HERE / "static")}),
     ]

@@ -43,7 +43,7 @@ _COUNTED = {
     "simulator_seconds": "on simulators",
 }
 _SNAPSHOT = timedelta(days=30)
-_DEVICE_LOOK = {"ready": "ok", "paused": "off", "drained": "off", "offline": "away"}
+_DEVICE_LOOK = {"ready": "ok", "paused": "off", "isolated": "off", "drained": "off", "offline": "away"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,10 @@ def _detail(job: JobView) -> str:
         return str(job.error.get("message", ""))
     if job.state is JobState.COMPLETED:
         spent = words.price(job.cost)
-        return spent if spent == "free" else f"{spent} credits"
+        about = words.about_run(job.moved_from, job.marks, job.seconds, job.vendor_seconds)
+        return " · ".join(filter(None, [spent if spent == "free" else f"{spent} credits", about]))
+    if job.state in (JobState.SCHEDULED, JobState.RUNNING) and job.wait and job.wait.words:
+        return job.wait.words
     if job.state is JobState.QUEUED and job.wait:
         return job.wait.words or f"starts in about {words.seconds(job.wait.p50)}"
     return f"{words.price(job.on_hold)} credits on hold" if job.on_hold else ""
@@ -259,7 +262,12 @@ def _age(device: DeviceView, clock: Clock) -> str:
 
 def device_item(device: DeviceView, clock: Clock, operator: bool) -> DeviceItem:
     """A line of the list of devices, with what an operator may do."""
-    possible = {"ready": ("pause", "drain"), "paused": ("resume", "drain"), "drained": ("resume",)}
+    possible = {
+        "ready": ("pause", "isolate", "drain"),
+        "paused": ("resume", "drain"),
+        "isolated": ("resume", "recalibrate", "drain"),
+        "drained": ("resume", "recalibrate"),
+    }
     at = device.calibration.at
     until = f" until {clock.moment(device.state_until).words}" if device.state_until else ""
     return DeviceItem(

@@ -20,7 +20,12 @@ __all__ = ["PREFERENCES", "Prefer", "checking", "order", "pick", "plottable", "t
 Prefer = Literal["fidelity", "speed", "cost"]
 PREFERENCES: Final[tuple[Prefer, ...]] = ("fidelity", "speed", "cost")
 
-_STATES: Final = {"drained": ("off", "drained"), "paused": ("off", "paused"), "offline": ("offline", "offline")}
+_STATES: Final = {
+    "drained": ("off", "drained"),
+    "paused": ("off", "paused"),
+    "isolated": ("off", "isolated"),
+    "offline": ("offline", "offline"),
+}
 _PROBLEMS: Final = {
     "quota": ("refused", "over quota"),
     "policy": ("refused", "not allowed"),

@@ -12,7 +12,7 @@ import pytest
 
 from jupyter_quantum.core.jobs import DeviceKind, JobState
 from jupyter_quantum.core.tenancy import Principal
-from jupyter_quantum.exceptions import Conflict, NotFound
+from jupyter_quantum.exceptions import Conflict, InputError, NotFound
 from jupyter_quantum.hub.pages.items import Clock, meter_item
 from jupyter_quantum.wire.approvals import ApprovalsDecided, ApprovalsDecision, DecidedApproval
 from jupyter_quantum.wire.base import ErrorBody, digest_of
@@ -36,6 +36,7 @@ from jupyter_quantum.wire.jobs import (
     Standing,
     Wait,
 )
+from jupyter_quantum.wire.operations import Resolution, UnknownAttempt, UnknownAttempts
 from jupyter_quantum.wire.requests import Decision, RequestList, RequestView
 from tests.unit.hub.support import ALL, READ, MemoryDoor, Service, cookies, job_view, signed_in
 
@@ -181,6 +182,10 @@ class Pages:
     def admissions(self) -> Newcomers:
         return Newcomers(self)
 
+    @property
+    def resolving(self) -> Unknown:
+        return Unknown(self)
+
     async def devices(self, who: Principal) -> Devices:
         return Devices(devices=[a_device("campus_qpu"), a_device("old_qpu", "offline")])
 
@@ -202,6 +207,32 @@ class Pages:
 
     async def cancel(self, who: Principal, id: str) -> None:  # noqa: A002
         raise NotFound("No such job, or it is not visible to you.")
+
+
+@dataclass
+class Unknown:
+    """An attempt that nobody can tell about."""
+
+    pages: Pages
+
+    async def unknown(self, who: Principal) -> UnknownAttempts:
+        found = UnknownAttempt(
+            tag="job_1-1",
+            job="job_1",
+            device="<img src=x>",
+            project="qcourse",
+            owner="ada",
+            since=NOW,
+            handles=[],
+            on_hold=6_100_000,
+            can_look=False,
+        )
+        return UnknownAttempts(attempts=[found])
+
+    async def resolve(self, who: Principal, tag: str, told: Resolution) -> None:
+        if told.charge is not None and told.charge > 6_100_000:
+            raise InputError("At most 6.10 credits are on hold for it.", code="attempt.charge")
+        self.pages.done.append((who.name, tag, told.verdict, told.charge))
 
 
 @dataclass
@@ -399,7 +430,7 @@ async def test_operators_get_buttons_for_devices_and_others_do_not(service: Serv
     assert 'value="pause"' not in await page(service)
     pages.role, pages.roles = "", ("operator",)
     text = await page(service, "otto")
-    assert re.findall(r'name="action" value="(\w+)"', text) == ["pause", "drain"]
+    assert re.findall(r'name="action" value="(\w+)"', text) == ["pause", "isolate", "drain"]
     assert "1 device offline" in text
     answer = await send(service, "devices/campus_qpu", name="otto", action="drain")
     assert answer.code == 303
@@ -423,6 +454,24 @@ async def test_operators_admit_new_devices_and_others_do_not_learn_of_them(servi
     answer = await send(service, "devices/iqm_garnet/admission", name="otto", **form | {"per_shot": "cheap"})
     assert answer.code == 422
     assert "per_shot: an amount of credits" in answer.body.decode()
+
+
+async def test_operators_say_what_became_of_an_unknown_run(service: Service, pages: Pages) -> None:
+    """Where to look, how much can be charged, and three answers; nobody else sees it."""
+    assert "Unknown runs" not in await page(service)
+    pages.role, pages.roles = "", ("operator",)
+    text = await page(service, "otto")
+    assert "1 unknown run" in text
+    assert "Did &lt;img src=x&gt; run this?" in text
+    assert "look for job_1-1 there" in text
+    assert "Look again" not in text  # it cannot be asked
+    pages.done.clear()
+    for form, told in (({"verdict": "not_run"}, None), ({"verdict": "ran", "charge": "0,5"}, 500_000)):
+        assert (await send(service, "attempts/job_1-1", name="otto", **form)).code == 303
+        assert pages.done[-1] == ("otto", "job_1-1", form["verdict"], told)
+    answer = await send(service, "attempts/job_1-1", name="otto", verdict="ran", charge="7")
+    assert answer.code == 422
+    assert "At most 6.10 credits are on hold for it." in answer.body.decode()
 
 
 async def test_an_unknown_action_is_refused_in_words(service: Service, pages: Pages) -> None:
