@@ -6,20 +6,24 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from jupyter_quantum.fabric.failures import failure
 from jupyter_quantum.fabric.frames import Order, Outcome
 from jupyter_quantum.fabric.pool import Ended, Pool
-from jupyter_quantum.fabric.remote_run import Left
+from jupyter_quantum.fabric.remote_parts import Left
 from jupyter_quantum.fabric.running import Running
 from jupyter_quantum.fabric.vendors.fleet import Fleet
 from jupyter_quantum.wire.runner import ExecuteTask, Task, TaskReport
 
 __all__ = ["RunnerHands"]
 
+_END_S: Final = 300.0
+"""Seconds that a worker may take to write payloads, or to read answers."""
+
 
 class RunnerHands:
-    """:class:`~.remote_run.Hands` of one task.
+    """:class:`~.remote_parts.Hands` of one task.
 
     Args:
         running: the task.
@@ -61,8 +65,10 @@ class RunnerHands:
             running.session = await running.pool.acquire(order.task.affinity, order.task.memory_mb)
         session, pool = running.session, running.pool
         assert pool is not None
+        # The task's own limit counts days in the vendor's queue.
+        bounded = order.task.model_copy(update={"timeout_s": min(order.task.timeout_s, _END_S)})
         try:
-            outcome = await session.order(order)
+            outcome = await session.order(order.model_copy(update={"task": bounded}))
         except Ended as error:
             if self.leave():
                 raise Left from None

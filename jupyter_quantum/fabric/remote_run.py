@@ -24,26 +24,25 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from jupyter_quantum.exceptions import JobCancelled, JobFailed, QuantumError
 from jupyter_quantum.fabric.adapters.vendor import (
-    Answer,
-    Status,
     Submission,
     VendorError,
     VendorRefused,
     VendorUnavailable,
     VendorUnsure,
 )
-from jupyter_quantum.fabric.frames import Order, Outcome
+from jupyter_quantum.fabric.frames import Order
 from jupyter_quantum.fabric.refusals import error_body
+from jupyter_quantum.fabric.remote_parts import Cancelled, Hands, Left, Over, Part
 from jupyter_quantum.fabric.vendors.process import VendorProcess
 from jupyter_quantum.wire.base import ErrorBody, digest_of
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import ExecuteTask, Task, TaskReport
 
-__all__ = ["Hands", "Left", "RemoteRun"]
+__all__ = ["RemoteRun"]
 
 T = TypeVar("T")
 
@@ -53,78 +52,6 @@ _LONGEST_PAUSE_S: Final = 5.0
 _GROWTH: Final = 1.5
 _CANCEL_S: Final = 60.0
 _METADATA_MOST: Final = 64 * 1024
-_ENDED: Final = (Submission.DONE, Submission.FAILED, Submission.CANCELLED)
-
-
-class Hands(Protocol):
-    """What a run needs of its runner."""
-
-    recovery: str
-    """Of the device: ``idempotent``, ``searchable`` or ``opaque``."""
-    poll_s: float
-
-    async def work(self, order: Order) -> Outcome:
-        """Have a locked worker do one end of the task."""
-
-    async def started(self, handles: list[str]) -> None:
-        """Tell the service that the vendor has it, under these handles."""
-
-    def lease_left(self) -> float:
-        """Seconds for which the lease is certain."""
-
-    def lease_s(self) -> float:
-        """Seconds of a whole lease."""
-
-    async def pause(self, seconds: float) -> None:
-        """Wait, less where there is news."""
-
-    def leave(self) -> bool:
-        """Whether to leave the run as it is and say nothing: draining, or the lease is lost."""
-
-    def cancelled(self) -> bool:
-        """Whether its owner took it back."""
-
-    async def drifted(self) -> bool:
-        """Whether the device was calibrated anew since the job was prepared."""
-
-
-class Left(Exception):
-    """The run is left where it is: nothing is reported."""
-
-
-class _Cancel(Exception):
-    """Its owner took it back."""
-
-
-class _Over(Exception):
-    """There is nothing more to do but to report this."""
-
-    def __init__(self, report: TaskReport) -> None:
-        super().__init__(report.state)
-        self.report = report
-
-
-@dataclass(slots=True)
-class _Part:
-    """One submission."""
-
-    tag: str
-    payload: bytes
-    handle: str | None = None
-    status: Status | None = None
-    answer: Answer | None = None
-    why: str = ""
-    """Where it has no answer: what is known about it."""
-    running_since: float | None = None
-
-    @property
-    def open(self) -> bool:
-        return self.handle is not None and (self.status is None or self.status.state not in _ENDED)
-
-    @property
-    def usage_s(self) -> float | None:
-        told = [one.usage_s for one in (self.answer, self.status) if one is not None and one.usage_s is not None]
-        return told[0] if told else None
 
 
 @dataclass(slots=True)
@@ -140,14 +67,14 @@ class RemoteRun:
     task: Task
     vendor: VendorProcess
     hands: Hands
-    _parts: list[_Part] = field(default_factory=list)
+    _parts: list[Part] = field(default_factory=list)
     _executable: bytes | None = None
 
     async def run(self) -> TaskReport | None:
         """The report that ends the task; None: say nothing."""
         try:
             return await self._run()
-        except _Over as over:
+        except Over as over:
             return over.report
         except Left:
             return None
@@ -163,17 +90,17 @@ class RemoteRun:
             self._check()
             await (self._recover() if self._do.recover else self._submit())
             if self._do.cancel:
-                raise _Cancel
+                raise Cancelled
             await self._follow()
             await self._collect()
-        except _Cancel:
+        except Cancelled:
             return await self._take_back()
         return await self._decode()
 
     def _check(self) -> None:
         """Look up whether to go on."""
         if self.hands.cancelled():
-            raise _Cancel
+            raise Cancelled
         if self.hands.leave():
             raise Left
 
@@ -195,7 +122,7 @@ class RemoteRun:
         if not outcome.payloads:
             self._over("failed", _body(JobFailed("There is nothing to hand over.", code="job.empty")))
         self._parts = [
-            _Part(self._do.tag if at == 0 else f"{self._do.tag}.{at}", payload)
+            Part(self._do.tag if at == 0 else f"{self._do.tag}.{at}", payload)
             for at, payload in enumerate(outcome.payloads)
         ]
         for part, handle in zip(self._parts, self._do.handles, strict=False):
@@ -239,7 +166,7 @@ class RemoteRun:
             if part.handle is not None:
                 await self.hands.started(self._handles)
 
-    async def _hand_over(self, part: _Part) -> None:
+    async def _hand_over(self, part: Part) -> None:
         """Submit one part; after this it has a handle, or a reason why not."""
         pause = _FIRST_PAUSE_S
         for left in reversed(range(_TRIES)):
@@ -270,7 +197,7 @@ class RemoteRun:
                 return min(self.vendor.submit_s, left)
             await self.hands.pause(0.2)
 
-    async def _unsure(self, part: _Part, error: VendorError) -> None:
+    async def _unsure(self, part: Part, error: VendorError) -> None:
         """It was sent and not answered."""
         if self.hands.recovery != "searchable":
             self._unknown(error)
@@ -278,7 +205,7 @@ class RemoteRun:
         if part.handle is None:
             self._without(part, "absent", _vendor(error, "unsure"))
 
-    def _without(self, part: _Part, state: str, error: ErrorBody, *, retry: bool = False) -> None:
+    def _without(self, part: Part, state: str, error: ErrorBody, *, retry: bool = False) -> None:
         """This part is not at the vendor: the attempt ends here, unless others are there already."""
         part.why = error.message
         if not any(one.handle for one in self._parts):
@@ -303,7 +230,7 @@ class RemoteRun:
             self._over("absent", _body(JobFailed(f"{self._do.device} does not have this run.", code="attempt.absent")))
         await self.hands.started(self._handles)
 
-    async def _recover_part(self, part: _Part, until: float) -> None:
+    async def _recover_part(self, part: Part, until: float) -> None:
         if self.hands.recovery == "opaque":
             self._unknown(VendorUnsure("it cannot be asked for what it was sent"))
         if self.hands.recovery == "idempotent" and not self._do.cancel:
@@ -316,7 +243,7 @@ class RemoteRun:
         """From when on the vendor knows whatever was sent until now, monotonic seconds."""
         return time.monotonic() + min(self.vendor.submit_s, self.hands.lease_s()) + self.vendor.indexing_s
 
-    async def _find(self, part: _Part, until: float | None = None) -> None:
+    async def _find(self, part: Part, until: float | None = None) -> None:
         """Look for the part by its tag until it would have to be there."""
         until = self._indexed() if until is None else until
         pause = _FIRST_PAUSE_S
@@ -347,7 +274,7 @@ class RemoteRun:
             pause = _FIRST_PAUSE_S if moved else min(pause * _GROWTH, self.hands.poll_s)
             await self._pause(pause)
 
-    async def _look(self, part: _Part) -> bool:
+    async def _look(self, part: Part) -> bool:
         """Ask for one part; returns whether it has moved."""
         assert part.handle is not None
         before = part.status.state if part.status else None
@@ -364,7 +291,7 @@ class RemoteRun:
             await self._limit(part, part.running_since)
         return part.status.state is not before
 
-    async def _limit(self, part: _Part, since: float) -> None:
+    async def _limit(self, part: Part, since: float) -> None:
         """Take back what runs longer than the job may."""
         if time.monotonic() - since > self._do.device_s:
             report = await self._take_back()
@@ -372,7 +299,7 @@ class RemoteRun:
                 f"The run reached its limit of {self._do.device_s:.0f} s on {self._do.device} and was taken back.",
                 code="job.time",
             )
-            raise _Over(report.model_copy(update={"error": _body(error)}))
+            raise Over(report.model_copy(update={"error": _body(error)}))
 
     async def _collect(self) -> None:
         for part in self._parts:
@@ -415,7 +342,7 @@ class RemoteRun:
         error = JobCancelled("Taken back by its owner.", code="task.stopped")
         return self._ended("failed", error=_body(error), charged=bool(self._usage_s))
 
-    async def _cancel(self, part: _Part, asked: set[str]) -> None:
+    async def _cancel(self, part: Part, asked: set[str]) -> None:
         assert part.handle is not None
         with contextlib.suppress(VendorError):
             if part.handle not in asked:
@@ -449,7 +376,7 @@ class RemoteRun:
         return self._ended("failed", error=_body(error), retry=retry, charged=bool(self._usage_s))
 
     def _over(self, state: str, error: ErrorBody, *, retry: bool = False) -> None:
-        raise _Over(self._ended(state, error=error, retry=retry))
+        raise Over(self._ended(state, error=error, retry=retry))
 
     def _ended(
         self,

@@ -12,13 +12,14 @@ import logging
 import platform
 import random
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from jupyter_quantum.fabric.failures import failure, refused
 from jupyter_quantum.fabric.frames import Hello, Outcome
 from jupyter_quantum.fabric.metrics import METRICS, serve
+from jupyter_quantum.fabric.minding import Minding
 from jupyter_quantum.fabric.parts import Parts
 from jupyter_quantum.fabric.pool import Ended, Pool, Session
 from jupyter_quantum.fabric.remote_hands import RunnerHands
@@ -71,8 +72,7 @@ class Runner:
         self._packages: dict[str, str] = {}
         self._service = Transport(settings)
         self._hello: Hello
-        self._minding: asyncio.Task[None] | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._minding = Minding(settings, self._fleet, self._swap, self._used)
 
     def drain(self, grace_s: float = 30.0) -> None:
         """Take no more work; what runs may go on for ``grace_s`` seconds."""
@@ -89,7 +89,7 @@ class Runner:
                 _say(hello)
                 await self._announce(hello)
                 if hello.remote:
-                    self._minding = asyncio.create_task(self._mind(hello.remote))
+                    self._minding.start(hello.remote)
                 await self._serve()
                 await self._finish()
             finally:
@@ -368,36 +368,17 @@ class Runner:
 
     # Remote devices
 
-    async def _mind(self, remote: Collection[str]) -> None:
-        """Have vendors describe their devices, and again every few minutes; serve what is new."""
-        while not self._draining.is_set():
-            if await self._fleet.look(remote):
-                await self._rebuild()
-            await self._wait(self._fleet.rest_s())
-
-    async def _rebuild(self) -> None:
-        """A new zygote, which knows the calibrations of now; what runs goes on in workers of the old one."""
-        fresh = Pool(self._settings, self._fleet.take())
-        try:
-            hello = await fresh.start()
-        except (RuntimeError, TimeoutError) as error:
-            log.error("the new calibrations cannot be used: %s", error)
-            await fresh.close()
-            return
-        old, self._pool = self._pool, fresh
-        old.retire()
-        self._closing.add(asyncio.create_task(self._outlive(old)))
+    async def _swap(self, pool: Pool, hello: Hello) -> Pool:
+        """Serve from this pool, and announce what it knows; returns the one of before."""
+        old, self._pool = self._pool, pool
         await self._announce(hello)
+        return old
 
-    async def _outlive(self, pool: Pool) -> None:
-        """Close a pool once nobody has a worker of it."""
-        while any(running.pool is pool for running in self._running.values()):  # noqa: ASYNC110  for seconds
-            await asyncio.sleep(0.5)
-        await pool.close()
+    def _used(self, pool: Pool) -> bool:
+        return any(running.pool is pool for running in self._running.values())
 
     async def _close(self) -> None:
-        for task in (*self._closing, *([self._minding] if self._minding else [])):
-            task.cancel()
+        await self._minding.close()
         await self._pool.close()
         await self._fleet.close()
 

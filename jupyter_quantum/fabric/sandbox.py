@@ -23,7 +23,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["die_with_parent", "drop_capabilities", "lock", "readable_paths", "survey"]
+__all__ = ["die_with_parent", "drop_capabilities", "keep_to_oneself", "lock", "readable_paths", "survey"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -63,6 +63,12 @@ def die_with_parent(signal_number: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal_number)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def keep_to_oneself() -> None:
+    """No core file, and no look into this process's memory or environment for others of the same unix user."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _landlock_abi() -> int:

@@ -26,7 +26,7 @@ from jupyter_quantum.fabric.adapters.vendor import (
 )
 from jupyter_quantum.fabric.frames import read_frame, write_frame
 from jupyter_quantum.fabric.refusals import clean
-from jupyter_quantum.fabric.sandbox import die_with_parent
+from jupyter_quantum.fabric.sandbox import die_with_parent, keep_to_oneself
 from jupyter_quantum.fabric.vendors.messages import READY, Call, Reading, Reply, Start
 from jupyter_quantum.fabric.vendors.scrub import Scrubber
 from jupyter_quantum.targets import canonical
@@ -149,6 +149,7 @@ def _serve(channel: socket.socket, host: Host) -> None:
 def main() -> None:
     """Entry point: :class:`Start` as one line on standard input, then calls on file descriptor 3."""
     die_with_parent(signal.SIGKILL)
+    keep_to_oneself()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     start = Start.model_validate_json(sys.stdin.buffer.readline())
