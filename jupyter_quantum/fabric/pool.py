@@ -173,6 +173,7 @@ class Pool:
             sys.executable,
             "-c",
             f"import os, sys; os.dup2({theirs.fileno()}, {_CONTROL}); sys.argv = ['zygote']; "
+            "from jupyter_quantum.fabric.namespaces import enter; enter(os.environ['HOME']); "
             "from jupyter_quantum.fabric.zygote import main; main()",
             stdin=asyncio.subprocess.PIPE,
             pass_fds=(theirs.fileno(),),

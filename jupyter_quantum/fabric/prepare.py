@@ -32,7 +32,7 @@ from jupyter_quantum.fabric.refusals import clean, error_body, refusal
 from jupyter_quantum.fabric.shapes import Shapes, Source, kind_of
 from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.jobs import Interval, Pub
-from jupyter_quantum.wire.runner import Prepared, Work
+from jupyter_quantum.wire.runner import Prepared, Work, order_digest
 
 __all__ = ["Executable", "prepare"]
 
@@ -107,7 +107,11 @@ def _prepare(
     executable = _executable(compiled, source, work, shapes, whole)
     pubs = work.pubs if whole else []
     moved = [laid_out(pub, circuits[pub.circuit], compiled.circuits[pub.circuit]) for pub in pubs]
-    return _describe(device, circuits, compiled, executable, planned, options, moved, limits, shapes), executable
+    found = _describe(device, circuits, compiled, executable, planned, options, moved, limits, shapes)
+    if not whole:
+        return found, executable
+    order = order_digest(device.name, work.kind, executable.digest, moved, options, device.calibration.digest)
+    return found.model_copy(update={"order": order}), executable
 
 
 def _mitigating(

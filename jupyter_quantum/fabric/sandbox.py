@@ -5,6 +5,7 @@ rlimits         no core files, no file of any size, few descriptors, address spa
 no_new_privs    no privilege comes back; all capabilities are dropped
 landlock        files are readable only where Python and its packages lie, nothing is writable; no TCP, no signals out
 seccomp         an allow-list of system calls: no sockets, no processes, no exec, threads only
+namespaces      the zygote's own, see :mod:`.namespaces`: no network, a private ``/tmp``, user 65534
 ==============  =========================================================================================
 
 :func:`survey` says which of them this kernel offers; :func:`lock` applies those, for good.
@@ -22,6 +23,8 @@ import sys
 import sysconfig
 from pathlib import Path
 from typing import Any, Final
+
+from jupyter_quantum.fabric import namespaces
 
 __all__ = ["die_with_parent", "drop_capabilities", "keep_to_oneself", "lock", "readable_paths", "survey"]
 
@@ -97,7 +100,7 @@ def survey() -> tuple[list[str], list[str]]:
         have.append("seccomp")
     else:
         missing.append("seccomp: libseccomp is not usable here, so network and processes are not denied")
-    return have, missing
+    return [*have, *namespaces.entered], [*missing, *namespaces.lacking]
 
 
 def readable_paths() -> list[str]:

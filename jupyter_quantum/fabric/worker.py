@@ -36,7 +36,7 @@ from jupyter_quantum.fabric.shapes import Shapes, Source
 from jupyter_quantum.wire.base import CircuitBundle, digest_of
 from jupyter_quantum.wire.jobs import DryRun, Pub
 from jupyter_quantum.wire.results import ResultView
-from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask, Work
+from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask, Work, order_digest
 
 __all__ = ["READY", "Worker"]
 
@@ -240,6 +240,10 @@ class Worker:
             raise JobFailed("The executable is not in this worker any more.", code="executable.absent")
         if digest_of(data) != task.digest:
             raise JobFailed("The executable is not the one that was validated.", code="executable.digest")
+        if task.order != order_digest(task.device, task.kind, task.digest, task.pubs, task.options, task.calibration):
+            raise JobFailed(
+                "Device, PUBs, options or calibration are not those that were validated.", code="executable.order"
+            )
         if kept is not None and kept.data == data:
             return kept
         work = Work(

@@ -200,6 +200,7 @@ class Scheduling:
             pubs=prepared.pubs,
             options=prepared.options,
             calibration=prepared.calibration.digest if prepared.calibration else "",
+            order=prepared.order,
             device_s=seconds if remote else 0.0,
             **more,
         )

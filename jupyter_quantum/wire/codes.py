@@ -79,6 +79,7 @@ CODES: Final[tuple[str, ...]] = (
     "envelope.until",
     "executable.absent",
     "executable.digest",
+    "executable.order",
     "executions.limit",
     "export.class",
     "export.expired",

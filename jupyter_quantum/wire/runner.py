@@ -14,12 +14,15 @@ run again.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
+from pydantic_core import to_jsonable_python
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
-from jupyter_quantum.wire.base import Answer, Blob, CircuitBundle, Digest, ErrorBody
+from jupyter_quantum.wire.base import Answer, Blob, CircuitBundle, Digest, ErrorBody, digest_of
 from jupyter_quantum.wire.jobs import CalibrationRef, DryRun, Interval, Pub
 from jupyter_quantum.wire.results import ResultView
 
@@ -39,6 +42,7 @@ __all__ = [
     "TaskReport",
     "Welcome",
     "common_protocol",
+    "order_digest",
 ]
 
 PROTOCOL = 1
@@ -107,7 +111,10 @@ class Announce(Answer):
     version: str
     python: str
     packages: dict[str, str]
-    sandbox: list[str] = Field(description="what locks the workers here: rlimits, no_new_privs, landlock, seccomp")
+    sandbox: list[str] = Field(
+        description="what locks the workers here: rlimits, no_new_privs, landlock, seccomp, user_namespace, "
+        "network_namespace, private_tmp"
+    )
     missing: list[str] = Field(default_factory=list, description="what this kernel does not offer, in words")
     qpy_versions: tuple[int, int] = Field(description="lowest and highest that it reads")
     devices: list[DeviceAnnouncement]
@@ -167,6 +174,9 @@ class ExecuteTask(Answer):
     pubs: list[Pub]
     options: dict[str, Any]
     calibration: Digest
+    order: Digest | None = Field(
+        default=None, description="order_digest as it was prepared; a worker refuses to run anything else"
+    )
     recover: bool = Field(
         default=False, description="an attempt whose runner was lost: find it at the vendor, never submit it anew"
     )
@@ -177,6 +187,16 @@ class ExecuteTask(Answer):
     device_s: Annotated[float, Field(ge=0)] = Field(
         default=0.0, description="remote: the most seconds that it may run, the vendor's queue not counted; 0: any"
     )
+
+
+def order_digest(
+    device: str, kind: JobKind, executable: str, pubs: Sequence[Pub], options: Mapping[str, Any], calibration: str
+) -> str:
+    """The :data:`Digest` that binds all that a run depends on: the worker that prepares it takes it, and the one that
+    runs it takes it again. ``executable`` and ``calibration`` are digests themselves.
+    """
+    told = [device, kind.value, executable, [pub.model_dump(mode="json") for pub in pubs], dict(options), calibration]
+    return digest_of(json.dumps(to_jsonable_python(told), sort_keys=True, separators=(",", ":")).encode())
 
 
 class Task(Answer):
@@ -241,6 +261,7 @@ class Prepared(Answer):
     compiler: dict[str, Any] = Field(default_factory=dict)
     pubs: list[Pub] = Field(default_factory=list, description="the PUBs as laid out for the executable")
     options: dict[str, Any] = Field(default_factory=dict, description="with every default and the seed filled in")
+    order: Digest | None = Field(default=None, description="order_digest of a run of this")
 
 
 class TaskReport(Answer):

@@ -74,6 +74,7 @@ def execute_task(work: Work, prepared: Prepared) -> ExecuteTask:
         pubs=prepared.pubs,
         options=prepared.options,
         calibration=prepared.calibration.digest,
+        order=prepared.order,
     )
 
 

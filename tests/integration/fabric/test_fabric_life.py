@@ -13,7 +13,9 @@ import psutil
 import pytest
 from qiskit import QuantumCircuit
 
-from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask
+from jupyter_quantum.core.jobs import JobKind
+from jupyter_quantum.wire.jobs import Pub
+from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask, order_digest
 from tests.integration.fabric.asking import Fabric, execute_task, work_of
 from tests.integration.fabric.standin import TOKEN, running, task_of
 
@@ -94,13 +96,28 @@ async def test_the_announcement_says_what_is_served_and_how_it_is_locked(fabric:
     }
     assert [one.label for one in said.devices] == ["simulator", "emulator", "emulator", "emulated QPU"]
     assert {"rlimits", "no_new_privs"} <= set(said.sandbox)
-    assert len(said.sandbox) + len(said.missing) == 4
+    locks = {"rlimits", "no_new_privs", "landlock", "seccomp", "user_namespace", "network_namespace", "private_tmp"}
+    missing = {line.partition(":")[0] for line in said.missing}
+    assert set(said.sandbox) | missing >= locks or "namespaces" in missing
+    assert not set(said.sandbox) & missing
     assert said.qpy_versions[0] == 13
     torino = said.devices[1]
     assert torino.target["num_qubits"] == 133
     assert torino.calibration.at is not None
     assert set(torino.options) == {"run", "sampler", "estimator"}
     assert any("locked by" in line for line in fabric.runner.said)
+
+
+async def test_workers_live_in_namespaces_of_their_own(fabric: Fabric) -> None:
+    """Network, mounts and user of zygote and workers are not the runner's, where this machine allows it."""
+    said = fabric.standin.announced
+    assert said is not None
+    kinds = {"network_namespace": "net", "private_tmp": "mnt", "user_namespace": "user"}
+    (zygote,) = psutil.Process(fabric.runner.pid).children()
+    for process in (zygote, *zygote.children()):
+        for name, kind in kinds.items():
+            theirs, ours = (os.readlink(f"/proc/{pid}/ns/{kind}") for pid in (process.pid, fabric.runner.pid))
+            assert (theirs != ours) is (name in said.sandbox)
 
 
 async def test_secrets_stay_in_the_runner(fabric: Fabric) -> None:
@@ -129,13 +146,26 @@ async def test_prepare_then_execute_in_the_same_worker(fabric: Fabric) -> None:
     assert report.versions["qiskit-aer"]
 
 
-async def test_a_wrong_digest_or_calibration_does_not_run(fabric: Fabric) -> None:
-    """Bytes that are not those validated, or another calibration, are refused before the device is used."""
-    work = work_of(bell(), shots=10)
+async def test_only_what_was_validated_runs(fabric: Fabric) -> None:
+    """Other bytes, options, PUBs, kind or device, or another calibration, are refused before the device is used."""
+    pub = Pub(circuit=0, shots=10)
+    work = work_of(bell(), kind="sampler", pubs=[pub])
     prepared = await fabric.prepare("aer", work)
     task = execute_task(work, prepared)
     other = "sha256:" + "0" * 64
-    for change, code in ({"digest": other}, "executable.digest"), ({"calibration": other}, "calibration.changed"):
+    late = order_digest("aer", task.kind, task.digest, task.pubs, task.options, other)
+    assert (await fabric.standin.do(task)).error is None
+    for change, code in (
+        ({"digest": other}, "executable.digest"),
+        ({"options": task.options | {"default_shots": 11}}, "executable.order"),
+        ({"pubs": [pub.model_copy(update={"shots": 1000})]}, "executable.order"),
+        ({"pubs": [*task.pubs, pub]}, "executable.order"),
+        ({"kind": JobKind.RUN}, "executable.order"),
+        ({"device": "campus_qpu"}, "executable.order"),
+        ({"calibration": other}, "executable.order"),
+        ({"order": None}, "executable.order"),
+        ({"calibration": other, "order": late}, "calibration.changed"),
+    ):
         report = await fabric.standin.do(task.model_copy(update=change))
         assert report.error is not None
         assert report.error.code == code
