@@ -24,6 +24,7 @@ from jupyter_quantum.pipeline.settings import (
     CLASS_WEIGHTS,
     AuditSettings,
     ExportTarget,
+    Isolation,
     Limits,
     RunnerSpec,
     SeriesSettings,
@@ -212,6 +213,16 @@ def _series(given: Mapping[str, Any]) -> SeriesSettings:
     return found
 
 
+def _isolation(given: Mapping[str, Any]) -> Isolation:
+    names = {"window": "window_s"}
+    _known("isolation", given, sorted({field.name for field in fields(Isolation)} - set(names.values()) | set(names)))
+    told = {names.get(name, name): value for name, value in given.items()}
+    wrong = next((name for name, value in told.items() if not isinstance(value, int | float) or value < 0), None)
+    if wrong is not None:
+        raise InputError(f"isolation[{wrong!r}] is a number, 0 or more.", code="config")
+    return Isolation(**told)
+
+
 def _classes(given: Mapping[str, float]) -> dict[JobClass, float]:
     _known("class_weights", given, list(JobClass))
     found = {**CLASS_WEIGHTS, **{JobClass(name): float(one) for name, one in given.items()}}
@@ -271,6 +282,10 @@ def settings_of(service: ServiceTraits, data_dir: Path, secret: bytes) -> Settin
         audit=_audit(service),
         export_targets=_targets(service.export_targets),
         retention=_retention(service.retention),
+        isolation=_isolation(service.isolation),
+        retry_s=service.retry_pause,
+        vendor_wait_s=service.vendor_wait,
+        fallback_s=service.fallback_wait,
         series=_series(service.series),
         class_weights=_classes(service.class_weights),
         secret=secret,

@@ -124,6 +124,21 @@ class ServiceTraits(HasTraits):
         help="Where the local runner finds the secrets of vendors, never the secrets themselves: provider file (path, "
         "mode 0600) or vault (url, token_file, mount, path, namespace, ca, timeout_s)."
     ).tag(config=True)
+    isolation = Dict(
+        help="When a device is isolated by itself (0: never) and comes back: in_a_row (jobs that failed one after the "
+        "other; 5), rate (share of jobs that fail within window seconds; 0.5 of at least `least`, 10), drift (how many "
+        "times its median two-qubit error of before), mirror (least success of circuits with a known answer, of what "
+        "was predicted), resume (with the next calibration; false), error (the median two-qubit error that passes)."
+    ).tag(config=True)
+    retry_pause = Float(
+        5.0, min=0.0, help="Seconds before a run is tried again whose fault may pass; doubled each time."
+    ).tag(config=True)
+    vendor_wait = Float(
+        86_400.0, min=0.0, help="Seconds that a run may wait in a vendor's own queue, at most; max_seconds come on top."
+    ).tag(config=True)
+    fallback_wait = Float(
+        3600.0, min=0.0, help="Seconds that a job which may move waits for a device that starts nothing, by default."
+    ).tag(config=True)
     run_runner = Bool(True, help="Start a runner on this machine.").tag(config=True)
     runners = Dict(
         help="Services of the hub that run jobs on other machines (`jupyter quantum runner`) → devices (names that "

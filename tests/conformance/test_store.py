@@ -15,6 +15,7 @@ from jupyter_quantum.core.ledger import Kind
 from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.exceptions import Conflict, NotFound, QuotaExceeded
 from jupyter_quantum.store import Store, Tx, verify
+from jupyter_quantum.store.books import BOOKS
 from jupyter_quantum.store.rows import ApprovalRow, AttemptState, DeviceRow, JobRow, ReportRow
 from jupyter_quantum.testing.rows import ADA, ADA_NAME, FUNDS, MONTH, a_job, an_attempt, budgets, claims, queue, run
 
@@ -483,3 +484,81 @@ async def test_payloads_are_canonical(store: Store) -> None:
     )
     assert "ö" in event.payload
     assert event.data == {"a": [1.5, None], "b": 1}
+
+
+# -- attempts at a vendor, jobs that move ------------------------------------------------------------------------------
+
+
+async def test_an_attempt_is_taken_over_under_a_new_fence(store: Store) -> None:
+    """The same attempt goes on; who had it may say nothing any more, and absence is believed from the first loss on."""
+    job = await store.write(lambda tx: run(tx, queue(tx, 0).id))
+    tag = f"{job.id}-1"
+    first = await store.write(lambda tx: tx.take_over(tag, fence=50, until=tx.now, absent_after=NOON))
+    assert (first.fence, first.state, first.recoveries) == (50, AttemptState.RUNNING, 1)
+    with pytest.raises(Conflict):
+        await store.write(lambda tx: tx.update_attempt(tag, fence=1, handles='["x"]'))
+    await store.write(lambda tx: tx.update_attempt(tag, fence=50, handles='["x"]'))
+    later = NOON + timedelta(hours=1)
+    await store.write(lambda tx: tx.finish_attempt(tag, AttemptState.UNKNOWN, fence=50))
+    assert [one.tag for one in await store.read(lambda view: view.unknown_attempts())] == [tag]
+    again = await store.write(lambda tx: tx.take_over(tag, fence=51, until=tx.now, absent_after=later))
+    assert (again.state, again.absent_after, again.handles) == (AttemptState.RUNNING, NOON, '["x"]')
+    await store.write(lambda tx: tx.finish_attempt(tag, AttemptState.FAILED, fence=51))
+    with pytest.raises(Conflict):
+        await store.write(lambda tx: tx.take_over(tag, fence=52, until=tx.now, absent_after=later))
+
+
+async def test_a_hold_moves_with_its_job(store: Store) -> None:
+    """Given back and taken anew in one step, from other accounts; where that does not fit, all stays as it was."""
+    job = await store.write(lambda tx: queue(tx, 3 * CREDIT))
+    (month, funds) = budgets()
+    other = replace(funds, id=FUNDS.replace("qcourse", "other"))
+
+    def move(tx: Tx, amount: int) -> JobRow:
+        tx.move(job.id, S.VALIDATED, actor="service", moved_from='["aer"]')
+        tx.retake(job.id, claims(amount, [month, other]))
+        return tx.move(job.id, S.QUEUED, actor="service")
+
+    with pytest.raises(QuotaExceeded):
+        await store.write(lambda tx: move(tx, 51 * CREDIT))
+    assert (await store.read(lambda view: view.job(job.id))).on_hold == 3 * CREDIT
+    moved = await store.write(lambda tx: move(tx, 5 * CREDIT))
+    assert (moved.on_hold, json.loads(moved.accounts)) == (
+        5 * CREDIT,
+        {MONTH: 5 * CREDIT, FUNDS: 0, other.id: 5 * CREDIT},
+    )
+    assert await store.read(lambda view: [said for check in BOOKS.values() for said in check(view)]) == []
+    done = await store.write(lambda tx: tx.move(job.id, S.CANCELLED, actor=ADA))
+    assert done.on_hold == 0
+    assert await store.read(lambda view: [said for check in BOOKS.values() for said in check(view)]) == []
+
+
+async def test_what_was_charged_does_not_move(store: Store) -> None:
+    """A job that was charged for an attempt keeps its device's accounts."""
+    job = await store.write(lambda tx: run(tx, queue(tx, 3 * CREDIT).id))
+    await store.write(lambda tx: tx.settle(job.id, 1, CREDIT))
+    with pytest.raises(Conflict):
+        await store.write(lambda tx: tx.retake(job.id, claims(CREDIT)))
+
+
+async def test_outcomes_of_a_device_are_read_newest_first(store: Store) -> None:
+    """How its attempts ended, and where a vendor's seconds differ; jobs that may move are found."""
+
+    def work(tx: Tx) -> list[str]:
+        found = []
+        for seconds, state in ((1.0, AttemptState.COMPLETED), (3.0, AttemptState.FAILED)):
+            job = queue(tx, 0)
+            attempt = tx.add_attempt(an_attempt(job, device="qpu"))
+            more: dict[str, Any] = {"usage": 1.0, "vendor_s": seconds, "error": "{}"}
+            tx.finish_attempt(attempt.tag, state, fence=None, **more)
+            found.append(attempt.tag)
+        return found
+
+    first, second = await store.write(work)
+    seen = await store.read(lambda view: view.outcomes("qpu", NOON, limit=5))
+    assert [one.failed for one in seen] == [True, False]
+    assert await store.read(lambda view: view.outcomes("aer", NOON, limit=5)) == []
+    assert [one.tag for one in await store.read(lambda view: view.counted_otherwise(NOON, 0.02, 0.05))] == [second]
+    mobile = await store.write(lambda tx: queue(tx, 0, fallback='["aer"]'))
+    assert [one.id for one in await store.read(lambda view: view.may_move())] == [mobile.id]
+    assert first != second

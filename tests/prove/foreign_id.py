@@ -49,6 +49,7 @@ class Own:
         asked = {"kind": "budget", "project": "qcourse", "reason": "the workshop", "body": _BUDGET}
         self.ids: dict[str, str] = {
             "/api/v1/jobs/{id}": done.job_id(),
+            "/api/v1/attempts/{tag}": f"{done.job_id()}-1",
             "/api/v1/approvals/{id}": waiting.approval or "",
             "/api/v1/reports/{id}": ada.report(bell(), shots=100).id,
             "/api/v1/envelopes/{id}": self._envelope(),
