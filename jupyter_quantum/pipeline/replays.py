@@ -40,7 +40,7 @@ def replay_request(
     """The request that runs ``row`` once more."""
     device = asked.device or row.device
     mode: Literal["auto", "never"] = "never" if row.transpile == "never" else "auto"
-    options = json.loads(row.options)
+    options = {name: value for name, value in json.loads(row.options).items() if value is not None}
     return JobRequest(
         device=device,
         kind=row.kind,

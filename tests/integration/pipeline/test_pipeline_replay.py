@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.exceptions import Conflict, NotFound, OptionRejected, QuotaExceeded, Refused
+from jupyter_quantum.pipeline.replays import replay_request
 from jupyter_quantum.store.reads.keeping import KeepingReads
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.base import canonical, digest_of
@@ -34,6 +35,19 @@ async def test_a_replay_is_a_job_of_the_same_work_that_names_the_first(house: Ho
     events = await house.store.read(lambda view: view.job_events(again.id))
     assert events[0].data["replay_of"] == first.id
     await house.ledger()
+
+
+async def test_a_default_that_is_nothing_is_not_sent(house: House) -> None:
+    """Options are stored with every default; one that is null there stands for itself."""
+    nothing = {"shots": {"type": "integer", "minimum": 1}, "seed_simulator": {"type": "integer", "default": None}}
+    device = announcement("aer", options={"run": {"type": "object", "properties": nothing}})
+    async with house.runner(device):
+        first = await completed(house, options={"shots": 10})
+        row = await house.store.read(lambda view: view.job(first.id))
+        stored = replace(row, options=json.dumps({**json.loads(row.options), "seed_simulator": None}))
+        circuits, pubs = await house.pipeline.source(ADA, first.id)
+        sent = replay_request(stored, circuits, pubs, HERE, house.pipeline._context.registry)
+    assert sent.options == {"shots": 10}
 
 
 async def test_a_replay_with_a_key_is_made_once(house: House, runner: MemoryRunner) -> None:
