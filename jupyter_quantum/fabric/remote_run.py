@@ -50,7 +50,7 @@ _TRIES: Final = 5
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _GROWTH: Final = 1.5
-_CANCEL_S: Final = 60.0
+_MOST_PARTS: Final = 300
 _METADATA_MOST: Final = 64 * 1024
 
 
@@ -112,15 +112,17 @@ class RemoteRun:
 
     async def _encode(self) -> None:
         outcome = await self.hands.work(Order(task=self.task, step="encode"))
+        state = "unknown" if self._do.recover else "failed"  # a lost attempt may be there, whatever goes wrong here
         if outcome.error is not None:
-            self._over("unknown" if self._do.recover else "failed", outcome.error)
+            self._over(state, outcome.error)
         if outcome.executable is not None:
             if digest_of(outcome.executable) != self._do.digest:
-                self._over("failed", _body(JobFailed("The executable is another one.", code="executable.digest")))
+                self._over(state, _body(JobFailed("The executable is another one.", code="executable.digest")))
             do = self._do.model_copy(update={"executable": outcome.executable})
             self.task = self.task.model_copy(update={"do": do})
-        if not outcome.payloads:
-            self._over("failed", _body(JobFailed("There is nothing to hand over.", code="job.empty")))
+        if not 0 < len(outcome.payloads) <= _MOST_PARTS:
+            said = f"The job comes to {len(outcome.payloads):,} submissions; 1 to {_MOST_PARTS} can be handed over."
+            self._over(state, _body(JobFailed(said, code="job.submissions")))
         self._parts = [
             Part(self._do.tag if at == 0 else f"{self._do.tag}.{at}", payload)
             for at, payload in enumerate(outcome.payloads)
@@ -234,10 +236,21 @@ class RemoteRun:
         if self.hands.recovery == "opaque":
             self._unknown(VendorUnsure("it cannot be asked for what it was sent"))
         if self.hands.recovery == "idempotent" and not self._do.cancel:
-            await self._hand_over(part)
+            await self._same_again(part)
             return
         await self._find(part, until)
         part.why = part.why or "the vendor does not have this part"
+
+    async def _same_again(self, part: Part) -> None:
+        """What is found need not be sent; a vendor that refuses the same tag may well have what was sent before."""
+        with contextlib.suppress(VendorError):
+            part.handle = await self.vendor.find(part.tag)
+        if part.handle is not None:
+            return
+        try:
+            await self._hand_over(part)
+        except Over as over:
+            raise Over(over.report.model_copy(update={"state": "unknown"})) from None
 
     def _indexed(self) -> float:
         """From when on the vendor knows whatever was sent until now, monotonic seconds."""
@@ -269,6 +282,7 @@ class RemoteRun:
             moved = False
             for part in [one for one in self._parts if one.open]:
                 moved = await self._look(part) or moved
+                await self._limit(part)
             if not any(part.open for part in self._parts):
                 return
             pause = _FIRST_PAUSE_S if moved else min(pause * _GROWTH, self.hands.poll_s)
@@ -287,13 +301,12 @@ class RemoteRun:
             raise
         if part.status.state is Submission.RUNNING and part.running_since is None:
             part.running_since = time.monotonic()
-        if part.open and part.running_since is not None and self._do.device_s:
-            await self._limit(part, part.running_since)
         return part.status.state is not before
 
-    async def _limit(self, part: Part, since: float) -> None:
+    async def _limit(self, part: Part) -> None:
         """Take back what runs longer than the job may."""
-        if time.monotonic() - since > self._do.device_s:
+        since = part.running_since
+        if part.open and since is not None and 0 < self._do.device_s < time.monotonic() - since:
             report = await self._take_back()
             error = JobFailed(
                 f"The run reached its limit of {self._do.device_s:.0f} s on {self._do.device} and was taken back.",
@@ -326,17 +339,16 @@ class RemoteRun:
     # Taking back
 
     async def _take_back(self) -> TaskReport:
-        """Cancel what is at the vendor, and find out what it used."""
-        until = time.monotonic() + _CANCEL_S
+        """Cancel what is at the vendor, and follow it to its end: only then it is known what it used."""
         asked: set[str] = set()
         pause = _FIRST_PAUSE_S
-        while (left := [part for part in self._parts if part.open]) and time.monotonic() < until:
-            for part in left:
+        while True:
+            for part in [one for one in self._parts if one.open]:
                 await self._cancel(part, asked)
             if not any(part.open for part in self._parts):
                 break
             await asyncio.sleep(pause)
-            pause = min(pause * _GROWTH, _LONGEST_PAUSE_S)
+            pause = min(pause * _GROWTH, self.hands.poll_s)
             if self.hands.leave():
                 raise Left
         error = JobCancelled("Taken back by its owner.", code="task.stopped")
@@ -344,11 +356,14 @@ class RemoteRun:
 
     async def _cancel(self, part: Part, asked: set[str]) -> None:
         assert part.handle is not None
-        with contextlib.suppress(VendorError):
-            if part.handle not in asked:
-                await self.vendor.cancel(part.handle)
-                asked.add(part.handle)
-            part.status = await self.vendor.status(part.handle)
+        if part.handle not in asked:
+            with contextlib.suppress(VendorUnsure, VendorRefused):  # it may have ended, or cannot be taken back
+                try:
+                    await self.vendor.cancel(part.handle)
+                except VendorUnavailable:
+                    return
+            asked.add(part.handle)
+        await self._look(part)
 
     # Reports
 

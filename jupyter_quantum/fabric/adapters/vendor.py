@@ -131,6 +131,9 @@ class Vendor(ABC):
     def submit(self, tag: str, payload: bytes) -> str:
         """Hand over what a worker encoded; returns the handle.
 
+        The worker had read what a user sent, and is not trusted with it: take from the payload what belongs into a job
+        and nothing else (no tag, no token, no other account), and refuse what cannot be read.
+
         For an *idempotent* vendor the same tag gives the same submission however often it is sent.
         """
 

@@ -18,6 +18,7 @@ from typing import Final, Literal
 from jupyter_quantum.fabric.adapters import adapter
 from jupyter_quantum.fabric.adapters.vendor import (
     Calibration,
+    Status,
     Vendor,
     VendorError,
     VendorRefused,
@@ -36,6 +37,8 @@ __all__ = ["CONTROL", "Host", "main"]
 
 CONTROL: Final = 3
 _WORDS: Final = 500
+_HANDLE: Final = 500
+_MOST_S: Final = 1e9
 
 Kind = Literal["unavailable", "refused", "unsure"]
 
@@ -46,6 +49,13 @@ class Host:
     def __init__(self, vendor: Vendor, scrubber: Scrubber) -> None:
         self._vendor = vendor
         self._scrubber = scrubber
+
+    def say(self, call: Call) -> bytes:
+        """The answer as it is sent; what a vendor made that cannot be sent is an error as well."""
+        try:
+            return self.answer(call).model_dump_json().encode()
+        except Exception as error:
+            return Reply(id=call.id, error=_kind(call, error), words=self._words(error)).model_dump_json().encode()
 
     def answer(self, call: Call) -> Reply:
         """Do what is asked; an error becomes one of the three kinds, its words without the secret."""
@@ -85,6 +95,8 @@ class Host:
 
     def _handle(self, handle: str) -> str:
         """A handle is reported and kept, so that it must not hold a secret; and a part of it would find nothing."""
+        if not 0 < len(handle) <= _HANDLE:
+            raise VendorUnsure("the vendor's id of the submission cannot be kept")
         if self._scrubber.text(handle) != handle:
             raise VendorUnsure("the vendor's id of the submission holds a part of the secret")
         return handle
@@ -94,16 +106,23 @@ class Host:
         words = clean(self._scrubber.text(found.words), _WORDS)
         return Reply(
             id=call.id,
-            status=type(found)(found.state, words, found.position, found.retry, found.usage_s),
+            status=Status(found.state, words, found.position, found.retry, _seconds(found.usage_s)),
         )
 
     def _result(self, call: Call) -> Reply:
         found = self._vendor.result(call.name)
         metadata = self._scrubber.plain(dict(found.metadata))
-        return Reply(id=call.id, data=self._scrubber.raw(found.data), usage_s=found.usage_s, metadata=metadata)
+        return Reply(
+            id=call.id, data=self._scrubber.raw(found.data), usage_s=_seconds(found.usage_s), metadata=metadata
+        )
 
     def _cancel(self, call: Call) -> Reply:
         return Reply(id=call.id, ended=not self._vendor.cancel(call.name))
+
+
+def _seconds(told: float | None) -> float | None:
+    """What can be charged; None where the vendor tells nothing, or nonsense."""
+    return float(told) if told is not None and 0 <= told <= _MOST_S else None
 
 
 def _kind(call: Call, error: Exception) -> Kind:
@@ -137,7 +156,7 @@ def _serve(channel: socket.socket, host: Host) -> None:
     write_frame(channel.fileno(), Reply(id=READY).model_dump_json().encode())
 
     def act(call: Call) -> None:
-        said = host.answer(call).model_dump_json().encode()
+        said = host.say(call)
         with saying:
             write_frame(channel.fileno(), said)
 

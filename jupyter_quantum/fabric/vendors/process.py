@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -148,9 +149,10 @@ class VendorProcess:
 
     async def _ask(self, verb: Verb, most_s: float, name: str, payload: bytes) -> Reply:
         writer = await self._running()
+        waiting = self._waiting
         call = Call(id=next(self._numbers), verb=verb, name=name, payload=payload)
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[call.id] = answered
+        waiting[call.id] = answered
         try:
             async with asyncio.timeout(most_s):
                 message = call.model_dump_json().encode()
@@ -163,7 +165,7 @@ class VendorProcess:
         except ConnectionError:
             raise _lost(verb, "the vendor process ended") from None
         finally:
-            self._waiting.pop(call.id, None)
+            waiting.pop(call.id, None)
         if reply.error is not None:
             raise _ERRORS[reply.error](reply.words)
         return reply
@@ -210,8 +212,10 @@ class VendorProcess:
         self._process.stdin.write(Start(device=self.spec, secret=values).model_dump_json().encode() + b"\n")
         self._process.stdin.close()
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
-        ready = self._waiting[READY] = asyncio.get_running_loop().create_future()
-        self._spawn(self._hear(self._process, reader, writer))
+        # Of this process alone: what another one that is just ending leaves behind concerns nobody here.
+        waiting = self._waiting = {}
+        ready = waiting[READY] = asyncio.get_running_loop().create_future()
+        self._spawn(self._hear(self._process, reader, writer, waiting))
         self._spawn(self._relay(self._process, Scrubber(values.values())))
         await self._ready(ready)
         return writer
@@ -247,7 +251,11 @@ class VendorProcess:
         task.add_done_callback(self._tasks.discard)
 
     async def _hear(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        waiting: Mapping[int, asyncio.Future[Reply]],
     ) -> None:
         """Give replies to who waits for them; at the end of the process, everybody who waits learns so."""
         try:
@@ -256,9 +264,9 @@ class VendorProcess:
                 if size > MOST:
                     break
                 reply = Reply.model_validate_json(await reader.readexactly(size))
-                waiting = self._waiting.get(reply.id)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(reply)
+                asked = waiting.get(reply.id)
+                if asked is not None and not asked.done():
+                    asked.set_result(reply)
         except (ConnectionError, asyncio.IncompleteReadError):
             log.info("the vendor process of %s ended", self.spec.name)
         except ValidationError:
@@ -269,10 +277,10 @@ class VendorProcess:
             if self._writer is writer:
                 self._writer = None
             writer.close()
-            for waiting in self._waiting.values():
-                if not waiting.done():
-                    waiting.set_exception(ConnectionResetError())
-                    waiting.exception()  # seen: whoever asked may have given up
+            for asked in waiting.values():
+                if not asked.done():
+                    asked.set_exception(ConnectionResetError())
+                    asked.exception()  # seen: whoever asked may have given up
             await process.wait()
 
     async def _relay(self, process: asyncio.subprocess.Process, scrubber: Scrubber) -> None:

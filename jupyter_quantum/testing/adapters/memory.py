@@ -91,8 +91,9 @@ class MemoryVendor(Vendor):
     def submit(self, tag: str, payload: bytes) -> str:
         """A job with the tag, as token too where the vendor is idempotent."""
         try:
-            body = json.loads(payload) | {"tag": tag}
-        except (ValueError, TypeError):
+            said = json.loads(payload)
+            body = {"tag": tag, "shots": int(said["shots"]), "circuits": str(said["circuits"])}
+        except (ValueError, TypeError, KeyError):
             raise VendorRefused("the payload is none of ours") from None
         if self._own.recovery == "idempotent":
             body["token"] = tag
