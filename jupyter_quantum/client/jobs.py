@@ -325,12 +325,12 @@ class PrimitiveJob(HubJob, BasePrimitiveJob[PrimitiveResult[Any], str]):  # type
         """
         if self._made is None:
             check_whole(found := self._result_view(timeout), self._seen.id)
-            self._made = primitive_result(found, self._circuit_metadata)
+            self._made = primitive_result(found, self._circuit_metadata, self._seen.id)
         return self._made
 
     def partial(self, timeout: float | None = None) -> PrimitiveResult[Any]:
         """The result as far as the device gave it; a missing PUB is empty, and its metadata say ``missing``."""
-        return primitive_result(self._result_view(timeout), self._circuit_metadata)
+        return primitive_result(self._result_view(timeout), self._circuit_metadata, self._seen.id)
 
     def status(self) -> str:
         """IBM Runtime's words: INITIALIZING, QUEUED, RUNNING, CANCELLED, DONE, ERROR."""

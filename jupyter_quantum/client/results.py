@@ -69,11 +69,11 @@ def run_result(view: ResultView, job_id: str, metadata: Metadata = None) -> Resu
     )
 
 
-def primitive_result(view: ResultView, metadata: Metadata = None) -> PrimitiveResult[Any]:
+def primitive_result(view: ResultView, metadata: Metadata = None, job_id: str = "") -> PrimitiveResult[Any]:
     """What ``sampler.run(...).result()`` or ``estimator.run(...).result()`` gives; of a missing PUB an empty one."""
     make = _sampled if view.kind is JobKind.SAMPLER else _estimated
     pubs = [make(one, metadata[i] if metadata else None) for i, one in enumerate(view.pubs)]
-    return PrimitiveResult(pubs, metadata=_whole(view))
+    return PrimitiveResult(pubs, metadata=_whole(view) | ({"job_id": job_id} if job_id else {}))
 
 
 def counts_of(view: ResultView) -> Iterator[tuple[str, dict[str, int]]]:

@@ -92,8 +92,9 @@ def _charged(job: JobView) -> str:
 
 
 def _marks(job: JobView) -> list[str]:
-    """What is to be known of the result; a mark that has no sentence stands for itself."""
-    return [words.MARKS.get(mark, f"Marked: {mark}.") for mark in job.marks]
+    """What is to be known of the run besides its result."""
+    about = words.about_run(job.moved_from, job.marks, job.seconds, job.vendor_seconds)
+    return [about] if about else []
 
 
 def _ended(job: JobView) -> list[str]:

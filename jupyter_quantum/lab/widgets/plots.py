@@ -102,14 +102,38 @@ def result_plot(result: ResultView, dry: DryRun | None) -> dict[str, Any] | None
     measured = charts.Series("measured", {label: n / shots for label, n in counts.items()}, "measured", shots)
     # A stand-in's outcomes are its own: beside a result they would mislead.
     before = _predicted(dry) if dry is not None and not dry.stand_in else []
-    return _plot([*before, measured], None, "Result: share of each outcome, with its 95 % interval")
+    return _plot(
+        [*before, measured, *_mitigated(result)], None, "Result: share of each outcome, with its 95 % interval"
+    )
+
+
+def _mitigated(result: ResultView) -> list[charts.Series]:
+    """Quasi-probabilities of a sampler's first PUB; those below 0 have no bar."""
+    first = result.pubs[0] if result.pubs else None
+    if first is None or first.mitigated is None or not first.mitigated.quasi:
+        return []
+    width = sum(bits.num_bits for bits in first.registers.values())
+    shares = {f"{int(key, 16):0{width}b}": max(0.0, share) for key, share in first.mitigated.quasi[0].items()}
+    return [charts.Series("mitigated", shares, "fourth")]
 
 
 def estimates(result: ResultView) -> list[str]:
-    """Expectation values of an estimator's first PUB: ``−1.137 ± 0.008 (1 SE)``."""
+    """Expectation values of an estimator's first PUB: ``−1.137 ± 0.016 (95 %), mitigated −1.150 ± 0.040``."""
     if not result.pubs or result.pubs[0].evs is None:
         return []
-    values = np.atleast_1d(_numbers(result.pubs[0].evs)).ravel()[: charts.TOP]
-    stds = result.pubs[0].stds
-    errors = np.zeros_like(values) if stds is None else np.atleast_1d(_numbers(stds)).ravel()
-    return [f"{v:.3f} ± {e:.3f} (1 SE)".replace("-", "−") for v, e in zip(values, errors, strict=False)]
+    first, found = result.pubs[0], result.pubs[0].mitigated
+    raw = _spread(first.evs, first.stds)
+    better = [] if found is None else _spread(found.evs, found.stds)
+    return [
+        f"{one} (95 %)" + (f", mitigated {better[at]}" if at < len(better) else "")
+        for at, one in enumerate(raw[: charts.TOP])
+    ]
+
+
+def _spread(evs: Array | None, stds: Array | None) -> list[str]:
+    """Each value ± 1.96 standard errors, with a true minus."""
+    if evs is None:
+        return []
+    values = np.atleast_1d(_numbers(evs)).ravel()
+    errors = np.zeros_like(values) if stds is None else 1.959964 * np.atleast_1d(_numbers(stds)).ravel()
+    return [f"{value:.3f} ± {error:.3f}".replace("-", "−") for value, error in zip(values, errors, strict=True)]

@@ -162,3 +162,17 @@ async def test_a_replay_is_told_to_listeners(house: House, runner: MemoryRunner)
     listed = (await house.pipeline.jobs(ADA)).jobs
     assert {one.id: one.replay_of for one in listed} == {first.id: None, again.id: first.id}
     assert json.loads(again.model_dump_json())["replay_of"] == first.id
+
+
+async def test_one_id_goes_from_the_answer_to_the_device_and_back(house: House, runner: MemoryRunner) -> None:
+    """The job's id is in the tag that the device is told, in every entry of the record, in provenance and bundle."""
+    first = await completed(house)
+    assert runner.executed[-1] == f"{first.id}-1"
+    found = await house.pipeline.provenance(ADA, first.id)
+    assert (found.id, [one["tag"] for one in found.attempts]) == (first.id, [f"{first.id}-1"])
+    events = await house.store.read(lambda view: view.job_events(first.id))
+    assert {event.job for event in events} == {first.id}
+    row = await house.store.read(lambda view: view.job(first.id))
+    files = await house.pipeline.data.exports._dossier.collect(row, ["inputs", "results"])
+    assert first.id.encode() in files["CITATION.cff"]
+    assert json.loads(files["job.json"])["id"] == first.id

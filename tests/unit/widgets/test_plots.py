@@ -8,7 +8,7 @@ from qiskit.primitives import BitArray
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.lab.widgets import plots
 from jupyter_quantum.wire.jobs import DryRun
-from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult, ResultView
+from jupyter_quantum.wire.results import Array, Bits, Experiment, Mitigated, PubResult, ResultView
 
 
 def run(counts: dict[str, int], **header: object) -> ResultView:
@@ -48,14 +48,30 @@ def test_registers_are_read_as_qiskit_reads_them() -> None:
 
 
 def test_estimates_have_their_error() -> None:
-    """Expectation values with one standard error and a true minus."""
+    """Expectation values with their 95 % interval and a true minus; mitigated ones beside them."""
     values = {
         name: Array(dtype="<f8", shape=[], data=np.float64(v).tobytes())
         for name, v in (("evs", -1.137), ("stds", 0.008))
     }
     result = ResultView(kind=JobKind.ESTIMATOR, backend="aer", pubs=[PubResult(shape=[], **values)], seconds=0.1)
-    assert plots.estimates(result) == ["−1.137 ± 0.008 (1 SE)"]
+    assert plots.estimates(result) == ["−1.137 ± 0.016 (95 %)"]
     assert plots.result_plot(result, None) is None
+    better = Mitigated(method="readout", evs=number(-1.15), stds=number(0.02))
+    beside = result.pubs[0].model_copy(update={"mitigated": better})
+    assert plots.estimates(result.model_copy(update={"pubs": [beside]})) == [
+        "−1.137 ± 0.016 (95 %), mitigated −1.150 ± 0.039"
+    ]
+
+
+def test_quasi_probabilities_stand_beside_what_was_measured() -> None:
+    """A series of its own, without an interval; what is below 0 has no bar."""
+    bits = packed_bits(BitArray.from_samples([0, 3, 3, 3], 2))
+    found = Mitigated(method="readout", quasi=[{"0x0": 0.2, "0x3": 0.85, "0x1": -0.05}], overhead=[1.2])
+    pub = PubResult(shape=[], registers={"meas": bits}, mitigated=found)
+    plot = plots.result_plot(ResultView(kind=JobKind.SAMPLER, backend="x", pubs=[pub], seconds=0.1), None)
+    assert plot is not None
+    assert plot["heads"][-1] == "mitigated"
+    assert [row[0] for row in plot["rows"]] == ["00", "11"]
 
 
 def test_result_stands_beside_its_dry_run() -> None:
