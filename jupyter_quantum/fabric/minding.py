@@ -51,8 +51,11 @@ class Minding:
 
     async def _mind(self, remote: Collection[str]) -> None:
         while True:
-            if await self._fleet.look(remote):
-                await self._rebuild()
+            try:
+                if await self._fleet.look(remote):
+                    await self._rebuild()
+            except Exception:
+                log.exception("the calibrations could not be looked at")
             await asyncio.sleep(self._fleet.rest_s())
 
     async def _rebuild(self) -> None:

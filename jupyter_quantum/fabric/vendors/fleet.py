@@ -76,6 +76,7 @@ class Fleet:
         return max(_FIRST_PAUSE_S, soon)
 
     async def _look(self, name: str) -> None:
+        self._due[name] = time.monotonic() + self._settings.calibration_s
         process = self._processes.get(name)
         if process is None:
             process = self._processes[name] = VendorProcess(self._specs[name], self._settings.secrets)

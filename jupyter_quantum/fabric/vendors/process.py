@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -113,8 +114,13 @@ class VendorProcess:
         return reply.reading
 
     async def submit(self, tag: str, payload: bytes, most_s: float) -> str:
-        """Hand over a payload within ``most_s`` seconds; returns the handle."""
-        reply = await self._call("submit", most_s, tag, payload)
+        """Hand over a payload within ``most_s`` seconds, the start of the process counted; returns the handle."""
+        until = time.monotonic() + most_s
+        await self._running()
+        left = until - time.monotonic()
+        if left < most_s / 2:  # the lease was looked at before
+            raise VendorUnavailable("the vendor process took too long to start")
+        reply = await self._call("submit", left, tag, payload)
         if not reply.handle:
             raise VendorUnsure("the vendor took the job and named no id for it")
         return reply.handle

@@ -131,6 +131,15 @@ async def test_memory_is_its_own(vendor: VendorProcess) -> None:
     assert psutil.Process(vendor.pid).rlimit(psutil.RLIMIT_CORE) == (0, 0)
 
 
+async def test_slow_start_is_no_submission(tmp_path: Path) -> None:
+    """The time that the lease allows runs while the process starts: what is too late is not sent at all."""
+    late = made(tmp_path)
+    with pytest.raises(VendorUnavailable, match="too long to start"):
+        await late.submit("tag", b"", 0.3)
+    assert await late.submit("tag", b"", 30) == "tag"
+    await late.close()
+
+
 async def test_that_cannot_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing was done, so *unavailable*; why stands in the log, without the secret."""
     caplog.set_level(logging.INFO)
