@@ -7,6 +7,7 @@ weighs little in the queue, so that it goes where there is room.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Mapping
@@ -76,7 +77,8 @@ class Measuring:
             due = began is None or began + timedelta(seconds=every) <= now
             device = self._context.registry.get(name)
             if due and state != "open" and device is not None and self._may(device):
-                await self._begin(device, "service")
+                with contextlib.suppress(Conflict):  # an operator was quicker
+                    await self._begin(device, "service")
 
     def _may(self, device: Device) -> bool:
         return self._context.registry.state(device) == "ready" and self._set_for(device) is not None
