@@ -9,6 +9,7 @@ from qiskit.quantum_info import Pauli, PauliList, SparseObservable, SparsePauliO
 
 from jupyter_quantum.charts import Series, counts_table
 from jupyter_quantum.client.circuits import Work, estimator_work, run_work, sampler_work
+from jupyter_quantum.client.evidence import evidence
 from jupyter_quantum.client.html import Html, clean, columns, details, esc, table
 from jupyter_quantum.client.http import Connection
 from jupyter_quantum.core import words
@@ -69,12 +70,18 @@ class Report:
     def _repr_html_(self) -> str:
         rows = [cells(row) for row in self.view.rows]
         why = table(("Device", "Why"), [(row.device, _why(row)) for row in self.view.rows])
-        return Html(table(HEAD, rows, self.headline) + details("Why?", why) + _dry_html(self.view.dry_run))
+        known = self._evidence()
+        beside = details("Estimates", table(("Device", "Of", "What is known"), known)) if known else ""
+        return Html(table(HEAD, rows, self.headline) + details("Why?", why) + beside + _dry_html(self.view.dry_run))
 
     def __repr__(self) -> str:
         rows = [tuple(map(clean, cells(row))) for row in self.view.rows]
         why = [f"{clean(row.device)}: {clean(_why(row))}" for row in self.view.rows]
-        return "\n".join([self.headline, columns([HEAD, *rows]), *why, *_dry_lines(self.view.dry_run)])
+        known = [f"{clean(device)}, {name.lower()}: {clean(said)}" for device, name, said in self._evidence()]
+        return "\n".join([self.headline, columns([HEAD, *rows]), *why, *known, *_dry_lines(self.view.dry_run)])
+
+    def _evidence(self) -> list[tuple[str, str, str]]:
+        return [(row.device, *pair) for row in self.view.rows for pair in evidence(row)]
 
 
 def _dry_title(dry: DryRun) -> str:

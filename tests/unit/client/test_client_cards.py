@@ -14,7 +14,16 @@ from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.client.report import Report
 from jupyter_quantum.core.jobs import DeviceKind, JobState
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.jobs import DecisionView, Interval, JobRequest, Provenance, ReportRow, Wait
+from jupyter_quantum.wire.jobs import (
+    DecisionView,
+    Interval,
+    JobRequest,
+    MirrorResult,
+    Provenance,
+    ReportRow,
+    Score,
+    Wait,
+)
 from tests.unit.client.conftest import NOW, Service
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&\x1b[31m\u202egnp\n" + "x" * 300
@@ -129,6 +138,28 @@ def test_report_card(hub: Hub, bell: QuantumCircuit) -> None:
     assert report.why("small") == "Too wide."
     assert report.why("campus_qpu") == "Over 5 credits."
     assert "<details>" in _plain(report._repr_html_())
+
+
+def test_a_report_says_what_its_estimates_are_worth(hub: Hub, bell: QuantumCircuit) -> None:
+    """What they rest on, mirror circuits of this size, how good they have been: in text and in HTML."""
+    view = hub.report(bell).view
+    row = ReportRow(
+        device="campus_qpu",
+        kind=DeviceKind.QPU,
+        label="QPU",
+        state="ready",
+        rests_on="the calibration of today",
+        mirror=MirrorResult(value=0.9, low=0.88, high=0.92, qubits=2, depth=10, at=NOW),
+        scores=[Score(what="success", runs=40, words="90 % of 40 finished runs came out within the range.")],
+    )
+    report = Report(view.model_copy(update={"rows": [row]}))
+    for words in (
+        "campus_qpu, estimate from: the calibration of today",
+        "campus_qpu, mirror circuits: 0.90 (0.88–0.92) came back (2 qubits, depth 10)",
+        "campus_qpu, chance of success: 90 % of 40 finished runs came out within the range.",
+    ):
+        assert words in repr(report)
+        assert words.partition(": ")[2] in report._repr_html_()
 
 
 def test_provenance_card(service: Service) -> None:

@@ -1,0 +1,20 @@
+"""What stands beside an estimate, in words: what it rests on, mirror circuits, how good such estimates have been."""
+
+from __future__ import annotations
+
+from jupyter_quantum.core import words
+from jupyter_quantum.wire.jobs import ReportRow
+
+__all__ = ["evidence"]
+
+_SCORED = {"success": "Chance of success", "seconds": "Time", "price": "Price", "wait": "Start"}
+
+
+def evidence(row: ReportRow) -> list[tuple[str, str]]:
+    """Name and sentence of each; nothing where nothing is known."""
+    found = [("Estimate from", row.rests_on)] if row.rests_on else []
+    if row.mirror is not None:
+        one = row.mirror
+        size = f"{words.plural(one.qubits, 'qubit')}, depth {words.number(one.depth)}"
+        found.append(("Mirror circuits", f"{words.with_range(one.value, one.low, one.high)} came back ({size})"))
+    return found + [(_SCORED[one.what], one.words) for one in row.scores if one.words]
