@@ -12,6 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import CREDIT
+from jupyter_quantum.core.reckon import counts_otherwise
 
 __all__ = [
     "MARKS",
@@ -85,7 +86,7 @@ def about_run(moved_from: Sequence[str], marks: Sequence[str], ours: float | Non
     """What is to be known of a run besides its result: where it was meant to run, marks, the vendor's own count."""
     said = [f"Moved from {', '.join(moved_from)}."] if moved_from else []
     said += [MARKS.get(mark, mark) for mark in marks]
-    if vendors is not None and ours is not None and abs(vendors - ours) > max(0.05, 0.02 * vendors):
+    if vendors is not None and ours is not None and counts_otherwise(ours, vendors):
         said.append(f"The vendor counted {vendors:.3g} s, we {ours:.3g} s.")
     return " ".join(said)
 

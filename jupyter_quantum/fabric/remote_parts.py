@@ -74,6 +74,8 @@ class Part:
     why: str = ""
     """Where it has no answer: what is known about it."""
     running_since: float | None = None
+    ran_s: float | None = None
+    """Seconds between the first answer that says that it runs and the first that says that it has ended."""
 
     @property
     def open(self) -> bool:

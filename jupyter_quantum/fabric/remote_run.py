@@ -301,6 +301,8 @@ class RemoteRun:
             raise
         if part.status.state is Submission.RUNNING and part.running_since is None:
             part.running_since = time.monotonic()
+        if not part.open and part.running_since is not None and part.ran_s is None:
+            part.ran_s = time.monotonic() - part.running_since
         return part.status.state is not before
 
     async def _limit(self, part: Part) -> None:
@@ -404,7 +406,11 @@ class RemoteRun:
         marks: Sequence[str] = (),
     ) -> TaskReport:
         counted = self._usage_s
-        seconds = counted if counted is not None else result.seconds if result is not None else 0.0
+        seen = [part.ran_s for part in self._parts if part.handle is not None]
+        if seen and None not in seen:
+            seconds = sum(one or 0.0 for one in seen)
+        else:
+            seconds = counted if counted is not None else result.seconds if result is not None else 0.0
         return TaskReport(
             runner="",
             fence=0,

@@ -27,7 +27,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 def is_device_fault(code: str | None) -> bool:
     """Whether an error is the device's or its vendor's, so that another device may do better."""
-    return code is not None and code.startswith(_FAULTS)
+    return code is not None and (code.startswith(_FAULTS) or code == "job.device")
 
 
 def is_remote(device: Device | None) -> bool:

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from jupyter_quantum.core.jobs import FINAL, JobKind, JobState
+from jupyter_quantum.core.reckon import counts_otherwise
 from jupyter_quantum.exceptions import Conflict, JobFailed, QuantumError
 from jupyter_quantum.pipeline.attempts import absent, again, did_not_run, ends, is_device_fault, is_findable, unknown
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.budgets import Budgets, usage
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
-from jupyter_quantum.pipeline.reckon import counts_otherwise
 from jupyter_quantum.pipeline.recover import Recovering
 from jupyter_quantum.pipeline.schedule import Scheduling
 from jupyter_quantum.pipeline.scoring import score_of
@@ -153,9 +153,10 @@ class Executing:
             if row.state not in (JobState.SCHEDULED, JobState.RUNNING):
                 raise Conflict("The job has ended.", code="job.move")
             seconds = _counted(report)
-            amount = self._amount(row, seconds, tx.now) if report.charged else 0
-            tx.settle(job, ticket.attempt, amount, usage(row, seconds) if report.charged else {})
-            told = _told(report) | {"charged": report.charged, "error": text}
+            charged = report.charged and not is_device_fault(error.code)  # what is not the user's costs nothing
+            amount = self._amount(row, seconds, tx.now) if charged else 0
+            tx.settle(job, ticket.attempt, amount, usage(row, seconds) if charged else {})
+            told = _told(report) | {"charged": charged, "error": text}
             tx.finish_attempt(tag, AttemptState.FAILED, fence=ticket.fence, **told)
             event = {"tag": tag, "code": error.code} | _said("[]", report)
             if self._is_worth_it(row, ticket, report, error):
@@ -167,8 +168,8 @@ class Executing:
         return await self._apply(write)
 
     def _is_worth_it(self, row: JobRow, ticket: Ticket, report: TaskReport, error: QuantumError) -> bool:
-        """Whether a fault may pass, is not the user's, cost nothing, and there are attempts left."""
-        may = report.retry and is_device_fault(error.code) and not report.charged and row.cancel_asked is None
+        """Whether a fault may pass, is not the user's, and there are attempts left."""
+        may = report.retry and is_device_fault(error.code) and row.cancel_asked is None
         return may and ticket.attempt < self._context.settings.max_attempts
 
     def _later(self, now: datetime, attempt: int) -> datetime:

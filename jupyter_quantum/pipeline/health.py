@@ -1,7 +1,7 @@
 """Rules that isolate a device by themselves, and let it come back after a new calibration.
 
 Only what is the device's own fault counts against it: neither a circuit that its vendor refuses, nor a runner that was
-lost, nor what a user cancelled. Of several failures of one job one counts, so that nobody isolates a device alone.
+lost, nor what a user cancelled. Of several failures of one job one counts: a job that is tried again counts once.
 """
 
 from __future__ import annotations
@@ -136,4 +136,4 @@ def _is_fault(one: Outcome) -> bool:
     if not one.failed or one.error is None:
         return False
     code = str(json.loads(one.error).get("code"))
-    return code.startswith(("vendor.", "device.")) and code != "vendor.refused"
+    return code == "job.device" or (code.startswith(("vendor.", "device.")) and code != "vendor.refused")

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import JobState
+from jupyter_quantum.core.reckon import LEAST_S, SHARE
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, InputError, JobFailed, Refused
 from jupyter_quantum.pipeline import sentences
@@ -19,7 +20,6 @@ from jupyter_quantum.pipeline.attempts import did_not_run, ends, is_findable, is
 from jupyter_quantum.pipeline.budgets import usage
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
-from jupyter_quantum.pipeline.reckon import LEAST_S, SHARE
 from jupyter_quantum.pipeline.recover import Recovering
 from jupyter_quantum.pipeline.schedule import Scheduling
 from jupyter_quantum.store import Tx, View

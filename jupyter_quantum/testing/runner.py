@@ -135,7 +135,7 @@ class MemoryRunner:
         self._running: dict[str, tuple[int, asyncio.Task[None]]] = {}
         self._going = asyncio.Event()
         self._going.set()
-        self._failures: deque[tuple[ErrorBody, bool]] = deque()
+        self._failures: deque[tuple[ErrorBody, bool, float]] = deque()
         self._cancels: set[str] = set()
         self._loop: asyncio.Task[None] | None = None
 
@@ -186,9 +186,11 @@ class MemoryRunner:
         """Let held runs end."""
         self._going.set()
 
-    def fail_next(self, code: str, message: str = "The worker ended.", *, retry: bool = False) -> None:
-        """The next run fails with this error; ``retry``: another try may well succeed."""
-        self._failures.append((ErrorBody(error="JobFailed", code=code, message=message), retry))
+    def fail_next(
+        self, code: str, message: str = "The worker ended.", *, retry: bool = False, used: float = 0.0
+    ) -> None:
+        """The next run fails with this error; ``retry``: another try may well succeed; ``used``: seconds, charged."""
+        self._failures.append((ErrorBody(error="JobFailed", code=code, message=message), retry, used))
 
     # Work
 
@@ -274,8 +276,8 @@ class MemoryRunner:
         return await self._report(task, "done", result=result, usage_s=result.seconds, versions=VERSIONS)
 
     async def _fail(self, task: Task) -> Reported:
-        error, retry = self._failures.popleft()
-        return await self._report(task, "failed", error=error, retry=retry)
+        error, retry, used = self._failures.popleft()
+        return await self._report(task, "failed", error=error, retry=retry, charged=used > 0, usage_s=used)
 
     async def _at_vendor(self, task: Task, do: ExecuteTask) -> Reported:
         """Hand it over, or find it; then wait for what the vendor gives."""
