@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jupyter_quantum.client.jobs import HubJob
     from jupyter_quantum.wire.jobs import JobView
 
-__all__ = ["devices", "jobs", "quota", "run", "watch"]
+__all__ = ["Json", "Project", "called", "devices", "hub_of", "jobs", "quota", "run", "watch", "work_in"]
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Project = Annotated[str | None, typer.Option(help="Who pays; your only project where omitted.")]
@@ -52,11 +52,11 @@ def run(
     from jupyter_quantum.client.terminal import guarded, say, write_json
 
     with guarded(as_json):
-        work = _work(file)
-        backend = _hub(project).backend(device)
+        work = work_in(file)
+        backend = hub_of(project).backend(device)
         wanted = {"shots": shots or backend.options.get("shots"), "seed_simulator": seed}
         options = check_options(backend.view, JobKind.RUN, wanted)
-        terms = Terms(name or _called(file), "auto", max_price, reason, tuple(fallback or ()), fallback_after)
+        terms = Terms(name or called(file), "auto", max_price, reason, tuple(fallback or ()), fallback_after)
         job = backend.submit(work, options, terms)
         if wait:
             _watch(job, as_json)
@@ -79,7 +79,7 @@ def jobs(
     from jupyter_quantum.client.terminal import guarded, write_json
 
     with guarded(as_json):
-        found = _hub().jobs(state=state, active=active, limit=limit, project=project)
+        found = hub_of().jobs(state=state, active=active, limit=limit, project=project)
         if as_json:
             write_json({"jobs": [_plain(one.view) for one in found]})
         else:
@@ -94,7 +94,7 @@ def watch(
     from jupyter_quantum.client.terminal import guarded
 
     with guarded(as_json):
-        _watch(_hub().job(job), as_json)
+        _watch(hub_of().job(job), as_json)
 
 
 def quota(project: Project = None, as_json: Json = False) -> None:
@@ -102,7 +102,7 @@ def quota(project: Project = None, as_json: Json = False) -> None:
     from jupyter_quantum.client.terminal import guarded, write_json
 
     with guarded(as_json):
-        found = _hub(project).quota()
+        found = hub_of(project).quota()
         if as_json:
             write_json(found.model_dump(mode="json"))
         else:
@@ -114,20 +114,21 @@ def devices(as_json: Json = False) -> None:
     from jupyter_quantum.client.terminal import guarded, write_json
 
     with guarded(as_json):
-        found = _hub().backends()
+        found = hub_of().backends()
         if as_json:
             write_json({"devices": [one.view.model_dump(mode="json") for one in found]})
         else:
             typer.echo(repr(found))
 
 
-def _hub(project: str | None = None) -> Hub:
+def hub_of(project: str | None = None) -> Hub:
+    """The hub of this environment."""
     from jupyter_quantum.client.hub import Hub
 
     return Hub(project=project)
 
 
-def _work(file: str) -> Work:
+def work_in(file: str) -> Work:
     """What the file holds, as bytes: it is parsed by the runner, not here."""
     from jupyter_quantum.client.circuits import Work, qasm_format
     from jupyter_quantum.wire.base import CircuitBundle
@@ -142,7 +143,8 @@ def _work(file: str) -> Work:
     return Work(JobKind.RUN, CircuitBundle(format=form, data=data))
 
 
-def _called(file: str) -> str | None:
+def called(file: str) -> str | None:
+    """What a job made of this file is called."""
     return None if file == "-" else Path(file).stem[:200]
 
 

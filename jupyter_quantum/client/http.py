@@ -193,10 +193,12 @@ class Connection:
                 raise HTTPError("not lines")
             for line in _split(answer):
                 yield shape.model_validate_json(line)
+            answer.release_conn()
         except (HTTPError, ValidationError):
             raise Unavailable("The answer broke off.", code="hub.broken_off", hint="Try again.") from None
         finally:
-            answer.close()
+            if answer.connection is not None:
+                answer.close()
 
     def lines(self, path: str, *, after: int | None = None) -> Iterator[str]:
         """Lines of a server-sent stream, until it ends; a connection of its own."""

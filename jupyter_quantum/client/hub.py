@@ -18,6 +18,7 @@ from jupyter_quantum.client.jobs import HubJob, PrimitiveJob, RunJob, job_of
 from jupyter_quantum.client.options import EstimatorOptions, SamplerOptions
 from jupyter_quantum.client.primitives import EstimatorV2, SamplerV2
 from jupyter_quantum.client.report import Report, report_lines, work_again, work_of
+from jupyter_quantum.client.resources import ResourcesCard, estimated
 from jupyter_quantum.client.submit import Terms, send
 from jupyter_quantum.core.ids import is_id
 from jupyter_quantum.core.jobs import JobKind, JobState
@@ -28,6 +29,7 @@ from jupyter_quantum.wire.jobs import (
     EventView,
     Jobs,
     JobView,
+    ReportLine,
     ReportRequest,
     ReportRow,
     ReportView,
@@ -197,18 +199,28 @@ class Hub:
             name: what the job to come is called.
             transpile: "never" refuses circuits that do not fit instead of transpiling them.
             on_rows: called with rows while the report is made: first one for each device, those that are being
-                checked marked *pending*, then each again as soon as it is known.
+                checked marked *pending*, then some again as soon as they are known, at last all.
         """
         if isinstance(circuits, str) and is_id(circuits, "rep"):
             return Report(self._connection.get(f"reports/{circuits}", ReportView))
         request = self._report_request(circuits, shots, kind, dict(options or {}), name, transpile)
         request = request.model_copy(update={"devices": None if devices is None else list(devices), "dry_run": dry_run})
-        for line in report_lines(self._connection, request):
-            if line.report is not None:
-                return Report(line.report)
-            if on_rows is not None:
-                on_rows(line.rows)
-        raise AssertionError("the last line has the report")
+        *_, last = (self._told(line, on_rows) for line in report_lines(self._connection, request))
+        assert last.report is not None  # the last line has it
+        return Report(last.report)
+
+    def resources(self, circuit: Any, *, name: str | None = None) -> ResourcesCard:
+        """What a fault-tolerant computer would take for a circuit: logical and physical qubits, T gates, run time.
+
+        Args:
+            circuit: one circuit, or OpenQASM text; its width is not bounded by the devices here.
+            name: what it is called.
+
+        Raises:
+            NotFound: ``resources.none``, where no runner can say.
+        """
+        request = self._report_request(circuit, None, "run", {}, name, "auto")
+        return estimated(self._connection, request)
 
     def submit(
         self,
@@ -365,6 +377,11 @@ class Hub:
 
     def _job(self, view: JobView) -> RunJob | PrimitiveJob:
         return job_of(self._connection, view, None, lambda: self.backend(view.device))
+
+    def _told(self, line: ReportLine, on_rows: Callable[[list[ReportRow]], object] | None) -> ReportLine:
+        if on_rows is not None:
+            on_rows(line.rows if line.report is None else line.report.rows)
+        return line
 
     def _report_request(
         self, given: Any, shots: int | None, kind: str | None, options: dict[str, Any], name: str | None, transpile: Any

@@ -76,9 +76,13 @@ class Report:
 
     def __repr__(self) -> str:
         rows = [tuple(map(clean, cells(row))) for row in self.view.rows]
+        return "\n".join([self.headline, columns([HEAD, *rows]), *self.below()])
+
+    def below(self) -> list[str]:
+        """The lines below the comparison: each device's verdict in words, and the dry run."""
         why = [f"{clean(row.device)}: {clean(_why(row))}" for row in self.view.rows]
         known = [f"{clean(device)}, {name.lower()}: {clean(said)}" for device, name, said in self._evidence()]
-        return "\n".join([self.headline, columns([HEAD, *rows]), *why, *known, *_dry_lines(self.view.dry_run)])
+        return [*why, *known, *_dry_lines(self.view.dry_run)]
 
     def _evidence(self) -> list[tuple[str, str, str]]:
         return [(row.device, *pair) for row in self.view.rows for pair in evidence(row)]
@@ -115,18 +119,19 @@ def report_lines(connection: Connection, request: ReportRequest) -> Iterator[Rep
 
     Where the lines break off, the report is asked for once more, whole. Raises the error that took its place.
     """
+    whole = False
     try:
         for line in connection.post_lines("reports", ReportLine, request):
             if line.error is not None:
                 said = line.error
                 raise error_from(said.error, said.message, code=said.code, hint=said.hint, details=said.details)
+            whole = line.report is not None
             yield line
-            if line.report is not None:
-                return
     except Unavailable as error:
         if error.code not in _BROKEN:
             raise
-    yield ReportLine(report=connection.post("reports", ReportView, request))
+    if not whole:
+        yield ReportLine(report=connection.post("reports", ReportView, request))
 
 
 _BROKEN: Final = {Unavailable.default_code, "hub.broken_off"}

@@ -15,7 +15,7 @@ from pydantic import Field
 from jupyter_quantum.fabric.adapters.vendor import Calibration
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.wire.base import Answer, Blob, ErrorBody
-from jupyter_quantum.wire.jobs import DryRun
+from jupyter_quantum.wire.jobs import DryRun, Resources
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import Prepared, Task
 
@@ -53,6 +53,7 @@ class Outcome(Answer):
     more: bool = False
     prepared: list[Prepared] = Field(default_factory=list)
     dry_run: DryRun | None = None
+    resources: Resources | None = None
     drawing: str = ""
     result: ResultView | None = None
     payloads: list[Blob] = Field(default_factory=list, description="encode: what is handed over, one a submission")

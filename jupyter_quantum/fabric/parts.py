@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from jupyter_quantum.fabric.frames import Outcome
 from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["Parts"]
+
+_SOON_S: Final = 0.004
+"""Rows that come within so many seconds go in one message: what a worker remembers comes all at once."""
 
 
 class Parts:
@@ -54,6 +58,7 @@ class Parts:
         return list(self._open)
 
     async def _drain(self) -> None:
+        await asyncio.sleep(_SOON_S)
         while self._open:
             rows = list(self._open)
             if not await self._send(rows):

@@ -208,6 +208,7 @@ class Pool:
             "OMP_NUM_THREADS": str(self._settings.threads),
             "OMP_WAIT_POLICY": "PASSIVE",  # a helper thread that spins after a run takes a core from the service
             "MALLOC_ARENA_MAX": "2",
+            "QDK_PYTHON_TELEMETRY": "none",
         }
 
     def _hear(self) -> None:

@@ -410,6 +410,7 @@ def _judged(task: Task, outcome: Outcome, parts: Parts | None) -> TaskReport:
         state="failed" if outcome.error else "done",
         prepared=[] if parts is not None else outcome.prepared,
         dry_run=outcome.dry_run,
+        resources=outcome.resources,
         drawing=outcome.drawing,
         error=outcome.error,
     )

@@ -31,10 +31,11 @@ from jupyter_quantum.fabric.memory import SLACK, address_space
 from jupyter_quantum.fabric.parse import parse
 from jupyter_quantum.fabric.prepare import Executable, prepare
 from jupyter_quantum.fabric.refusals import error_body
+from jupyter_quantum.fabric.resources import resources
 from jupyter_quantum.fabric.sandbox import lock
 from jupyter_quantum.fabric.shapes import Shapes, Source
 from jupyter_quantum.wire.base import CircuitBundle, digest_of
-from jupyter_quantum.wire.jobs import DryRun, Pub
+from jupyter_quantum.wire.jobs import DryRun, Pub, Resources
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask, Work, order_digest
 
@@ -160,8 +161,12 @@ class Worker:
             row = prepared.model_copy(update={"executable": None, "pubs": []})
             write_frame(self._channel, Outcome(prepared=[row], more=True).model_dump_json().encode())
         drawn = source.circuits[0] if task.draw and source.circuits else None
+        counted = source.circuits[0] if task.resources and source.circuits else None
         return Outcome(
             dry_run=self._tried(*tried, memory_mb) if tried else None,
+            resources=None
+            if counted is None
+            else self._shapes.once([counted], "resources", lambda: resources(counted)),
             drawing="" if drawn is None else self._shapes.once([drawn], "drawing", lambda: draw(drawn)),
         )
 
@@ -174,6 +179,13 @@ class Worker:
         except Exception as error:
             note = f"The dry run broke off ({type(error).__name__})."
         return DryRun(device=prepared.device, shots=0, note=note)
+
+    def _counted(self, circuit: QuantumCircuit) -> Resources | None:
+        """What it would take on a fault-tolerant computer; None where that cannot be said."""
+        try:
+            return self._shapes.once([circuit], "resources", lambda: resources(circuit))
+        except Exception:
+            return None  # rows have been sent; the client says that there is none
 
     def _effort(self, name: str) -> tuple[bool, int]:
         """Simulators first, since nothing is laid out for them; then smaller devices before larger ones."""

@@ -24,7 +24,7 @@ from jupyter_quantum.pipeline.regions import out_of_bounds
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.validate import Parcel, Validating
 from jupyter_quantum.pipeline.views import decision_view
-from jupyter_quantum.wire.jobs import DryRun, Mitigation, QuotaView, ReportRow
+from jupyter_quantum.wire.jobs import DryRun, Mitigation, QuotaView, ReportRow, Resources
 from jupyter_quantum.wire.runner import Prepared, TaskReport
 
 __all__ = ["Comparison", "Parts"]
@@ -50,6 +50,10 @@ class _Failed:
     error: QuantumError
 
 
+_News = list[Prepared] | TaskReport | _Failed | None
+"""Rows on their way, a runner's last word, or why there is none; None: a runner has said everything."""
+
+
 class Comparison:
     """Devices side by side. ``rows`` has one for each at any time; those to be checked are *pending* at first."""
 
@@ -63,44 +67,47 @@ class Comparison:
         self.found: dict[str, Prepared] = {}
         """What the workers said, by device."""
         self.dry_run: DryRun | None = None
+        self.resources: Resources | None = None
         self.drawing = ""
         self._asker = parts.deciding.asker(who, project)
         self._devices = {device.name: device for device in devices}
-        self._news: asyncio.Queue[list[Prepared] | TaskReport | _Failed | None] = asyncio.Queue()
+        self._news: asyncio.Queue[_News] = asyncio.Queue()
         self.rows: dict[str, ReportRow] = {}
         for device in devices:
             problem = self._problem(device)
             self.rows[device.name] = self._blank(device, problem)
 
-    async def changes(self, dry_run: str | None) -> AsyncGenerator[list[ReportRow], None]:
+    async def changes(self, dry_run: str | None, *, resources: bool = False) -> AsyncGenerator[list[ReportRow], None]:
         """Ask every runner, and yield rows as they are known.
 
         Raises the error of a runner where no device of any runner could be checked.
         """
-        asking = [asyncio.create_task(self._ask(ticket)) for ticket in self._tickets(dry_run)]
+        asking = [asyncio.create_task(self._ask(ticket)) for ticket in self._tickets(dry_run, resources)]
         try:
             store, budgets, who = self._parts.context.store, self._parts.deciding.budgets, self.who
             quota = await store.read(lambda view: budgets.quota_of(view, who.id, who.name, self.project))
             open_, failures = len(asking), list[_Failed]()
             while open_:
-                news = await self._news.get()
-                if news is None:
-                    open_ -= 1
-                elif isinstance(news, _Failed):
-                    failures.append(news)
-                elif rows := await self._rows(news, quota):
+                rows: list[ReportRow] = []
+                for news in await self._heard():
+                    if news is None:
+                        open_ -= 1
+                    elif isinstance(news, _Failed):
+                        failures.append(news)
+                    else:
+                        rows += await self._rows(news, quota)
+                if rows and open_:  # the last ones come with the whole report
                     yield rows
             if failures and not self.found:
                 raise failures[0].error
-            if rows := self._left(failures):
-                yield rows
+            self._fail(failures)
         finally:
             for task in asking:
                 task.cancel()
 
     # Asking
 
-    def _tickets(self, dry_run: str | None) -> list[Ticket]:
+    def _tickets(self, dry_run: str | None, resources: bool) -> list[Ticket]:
         """One task for each runner that serves some of the devices."""
         by_runner: dict[str, list[str]] = {}
         for name, row in self.rows.items():
@@ -109,7 +116,14 @@ class Comparison:
                 by_runner.setdefault(runner.words.runner, []).append(name)
         offer = self._parts.validating.offer_report
         return [
-            offer(self.parcel, names, self.who.id, dry_run if dry_run in names else None, self._news.put_nowait)
+            offer(
+                self.parcel,
+                names,
+                self.who.id,
+                dry_run if dry_run in names else None,
+                self._news.put_nowait,
+                resources,
+            )
             for names in by_runner.values()
         ]
 
@@ -125,10 +139,18 @@ class Comparison:
             validating.close(ticket)
             self._news.put_nowait(None)
 
+    async def _heard(self) -> list[_News]:
+        """Everything that is known by now; waits where there is nothing new."""
+        heard = [await self._news.get()]
+        while not self._news.empty():
+            heard.append(self._news.get_nowait())
+        return heard
+
     async def _rows(self, news: list[Prepared] | TaskReport, quota: QuotaView) -> list[ReportRow]:
         """Rows of devices that were asked about and are still open; a row that comes twice counts once."""
         if isinstance(news, TaskReport):
             self.dry_run = self.dry_run or news.dry_run
+            self.resources = _better(self.resources, news.resources)
             self.drawing = self.drawing or news.drawing
             news = news.prepared
         fresh = [one for one in news if (row := self.rows.get(one.device)) is not None and row.pending]
@@ -137,13 +159,12 @@ class Comparison:
             self.rows[prepared.device] = await self._row(self._devices[prepared.device], prepared, quota)
         return [self.rows[prepared.device] for prepared in fresh]
 
-    def _left(self, failures: Sequence[_Failed]) -> list[ReportRow]:
-        """Rows of devices that nobody answered for, with the reason."""
+    def _fail(self, failures: Sequence[_Failed]) -> None:
+        """Give devices that nobody answered for a row with the reason."""
         reasons = {name: failed.error for failed in failures for name in failed.devices}
         silent = Unavailable("No answer from the worker.", code="runner.answer")
-        for name in (open_ := [name for name, row in self.rows.items() if row.pending]):
+        for name in [name for name, row in self.rows.items() if row.pending]:
             self.rows[name] = self._blank(self._devices[name], reasons.get(name, silent))
-        return [self.rows[name] for name in open_]
 
     # Rows
 
@@ -242,6 +263,11 @@ class Comparison:
             ),
             *(Mitigation(name=name, words=words) for name, words in _VENDOR.items() if name in options),
         ]
+
+
+def _better(one: Resources | None, other: Resources | None) -> Resources | None:
+    """Of two runners' estimates the one of an estimator; not every environment has one."""
+    return other if one is None or (other is not None and other.models and not one.models) else one
 
 
 _MITIGATION = {"none": "counts as they are", "readout": "readout errors taken out (mthree), raw counts beside"}

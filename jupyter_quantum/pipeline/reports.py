@@ -60,7 +60,7 @@ class Reports:
 
     async def _lines(self, comparison: Comparison, request: ReportRequest) -> AsyncGenerator[ReportLine, None]:
         yield ReportLine(name=_name(request), rows=list(comparison.rows.values()))
-        async with contextlib.aclosing(comparison.changes(request.dry_run)) as changes:
+        async with contextlib.aclosing(comparison.changes(request.dry_run, resources=request.resources)) as changes:
             async for rows in changes:
                 yield ReportLine(rows=rows)
         view = self._view(request, comparison)
@@ -125,6 +125,7 @@ class Reports:
             policy=self._context.policies.version,
             rows=list(comparison.rows.values()),
             dry_run=comparison.dry_run,
+            resources=comparison.resources,
             text=comparison.drawing,
         )
 

@@ -136,10 +136,16 @@ class Validating:
         principal: str,
         dry_run: str | None,
         part: Callable[[list[Prepared]], None],
+        resources: bool = False,
     ) -> Ticket:
         """The same for a report on several devices of one runner; ``part`` is called with rows as they come."""
         do = ReportTask.model_construct(
-            task="report", work=self._work(parcel), devices=list(devices), dry_run=dry_run, draw=True
+            task="report",
+            work=self._work(parcel),
+            devices=list(devices),
+            dry_run=dry_run,
+            draw=True,
+            resources=resources,
         )
         return self._put(do, principal, None, part)
 

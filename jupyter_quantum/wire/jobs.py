@@ -33,12 +33,14 @@ __all__ = [
     "PriceView",
     "Provenance",
     "Pub",
+    "QubitModel",
     "QuotaView",
     "ReplayRequest",
     "ReportLine",
     "ReportRequest",
     "ReportRow",
     "ReportView",
+    "Resources",
     "Score",
     "SourceView",
     "Standing",
@@ -84,6 +86,7 @@ class ReportRequest(_Work):
 
     devices: list[str] | None = None
     dry_run: str | None = Field(default=None, description="device to compare ideal and noisy counts on")
+    resources: bool = Field(default=False, description="estimate what a fault-tolerant computer would take")
 
 
 class JobRequest(_Work):
@@ -265,6 +268,40 @@ class DryRun(Answer):
     note: str | None = None
 
 
+Amount = Annotated[int, Field(ge=0, le=10**18)]
+
+
+class QubitModel(Answer):
+    """What a circuit would take on fault-tolerant qubits of one kind."""
+
+    name: str
+    words: str
+    physical_qubits: Amount
+    seconds: Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+    code_distance: Amount
+
+
+class Resources(Answer):
+    """What the first circuit would take on a fault-tolerant computer.
+
+    Counted in Clifford gates, T gates, rotations by other angles and Toffoli gates; ``models`` is empty where the
+    runner has no estimator.
+    """
+
+    method: str = Field(description="qdk: Microsoft's resource estimator; count: gates were counted, nothing more")
+    logical_qubits: Amount = Field(description="with room to move them, where an estimator is installed")
+    t_count: Amount = Field(description="T gates that the circuit has itself")
+    rotations: Amount = Field(description="rotations by angles that are no multiple of π/4")
+    toffoli: Amount = 0
+    measurements: Amount = 0
+    depth: Amount = 0
+    gates: Amount = 0
+    t_states: Amount | None = Field(default=None, description="T gates in all, rotations and Toffolis made of them")
+    error_budget: float = Field(description="chance that the whole run goes wrong, which the sizes are for")
+    models: Annotated[list[QubitModel], Field(max_length=16)] = Field(default_factory=list)
+    note: str = ""
+
+
 class ReportView(Answer):
     """The answer to "where could this run, at what price, and may I"; bound to digests and a policy version."""
 
@@ -281,6 +318,7 @@ class ReportView(Answer):
     policy: Digest
     rows: list[ReportRow]
     dry_run: DryRun | None = None
+    resources: Resources | None = Field(default=None, description="where they were asked for")
     text: str = Field(default="", description="drawing of the first circuit, plain text")
 
 
@@ -288,7 +326,8 @@ class ReportLine(Answer):
     """One line of a report that is streamed (``Accept: application/x-ndjson``).
 
     The first line has a row for every device in the report's order, those to be checked as *pending*; then come rows
-    as they are there, each once; the last line has the stored report, or the error that took its place.
+    as they are there; the last line has the stored report with all of them (the latest ones come with it), or the
+    error that took its place.
     """
 
     name: str = Field(default="", description="in the first line: what the job to come is called")

@@ -23,7 +23,7 @@ from pydantic_core import to_jsonable_python
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.wire.base import Answer, Blob, CircuitBundle, Digest, ErrorBody, digest_of
-from jupyter_quantum.wire.jobs import CalibrationRef, DryRun, Interval, Pub
+from jupyter_quantum.wire.jobs import CalibrationRef, DryRun, Interval, Pub, Resources
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = [
@@ -147,6 +147,7 @@ class ReportTask(Answer):
     devices: list[str]
     dry_run: str | None = None
     draw: bool = True
+    resources: bool = False
 
 
 class PrepareTask(Answer):
@@ -279,6 +280,7 @@ class TaskReport(Answer):
     marks: list[str] = Field(default_factory=list, description="what is to be known of the result: drift, partial")
     prepared: list[Prepared] = Field(default_factory=list)
     dry_run: DryRun | None = None
+    resources: Resources | None = None
     drawing: str = ""
     result: ResultView | None = None
     error: ErrorBody | None = None

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group
@@ -49,6 +49,9 @@ def demo(
         Path | None, typer.Option(help="Write address and accounts here as JSON (mode 0600) once all is ready.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the data directory after the end.")] = False,
+    service: Annotated[
+        Path | None, typer.Option(help="JSON with settings of the service that take the place of the demo's: devices …")
+    ] = None,
 ) -> None:
     """Start a hub with everything on this machine, and print who may sign in."""
     screen = _Screen(time.monotonic(), Console(stderr=True, highlight=False), Console(highlight=False))
@@ -56,7 +59,8 @@ def demo(
         _end_on_signals()
         credentials.refuse(os.environ)
         with data_directory(keep) as data_dir:
-            code = _run(data_dir, choose_port(port, screen.say), ready_file, keep, screen)
+            own = {} if service is None else json.loads(service.read_text())
+            code = _run(data_dir, choose_port(port, screen.say), ready_file, keep, screen, own)
     except KeyboardInterrupt:
         code = 0
     except QuantumError as error:
@@ -82,7 +86,9 @@ def _ignore_signals() -> None:
         signal.signal(signum, signal.SIG_IGN)
 
 
-def _run(data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen: _Screen) -> int:
+def _run(
+    data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen: _Screen, service: dict[str, Any]
+) -> int:
     passwords = {person.name: new_password() for person in PEOPLE}
     settings = Settings(
         port=port,
@@ -91,6 +97,7 @@ def _run(data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen:
         service_port=free_port(),
         proxy=ensure_proxy(screen.say),
         hashes={name: hashed(password) for name, password in passwords.items()},
+        service=service,
     )
     hub = Demo(data_dir, settings, screen.say)
     try:
@@ -98,8 +105,8 @@ def _run(data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen:
         screen.say("Ready.")
         _show(screen.answer, hub.url, passwords, data_dir if keep else None)
         if ready_file:
-            service = f"http://127.0.0.1:{settings.service_port}/services/quantum"
-            _write_ready(ready_file, hub.url, passwords, service)
+            address = f"http://127.0.0.1:{settings.service_port}/services/quantum"
+            _write_ready(ready_file, hub.url, passwords, address)
         code = hub.wait()
         screen.progress.print(f"The hub ended by itself.\n{hub.last_lines()}", style="red", markup=False)
         return code or 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -59,6 +59,8 @@ class Settings:
     service_port: int
     proxy: list[str]
     hashes: dict[str, str]
+    service: dict[str, Any] = field(default_factory=dict)
+    """Settings of the service that take the place of the demo's own."""
 
     def write(self, data_dir: Path) -> None:
         """Store these for :func:`apply`, readable by the owner only."""
@@ -79,7 +81,7 @@ def apply(c: Any, data_dir: Path) -> None:
     _servers(c)
     configure(
         c,
-        config={**_SERVICE, "time_zone": _time_zone()},
+        config={**_SERVICE, "time_zone": _time_zone(), **settings.service},
         data_dir=data_dir / "quantum",
         url=f"http://127.0.0.1:{settings.service_port}",
         ephemeral_home=data_dir / "homes",

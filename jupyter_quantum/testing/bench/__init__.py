@@ -27,23 +27,36 @@ class Pair:
 
 @dataclass(slots=True)
 class Measurement:
-    """What one benchmark found. A ratio passes where it is at most its goal."""
+    """What one benchmark found. A ratio or figure passes where it is at most its goal, one of ``floors`` at least."""
 
     name: str
     goals: dict[str, float]
     pairs: dict[str, Pair] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+    """What is not a ratio of two times."""
+    floors: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
 
     @property
+    def ratios(self) -> dict[str, float]:
+        """Everything that was measured, by name."""
+        return {key: pair.ratio for key, pair in self.pairs.items()} | self.figures
+
+    def met(self, key: str) -> bool:
+        """Whether what was measured meets its goal; one that was not measured does not."""
+        found, goal = self.ratios.get(key), self.goals[key]
+        return found is not None and (found >= goal if key in self.floors else found <= goal)
+
+    @property
     def passed(self) -> bool:
-        """Whether every goal has a ratio that meets it."""
-        return all(key in self.pairs and self.pairs[key].ratio <= goal for key, goal in self.goals.items())
+        """Whether every goal is met."""
+        return all(map(self.met, self.goals))
 
     def document(self) -> dict[str, object]:
         """The JSON document of the command's last line."""
         return {
             "name": self.name,
-            "ratios": {key: round(pair.ratio, 4) for key, pair in self.pairs.items()},
+            "ratios": {key: round(ratio, 4) for key, ratio in self.ratios.items()},
             "goals": self.goals,
             "passed": self.passed,
             "seconds": {key: {"ours": pair.ours_s, "theirs": pair.theirs_s} for key, pair in self.pairs.items()},

@@ -26,31 +26,61 @@ def _end_to_end(rounds: int) -> Measurement:
         return end_to_end(hub, rounds=rounds)
 
 
-_BENCHES: dict[str, Callable[[int], Measurement]] = {"end-to-end": _end_to_end}
+def _report(rounds: int) -> Measurement:
+    from jupyter_quantum.testing.bench.report import hub_of_twelve, report
+
+    with _hub(hub_of_twelve) as hub:
+        return report(hub, rounds=rounds)
+
+
+def _fidelity(rounds: int) -> Measurement:
+    from jupyter_quantum.testing.bench.fidelity import fidelity
+
+    return fidelity(shots=50 * rounds)
+
+
+_BENCHES: dict[str, Callable[[int], Measurement]] = {
+    "end-to-end": _end_to_end,
+    "fidelity": _fidelity,
+    "report": _report,
+}
 
 
 @contextlib.contextmanager
-def _hub() -> Iterator[Hub]:
-    """The hub that the environment names, else a demo hub for the time of the measurement."""
-    if os.environ.get("JUPYTER_QUANTUM_URL"):
-        yield Hub()
-        return
+def _demo() -> Iterator[Hub]:
     from jupyter_quantum.testing.demo import demo_hub
 
     with demo_hub() as demo:
         yield Hub(demo.service, demo.token("ada"))
 
 
+@contextlib.contextmanager
+def _hub(start: Callable[[], contextlib.AbstractContextManager[Hub]] = _demo) -> Iterator[Hub]:
+    """The hub that the environment names, else one of its own for the time of the measurement."""
+    if os.environ.get("JUPYTER_QUANTUM_URL"):
+        yield Hub()
+        return
+    with start() as hub:
+        yield hub
+
+
 def _show(found: Measurement) -> None:
-    table = Table("ratio", "measured", "goal", "ours", "theirs", title=found.name)
-    for key, pair in found.pairs.items():
-        goal = found.goals.get(key)
-        met = "–" if goal is None else f"≤ {goal:g} {'✓' if pair.ratio <= goal else '✕ not met'}"
-        table.add_row(key, f"{pair.ratio:.3f}", met, f"{pair.ours_s * 1e3:.2f} ms", f"{pair.theirs_s * 1e3:.2f} ms")
+    table = Table("measured", "value", "goal", "ours", "theirs", title=found.name)
+    for key, ratio in found.ratios.items():
+        pair = found.pairs.get(key)
+        times = (f"{pair.ours_s * 1e3:.2f} ms", f"{pair.theirs_s * 1e3:.2f} ms") if pair else ("", "")
+        table.add_row(key, f"{ratio:.3f}", _goal(found, key), *times)
     console = Console(stderr=True)
     console.print(table)
     for note in found.notes:
         console.print(note)
+
+
+def _goal(found: Measurement, key: str) -> str:
+    if key not in found.goals:
+        return "–"
+    sign = "≥" if key in found.floors else "≤"
+    return f"{sign} {found.goals[key]:g} {'✓' if found.met(key) else '✕ not met'}"
 
 
 def bench(

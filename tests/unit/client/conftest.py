@@ -39,6 +39,7 @@ from jupyter_quantum.wire.jobs import (
     ReportRequest,
     ReportRow,
     ReportView,
+    Resources,
     Wait,
 )
 from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult, ResultView
@@ -73,6 +74,7 @@ class Service:
         self.keys: dict[str, str] = {}
         self.before: list[Callable[[_Handler], bool]] = []
         self.hold_back = False
+        self.resources: Resources | None = None
         self.events: list[EventView] = []
         self.moved = threading.Condition()
         self.url = ""
@@ -291,7 +293,9 @@ class _Handler(BaseHTTPRequestHandler):
                 calibration = service.devices[name].calibration.model_dump(mode="json")
                 return {"calibration": calibration, "target": service.target}
             case "POST", "reports":
-                return self._lines(report(ReportRequest.model_validate_json(self.raw)))
+                asked = ReportRequest.model_validate_json(self.raw)
+                found = {"resources": service.resources if asked.resources else None}
+                return self._lines(report(asked).model_copy(update=found))
             case "POST", "jobs":
                 return self._submit(JobRequest.model_validate_json(self.raw))
             case "GET", "jobs":
