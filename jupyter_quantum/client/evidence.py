@@ -1,9 +1,10 @@
-"""What stands beside an estimate, in words: what it rests on, mirror circuits, how good such estimates have been."""
+"""What stands beside an estimate, in words: what it rests on, mirror circuits, how good such estimates have been, and
+what the device offers against errors."""
 
 from __future__ import annotations
 
 from jupyter_quantum.core import words
-from jupyter_quantum.wire.jobs import ReportRow
+from jupyter_quantum.wire.jobs import Mitigation, ReportRow
 
 __all__ = ["evidence"]
 
@@ -17,4 +18,11 @@ def evidence(row: ReportRow) -> list[tuple[str, str]]:
         one = row.mirror
         size = f"{words.plural(one.qubits, 'qubit')}, depth {words.number(one.depth)}"
         found.append(("Mirror circuits", f"{words.with_range(one.value, one.low, one.high)} came back ({size})"))
-    return found + [(_SCORED[one.what], one.words) for one in row.scores if one.words]
+    found += [(_SCORED[one.what], one.words) for one in row.scores if one.words]
+    return found + [("Mitigation", _offer(one)) for one in row.mitigation if one.name != "none"]
+
+
+def _offer(one: Mitigation) -> str:
+    """A way to mitigate errors: what it does, and what it takes."""
+    cost = "" if one.overhead is None else f"; about {one.overhead:.1f} times the shots for the same precision"
+    return f"{one.name}: {one.words}{cost}"

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from jupyter_quantum.client.evidence import evidence
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import DeviceKind
-from jupyter_quantum.wire.jobs import DecisionView, Mitigation, ReportRow, ReportView, Score
+from jupyter_quantum.wire.jobs import DecisionView, ReportRow, ReportView
 
 __all__ = ["PREFERENCES", "Prefer", "checking", "order", "pick", "plottable", "table", "title", "verdict"]
 
@@ -235,45 +236,12 @@ def why(row: ReportRow, now: datetime) -> list[list[str]]:
         lines.append(
             ["Success (est.)", "the chance that no modelled error occurs; the output is often better than that"]
         )
-    lines += _rests_on(row)
+    lines += [list(pair) for pair in evidence(row)]
     if row.calibration is not None and row.calibration.at is not None:
         lines.append(["Calibrated", words.moment(row.calibration.at.astimezone(now.tzinfo), now)])
     if row.kind is DeviceKind.QPU and "emulated" in row.label:
         lines.append([_capital(row.label), "a simulator with a real device's noise and limits, governed like hardware"])
     return lines
-
-
-def _rests_on(row: ReportRow) -> list[list[str]]:
-    """What the estimates rest on, how good such estimates have been, and what else the device offers."""
-    lines = [["Estimate from", row.rests_on]] if row.rests_on else []
-    if row.mirror is not None:
-        one = row.mirror
-        size = f"{words.plural(one.qubits, 'qubit')}, depth {words.number(one.depth)}"
-        lines.append(["Mirror circuits", f"{words.with_range(one.value, one.low, one.high)} came back ({size})"])
-    lines += [[f"Estimates of {_SCORED[one.what]}", score(one)] for one in row.scores]
-    lines += [["Mitigation", offer(one)] for one in row.mitigation if one.name != "none"]
-    return lines
-
-
-_SCORED: Final = {"success": "success", "seconds": "run time", "price": "price", "wait": "the wait"}
-
-
-def score(one: Score) -> str:
-    """How good estimates have been, in words: ``off by 0.02, 9 in 10 within the range (40 runs)``."""
-    if one.words:
-        return one.words
-    parts = []
-    if one.error is not None:
-        parts.append(f"off by {one.error:.2f}" if one.what == "success" else f"off by {100 * one.error:.0f} %")
-    if one.covered is not None:
-        parts.append(f"{round(10 * one.covered)} in 10 within the range")
-    return f"{', '.join(parts) or '–'} ({words.plural(one.runs, 'run')})"
-
-
-def offer(one: Mitigation) -> str:
-    """A way to mitigate errors: what it does, and what it takes."""
-    cost = "" if one.overhead is None else f"; about {one.overhead:.1f} times the shots for the same precision"
-    return f"{one.name}: {one.words}{cost}"
 
 
 def plottable(row: ReportRow) -> bool:
