@@ -19,7 +19,8 @@ The document (``null`` is *unknown*, never zero)::
           "num_qubits": 2 | null,            null: any number (kind class)
           "props": [[[0, 1], duration, error], ...] | null       null: on all qubits, nothing known
         }, ...
-      ]
+      ],
+      "vendor": {…}                          optional; only the device's own adapter reads it (labels of qubits)
     }
 
 Kind *gate*: an instruction of ``qiskit.circuit.library.get_standard_gate_name_mapping()`` under the same name (that

@@ -46,11 +46,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """The first operation that a Target does not have: ``dead`` where it has it, but out of order."""
+    """The first operation that a device does not have: ``dead`` where it has it, but out of order."""
 
     name: str
     qubits: tuple[int, ...]
     dead: bool = False
+    late: bool = False
+    """Whether the device would have it, were the qubit not measured before."""
 
     def words(self) -> str:
         """``no `cz` between qubits 3 and 7``."""
@@ -58,7 +60,8 @@ class Misfit:
         if self.dead:
             subject = f"qubit {where}" if len(self.qubits) == 1 else f"the connection {'–'.join(map(str, self.qubits))}"
             return f"{subject} out of order (`{self.name}` always fails there)"
-        return f"no `{self.name}` on qubit {where}" if len(self.qubits) == 1 else f"no `{self.name}` between {where}"
+        place = f"on qubit {where}" if len(self.qubits) == 1 else f"between {where}"
+        return f"no `{self.name}` {place}{' once it is measured' if self.late else ''}"
 
 
 def steps(circuit: QuantumCircuit, qubits: Sequence[int] | None = None, times: int = 1) -> Iterator[Step]:

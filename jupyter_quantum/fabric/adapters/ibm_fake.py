@@ -18,7 +18,7 @@ from qiskit_ibm_runtime import fake_provider
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.fabric.adapters.base import Device
 from jupyter_quantum.fabric.estimates import device_seconds, success
-from jupyter_quantum.fabric.isa import active_qubits
+from jupyter_quantum.fabric.isa import DEAD, active_qubits
 from jupyter_quantum.fabric.noise import noise_of
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
 from jupyter_quantum.wire.jobs import Interval
@@ -65,7 +65,21 @@ def _snapshot(spec: DeviceSpec) -> Any:
     found = getattr(fake_provider, name, None)
     if not name.startswith("Fake") or not isinstance(found, type):
         raise ValueError(f"device {spec.name}: no snapshot named {name!r}")
-    return found()
+    try:
+        fake = found()
+    except Exception as error:
+        raise ValueError(f"device {spec.name}: the snapshot {name} cannot be read: {error}") from error
+    if not _connected(fake.target):
+        raise ValueError(f"device {spec.name}: in the snapshot {name} every connection is out of order")
+    return fake
+
+
+def _connected(target: Target) -> bool:
+    """Whether a gate on two qubits works somewhere, or there is one qubit."""
+    pairs = [
+        one for name in target.operation_names for one in (target[name] or {}).items() if one[0] and len(one[0]) == 2
+    ]
+    return target.num_qubits == 1 or any(known is None or (known.error or 0.0) < DEAD for _, known in pairs)
 
 
 def _calibrated(fake: Any) -> datetime | None:

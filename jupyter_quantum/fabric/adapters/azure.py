@@ -1,0 +1,106 @@
+"""Targets of Azure Quantum as QIR, and Q#'s own simulator in the worker; both through the Quantum Development Kit.
+
+A worker compiles a circuit to QIR's base profile. The kit calls home unless it is told not to, and here it is told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+os.environ["QDK_PYTHON_TELEMETRY"] = "none"  # read while the kit is imported
+
+from pydantic import Field
+from qdk import TargetProfile
+from qdk.qiskit import QSharpBackend
+from qdk.qiskit.backends.qirtarget import QirTarget
+from qiskit import QuantumCircuit
+from qiskit.providers import BackendV2
+
+from jupyter_quantum.core.jobs import DeviceKind
+from jupyter_quantum.exceptions import JobFailed
+from jupyter_quantum.fabric.adapters.backend import BackendDevice
+from jupyter_quantum.fabric.adapters.base import Order
+from jupyter_quantum.fabric.adapters.remote import Counted, RemoteDevice
+from jupyter_quantum.fabric.adapters.vendor import Calibration, Vendor
+from jupyter_quantum.fabric.isa import Misfit
+from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
+from jupyter_quantum.fabric.terminal import flat, measured, squeezed, unfinished
+from jupyter_quantum.targets import target_from_json, target_to_json
+
+__all__ = ["AzureDevice", "QsharpDevice"]
+
+
+class AzureDevice(RemoteDevice):
+    """One target of a workspace; a job is one circuit."""
+
+    vendor: ClassVar[str] = "Azure Quantum"
+    recovery = "idempotent"
+    max_batch = 1
+
+    def __init__(self, spec: DeviceSpec, threads: int, found: Calibration) -> None:
+        self._provider = str(found.target["vendor"]["provider"])
+        super().__init__(spec, threads, found)
+        self._compiler = QSharpBackend(target_profile=TargetProfile.Base, skip_transpilation=True)
+
+    @classmethod
+    def connect(cls, spec: DeviceSpec, secret: Mapping[str, str]) -> Vendor:
+        """The workspace's API."""
+        from jupyter_quantum.fabric.adapters.azure_vendor import AzureVendor
+
+        return AzureVendor(spec, secret)
+
+    def misfit(self, circuit: QuantumCircuit) -> Misfit | None:
+        """QIR's base profile measures at the end."""
+        return super().misfit(circuit) or unfinished(circuit)
+
+    def payload(self, circuits: Sequence[QuantumCircuit], shots: Sequence[int], order: Order) -> bytes:
+        """A line of JSON (provider, shots), then QIR."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            qir = str(self._compiler.qir(flat(circuits[0])))
+        return json.dumps({"provider": self._provider, "shots": shots[0]}).encode() + b"\n" + qir.encode()
+
+    def counted(self, circuits: Sequence[QuantumCircuit], answer: bytes) -> Sequence[Counted]:
+        """Shots where they are told, otherwise the histogram."""
+        try:
+            (found,) = json.loads(answer)["Results"]
+        except (ValueError, KeyError, TypeError):
+            raise JobFailed(f"{self.name} answered in another format.", code="job.device") from None
+        bits = list(measured(squeezed(circuits[0])))
+        shots = found.get("Shots") or []
+        if shots:
+            return [Counted(memory=[_outcome(bits, shot) for shot in shots])]
+        counts: dict[str, int] = {}
+        for one in found.get("Histogram") or []:
+            outcome = _outcome(bits, one["Outcome"])
+            counts[outcome] = counts.get(outcome, 0) + int(one["Count"])
+        return [Counted(counts=counts or None)]
+
+
+def _outcome(bits: Sequence[int], recorded: Sequence[Any]) -> str:
+    """Recorded results, the highest bit first, at the circuit's classical bits."""
+    if len(recorded) != len(bits):
+        raise JobFailed(f"The device returned {len(recorded)} bits of {len(bits)}.", code="job.no_shots")
+    return hex(sum(int(one) << bit for bit, one in zip(bits, reversed(recorded), strict=True)))
+
+
+class _LocalSettings(OwnSettings):
+    qubits: Annotated[int, Field(ge=1, le=40)] = 20
+
+
+class QsharpDevice(BackendDevice):
+    """Q#'s sparse simulator, run in the worker."""
+
+    kind: ClassVar[DeviceKind] = DeviceKind.SIMULATOR
+    vendor: ClassVar[str] = "Microsoft (local)"
+
+    @classmethod
+    def open(cls, spec: DeviceSpec) -> BackendV2:
+        """The simulator, with as many qubits as the settings say."""
+        qubits = spec.own(_LocalSettings).qubits
+        target = QirTarget.build_target(num_qubits=qubits, target_profile=TargetProfile.Unrestricted)
+        return QSharpBackend(target=target_from_json(target_to_json(target)), skip_transpilation=True)

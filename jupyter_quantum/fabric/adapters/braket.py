@@ -1,0 +1,125 @@
+"""Amazon Braket: QPUs and simulators of AWS, and Braket's local simulators in the worker.
+
+A worker writes OpenQASM 3 with Braket's own converter and reads Braket's result; for a QPU whose native gates Qiskit
+knows, the circuit is in a verbatim box on physical qubits, so that it runs as it was validated.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from braket.circuits.serialization import IRType, OpenQASMSerializationProperties, QubitReferenceType
+from braket.devices import LocalSimulator
+from qiskit import QuantumCircuit
+from qiskit.providers import BackendV2
+from qiskit_braket_provider import BraketLocalBackend
+from qiskit_braket_provider.providers.adapter import local_simulator_to_target, to_braket
+
+from jupyter_quantum.core.jobs import DeviceKind
+from jupyter_quantum.exceptions import JobFailed
+from jupyter_quantum.fabric.adapters.backend import BackendDevice
+from jupyter_quantum.fabric.adapters.base import Order
+from jupyter_quantum.fabric.adapters.remote import Counted, RemoteDevice
+from jupyter_quantum.fabric.adapters.vendor import Calibration, Vendor
+from jupyter_quantum.fabric.isa import Misfit
+from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
+from jupyter_quantum.fabric.terminal import measured, unfinished
+from jupyter_quantum.targets import target_from_json, target_to_json
+
+__all__ = ["BraketDevice", "LocalBraketDevice"]
+
+
+class BraketDevice(RemoteDevice):
+    """A device of Amazon Braket; a quantum task is one circuit."""
+
+    vendor: ClassVar[str] = "Amazon Braket"
+    recovery = "idempotent"
+    max_batch = 1
+
+    def __init__(self, spec: DeviceSpec, threads: int, found: Calibration) -> None:
+        known = found.target["vendor"]
+        most = min(spec.max_shots, known["max_shots"] or spec.max_shots)
+        self._labels: list[int] | None = known["labels"]
+        super().__init__(spec.model_copy(update={"max_shots": most}), threads, found)
+
+    @classmethod
+    def connect(cls, spec: DeviceSpec, secret: Mapping[str, str]) -> Vendor:
+        """Braket's API in the device's region."""
+        from jupyter_quantum.fabric.adapters.braket_vendor import BraketVendor
+
+        return BraketVendor(spec, secret)
+
+    def misfit(self, circuit: QuantumCircuit) -> Misfit | None:
+        """Braket measures at the end, each qubit once."""
+        return super().misfit(circuit) or unfinished(circuit)
+
+    def payload(self, circuits: Sequence[QuantumCircuit], shots: Sequence[int], order: Order) -> bytes:
+        """Shots, a line end, Braket's OpenQASM program as JSON."""
+        (circuit,) = circuits
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = self._program(circuit)
+        return b"%d\n%s" % (shots[0], program.json().encode())
+
+    def _program(self, circuit: QuantumCircuit) -> Any:
+        if self._labels is None:
+            used = sorted(set(circuit.count_ops()) - {"measure", "barrier"})
+            return to_braket(circuit, basis_gates=used).to_ir(ir_type=IRType.OPENQASM)
+        made = to_braket(circuit, qubit_labels=self._labels, verbatim=True)
+        physical = OpenQASMSerializationProperties(qubit_reference_type=QubitReferenceType.PHYSICAL)
+        return made.to_ir(ir_type=IRType.OPENQASM, serialization_properties=physical)
+
+    def counted(self, circuits: Sequence[QuantumCircuit], answer: bytes) -> Sequence[Counted]:
+        """Shots, or counts from probabilities where the device gives no shots."""
+        (circuit,) = circuits
+        found = json.loads(answer)
+        columns = self._columns(circuit, found["measuredQubits"])
+        if found.get("measurements"):
+            return [Counted(memory=[_outcome(columns, shot) for shot in found["measurements"]])]
+        shots = found["taskMetadata"]["shots"]
+        chances = found.get("measurementProbabilities") or {}
+        counts: dict[str, int] = {}
+        for bits, chance in chances.items():
+            outcome = _outcome(columns, bits)
+            counts[outcome] = counts.get(outcome, 0) + round(chance * shots)
+        return [Counted(counts=counts or None)]
+
+    def _columns(self, circuit: QuantumCircuit, there: Sequence[int]) -> list[tuple[int, int]]:
+        """(column of a shot, classical bit) for each bit that is measured."""
+        places = {qubit: at for at, qubit in enumerate(there)}
+        labels = self._labels or range(circuit.num_qubits)
+        try:
+            return [(places[labels[qubit]], clbit) for clbit, qubit in measured(circuit).items()]
+        except (KeyError, IndexError):
+            raise JobFailed(
+                f"{self.name} did not measure the qubits that it was asked for.", code="job.device"
+            ) from None
+
+
+def _outcome(columns: Sequence[tuple[int, int]], shot: Sequence[Any]) -> str:
+    return hex(sum(int(shot[column]) << clbit for column, clbit in columns))
+
+
+class _LocalSettings(OwnSettings):
+    simulator: Literal["braket_sv", "braket_dm"] = "braket_sv"
+
+
+class LocalBraketDevice(BackendDevice):
+    """Braket's own simulators, ``braket_sv`` and ``braket_dm``, through Braket's provider for Qiskit."""
+
+    kind: ClassVar[DeviceKind] = DeviceKind.SIMULATOR
+    vendor: ClassVar[str] = "Amazon Braket (local)"
+
+    @classmethod
+    def open(cls, spec: DeviceSpec) -> BackendV2:
+        """The simulator that the settings name, with the gates that Qiskit has words for."""
+        simulator = LocalSimulator(spec.own(_LocalSettings).simulator)
+        target = target_from_json(target_to_json(local_simulator_to_target(simulator)))
+        return BraketLocalBackend(device=simulator, target=target)
+
+    def honours(self, spec: DeviceSpec) -> frozenset[str]:
+        """Each shot always comes back; a seed cannot be given."""
+        return frozenset({"memory"})
