@@ -18,7 +18,7 @@ from qiskit.result import Result
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import JobFailed
 from jupyter_quantum.fabric.adapters.base import Device, Facade, Order, RunOptions
-from jupyter_quantum.fabric.mitigation import Corrected, Counts, Method, beside, counts_in, method_of
+from jupyter_quantum.fabric.mitigation import Corrected, Counts, Method, beside, counts_in, method_of, tried, without
 from jupyter_quantum.fabric.plan import pieces
 from jupyter_quantum.fabric.pubs import estimator_pub, precision_of, sampler_pub
 from jupyter_quantum.fabric.refusals import clean
@@ -39,6 +39,8 @@ class _Clock:
     """By shots: of each circuit of that batch."""
     own: list[tuple[QuantumCircuit, Counts]] = field(default_factory=list)
     """The method's own circuits."""
+    why: str = ""
+    """Why it makes nothing, where it does not."""
 
 
 def execute(
@@ -55,7 +57,10 @@ def execute(
     answer = run(device, circuits, pubs, options, memory_mb, clock)
     if clock.method is not None:
         order = Order(kind, circuits, pubs, options)
-        answer = beside(device, order, answer, _by_pub(device, order, clock), clock.method.told(clock.own))
+        if clock.why:
+            answer = without(answer, clock.why)
+        else:
+            answer = beside(device, order, answer, _by_pub(device, order, clock), clock.method.told(clock.own))
     return answer.model_copy(update={"seconds": clock.seconds})
 
 
@@ -68,7 +73,11 @@ def _simulate(device: Device, circuits: Sequence[QuantumCircuit], options: RunOp
     if clock.method is not None:
         counts = [counts_in(one) for one in result.results]
         ran = list(zip(own, counts[len(circuits) :], strict=True))
-        clock.corrected[options.shots] = clock.method.corrected(circuits, counts[: len(circuits)], ran)
+        made = tried(clock.method, circuits, counts[: len(circuits)], ran)
+        if isinstance(made, str):
+            clock.why = made
+        else:
+            clock.corrected[options.shots] = made
         clock.own += ran
         result.results = result.results[: len(circuits)]
     return result

@@ -27,10 +27,23 @@ from jupyter_quantum.fabric.adapters.base import Device, Order, RunOptions
 from jupyter_quantum.fabric.counts import header_of
 from jupyter_quantum.fabric.methods import loaded
 from jupyter_quantum.fabric.plan import Piece, replayed
+from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.shape import array, by_value
 from jupyter_quantum.wire.results import Mitigated, ResultView
 
-__all__ = ["Corrected", "Counts", "Method", "beside", "counts_in", "method_of", "mitigated", "more", "own_pieces"]
+__all__ = [
+    "Corrected",
+    "Counts",
+    "Method",
+    "beside",
+    "counts_in",
+    "method_of",
+    "mitigated",
+    "more",
+    "own_pieces",
+    "tried",
+    "without",
+]
 
 Counts = Mapping[str, int]
 """Hexadecimal outcome of all bits → how often it was seen."""
@@ -83,6 +96,26 @@ def more(method: Method, planned: Sequence[tuple[int, int, int]]) -> list[tuple[
     ]
 
 
+def tried(
+    method: Method,
+    batch: Sequence[QuantumCircuit],
+    counts: Sequence[Counts],
+    own: Sequence[tuple[QuantumCircuit, Counts]],
+) -> list[Corrected] | str:
+    """What the method makes of a batch; why it makes nothing, in words, where it fails: the raw values are there."""
+    try:
+        found = method.corrected(batch, counts, own)
+    except Exception as error:
+        return f"the method failed: {clean(type(error).__name__, 60)}"
+    finite = all(math.isfinite(one.overhead) and all(map(math.isfinite, one.quasi.values())) for one in found)
+    return found if finite else "the method found no finite values: too many readings are wrong"
+
+
+def without(view: ResultView, why: str) -> ResultView:
+    """The result with raw values alone, and why."""
+    return view.model_copy(update={"mitigation": {"why": why}})
+
+
 def counts_in(found: Any) -> Counts:
     """The counts of Qiskit's ``ExperimentResult``, from its shots where it has only these."""
     counts = getattr(found.data, "counts", None)
@@ -122,7 +155,7 @@ def mitigated(
     method = method_of(order.options)
     ran = [(piece.circuit, seen) for piece, seen in zip(own, counts[len(found) :], strict=True) if seen is not None]
     if method is None or len(ran) < len(own):
-        return view.model_copy(update={"mitigation": {"why": "a circuit of the calibration has no counts"}})
+        return without(view, "a circuit of the calibration has no counts")
     by_pub: list[list[Corrected]] = [[] for _ in order.pubs]
     start = 0
     for shots, places in by_value([piece.shots for piece in found]).items():
@@ -130,7 +163,9 @@ def mitigated(
         there = [at for at in places if counts[at] is not None]
         batch = ran[start : start + len(mine)]
         start += len(mine)
-        made = method.corrected([found[at].circuit for at in there], [counts[at] or {} for at in there], batch)
+        made = tried(method, [found[at].circuit for at in there], [counts[at] or {} for at in there], batch)
+        if isinstance(made, str):
+            return without(view, made)
         for at, one in zip(there, made, strict=True):
             by_pub[found[at].owner].append(one)
     return beside(device, order, view, by_pub, method.told(ran))

@@ -19,7 +19,7 @@ from qiskit import QuantumCircuit
 from jupyter_quantum.fabric.adapters.base import Device
 from jupyter_quantum.fabric.mitigation import Corrected, Counts
 from jupyter_quantum.fabric.plan import fitting
-from jupyter_quantum.fabric.refusals import clean, refusal
+from jupyter_quantum.fabric.refusals import refusal
 
 __all__ = ["READOUT", "Readout"]
 
@@ -40,8 +40,8 @@ class Readout:
             if bits and (found.name != "measure" or seen.intersection(bits)):
                 raise refusal(
                     "mitigation",
-                    f"The readout of “{clean(circuit.name, 60)}” cannot be mitigated: its bits decide what happens "
-                    "next, or are measured more than once.",
+                    "The readout of a circuit cannot be mitigated: its bits decide what happens next, or are measured "
+                    "more than once.",
                     'Leave out the option mitigation, or set it to "none".',
                 )
             seen.update(bits)

@@ -33,6 +33,9 @@ class Bits(Answer):
     array: Array
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class Mitigated(Answer):
     """Values with an error of the device taken out, beside the raw ones.
 
@@ -41,10 +44,10 @@ class Mitigated(Answer):
     """
 
     method: str
-    quasi: list[dict[str, float]] = Field(default_factory=list)
+    quasi: list[dict[str, Finite]] = Field(default_factory=list)
     evs: Array | None = None
     stds: Array | None = None
-    overhead: list[float] = Field(default_factory=list)
+    overhead: list[Finite] = Field(default_factory=list)
 
 
 class Experiment(Answer):

@@ -18,6 +18,7 @@ from jupyter_quantum.client.intervals import intervals
 from jupyter_quantum.client.results import array_of, primitive_result
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import OptionRejected
+from jupyter_quantum.fabric import readout
 from jupyter_quantum.fabric.adapters import Device, build
 from jupyter_quantum.fabric.adapters.base import Order
 from jupyter_quantum.fabric.adapters.vendor import Calibration
@@ -25,9 +26,10 @@ from jupyter_quantum.fabric.execute import execute
 from jupyter_quantum.fabric.limits import Limits
 from jupyter_quantum.fabric.methods import methods
 from jupyter_quantum.fabric.mitigation import Corrected, beside, more
-from jupyter_quantum.fabric.prepare import prepare
+from jupyter_quantum.fabric.prepare import Executable, prepare
 from jupyter_quantum.fabric.readout import READOUT
 from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.fabric.shapes import Shapes
 from jupyter_quantum.targets import target_to_json
 from jupyter_quantum.wire.base import CircuitBundle
 from jupyter_quantum.wire.jobs import Pub
@@ -52,6 +54,12 @@ def ghz(width: int = 3, *, measured: bool = True) -> QuantumCircuit:
     return circuit
 
 
+def prepared_for(device: Device, circuits: list[QuantumCircuit], work: Work) -> tuple[Prepared, Executable | None]:
+    shapes = Shapes()
+    source = shapes.source(work.circuits, Limits(), lambda: circuits)
+    return prepare(device, source, work, Limits(), {device.name: device}, shapes)
+
+
 def ran(
     device: Device, kind: JobKind, circuits: list[QuantumCircuit], pubs: list[Pub], **options: Any
 ) -> tuple[Prepared, ResultView]:
@@ -66,7 +74,7 @@ def ran(
         transpile="auto",
         limits={},
     )
-    prepared, executable = prepare(device, circuits, work, Limits(), {device.name: device})
+    prepared, executable = prepared_for(device, circuits, work)
     assert executable is not None, prepared.error
     return prepared, execute(device, kind, executable.circuits, prepared.pubs, prepared.options, 1024)
 
@@ -164,11 +172,11 @@ def test_circuits_that_it_is_not_for_are_refused_before_pricing(device: Device) 
         transpile="auto",
         limits={},
     )
-    prepared, _ = prepare(device, [twice], work, Limits(), {})
+    prepared, _ = prepared_for(device, [twice], work)
     assert prepared.error is not None
     assert prepared.error.code == "circuit.mitigation"
     aer = build(DeviceSpec(name="aer", adapter="aer"), 1)
-    refused, _ = prepare(aer, [ghz()], work.model_copy(update={"options": {"mitigation": "readout"}}), Limits(), {})
+    refused, _ = prepared_for(aer, [ghz()], work)
     assert refused.error is not None
     assert refused.error.error == OptionRejected.__name__
 
@@ -216,3 +224,15 @@ def test_a_machine_elsewhere_is_mitigated_the_same_way() -> None:
     assert values.mitigated is not None
     assert values.mitigated.evs is not None
     assert float(array_of(values.mitigated.evs)) == pytest.approx(1, abs=0.08)
+
+
+@pytest.mark.filterwarnings("ignore:Using faulty qubits", "ignore:Diagonal number")
+def test_where_a_method_fails_the_raw_result_is_there(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A qubit that reads 0 and 1 alike leaves nothing to solve: the run is kept, and says why it is not mitigated."""
+    pubs = [Pub(circuit=0, shots=200)]
+    _, bare = ran(device, JobKind.SAMPLER, [ghz()], pubs)
+    monkeypatch.setattr(readout, "_errors", lambda own: dict.fromkeys(range(device.num_qubits), (0.5, 0.5)))
+    _, view = ran(device, JobKind.SAMPLER, [ghz()], pubs, mitigation="readout")
+    assert view.pubs[0].registers == bare.pubs[0].registers
+    assert view.pubs[0].mitigated is None
+    assert view.mitigation["why"].startswith("the method f")
