@@ -72,7 +72,7 @@ class Runner:
         self._packages: dict[str, str] = {}
         self._service = Transport(settings)
         self._hello: Hello
-        self._minding = Minding(settings, self._fleet, self._swap, self._used)
+        self._minding: Minding | None = None
 
     def drain(self, grace_s: float = 30.0) -> None:
         """Take no more work; what runs may go on for ``grace_s`` seconds."""
@@ -89,6 +89,7 @@ class Runner:
                 _say(hello)
                 await self._announce(hello)
                 if hello.remote:
+                    self._minding = Minding(self._settings, self._fleet, self._swap, self._used)
                     self._minding.start(hello.remote)
                 await self._serve()
                 await self._finish()
@@ -378,7 +379,8 @@ class Runner:
         return any(running.pool is pool for running in self._running.values())
 
     async def _close(self) -> None:
-        await self._minding.close()
+        if self._minding is not None:
+            await self._minding.close()
         await self._pool.close()
         await self._fleet.close()
 

@@ -409,9 +409,9 @@ class _Vendors:
         """Nothing new."""
         return False
 
-    def missing(self, devices: Any) -> bool:
-        """Nothing."""
-        return False
+    def rest_s(self) -> float:
+        """For ever."""
+        return 3600.0
 
     async def close(self) -> None:
         """Nothing to end."""
