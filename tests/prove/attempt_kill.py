@@ -43,8 +43,9 @@ _MOODS: Final[dict[str, dict[str, float]]] = {
 _CALM: Final[dict[str, float]] = dict.fromkeys(
     ("delay_s", "queue_s", "lose_before", "lose_after", "indexing_s", "repeat", "busy"), 0.0
 )
-_PATIENCE_S: Final = 45.0
-_LANES: Final = 6
+_PATIENCE_S: Final = 120.0
+"""A busy machine is no violation."""
+_LANES: Final = 8
 """A case mostly waits for leases to end."""
 _MAY_FAIL: Final = {"vendor.unavailable", "vendor.unsure", "attempt.absent", "runner.lost", "job.lost"}
 
@@ -199,7 +200,7 @@ class _Trial:
 
     def _judged(self, last: dict[str, Any] | None) -> Iterator[str]:
         if last is None:
-            yield f"{self._job or 'the job'} never ended"
+            yield f"{self._job or 'the job'} never ended: {self._stuck()}"
             return
         runs = {tag: times for tag, times in self._vendor.runs().items() if tag in last["tags"]}
         yield from last["books"]
@@ -208,6 +209,17 @@ class _Trial:
         if last["on_hold"]:
             yield f"{last['on_hold']} are still on hold"
         yield from self._ended(last, sum(runs.values()))
+
+    def _stuck(self) -> str:
+        """Where it is, as far as it was written."""
+        store = Store(f"sqlite:///{self._home}/quantum.sqlite", artefacts=f"file://{self._home}/artefacts")
+        with store.reading() as view:
+            found = []
+            for row in view.jobs():
+                tries = [(one.tag, one.state.value, one.fence) for one in view.attempts(row.id)]
+                found.append(f"{row.state.value} ({row.wait}): {tries}")
+        store.close()
+        return " ".join(found) or "nothing is written"
 
     def _ended(self, last: dict[str, Any], runs: int) -> Iterator[str]:
         if last["final"] == "completed":

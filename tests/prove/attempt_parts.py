@@ -68,7 +68,7 @@ _OTTO: Final = Principal("otto", "2026-01-01T00:00:00Z", frozenset({"quantum-ope
 _SHOTS: Final = 100
 _STAGES: Final = ("Submitting", "Scheduling", "Executing", "Reconciling", "Recovering", "Resolving")
 _TOKEN: Final = "t"
-_LEASE_S: Final = 0.6
+_LEASE_S: Final = 1.5
 _SUBMIT_S: Final = 0.5
 _INDEXING_S: Final = 0.2
 

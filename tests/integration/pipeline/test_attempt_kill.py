@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tests.prove.attempt_kill import Case, cases_of, run_cases
 
-STEPS = {"service": 13, "runner": 13}
+STEPS = {"service": 15, "runner": 13}
 
 
 def test_no_kill_makes_a_job_run_twice_or_get_lost() -> None:
     """The service and the runner die at every third step or so, at vendors of each kind and mood."""
-    cases = cases_of(78, 11, STEPS)[::4]
+    cases = cases_of(84, 11, STEPS)[::4]
     assert {case.kind for case in cases} == {"idempotent", "searchable", "opaque"}
-    _, violations = run_cases(cases, 11, lanes=3)
+    _, violations = run_cases(cases, 11, lanes=5)
     assert violations == []
 
 
