@@ -21,6 +21,7 @@ PROOFS = {
     "schema": ("tests.prove.schema", 4),
     "tamper": ("tests.prove.tamper", 10_000),
     "hostile-circuits": ("tests.prove.hostile", 1),
+    "fuzz": ("tests.prove.fuzz", 2_000),
 }
 """Name → module with ``prove(cases, seed) -> (cases, violations)`` and the usual number of cases."""
 
