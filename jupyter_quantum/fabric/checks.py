@@ -26,6 +26,7 @@ from qiskit.circuit import (
     Instruction,
     Measure,
     Operation,
+    PowerModifier,
     Reset,
     Store,
     SwitchCaseOp,
@@ -38,6 +39,7 @@ from qiskit.qasm2.parse import _DefinedGate
 from qiskit.quantum_info import Operator
 
 from jupyter_quantum.exceptions import CircuitRejected
+from jupyter_quantum.fabric.amounts import check_declared, check_numbers, check_power
 from jupyter_quantum.fabric.limits import Limits
 from jupyter_quantum.fabric.refusals import clean, refusal
 from jupyter_quantum.fabric.text import Source
@@ -143,9 +145,11 @@ class _Walk:
         if depth > self._limits.nesting:
             raise refusal("nesting", f"The circuit's gates are nested more than {self._limits.nesting} levels deep.")
         _check_variables(circuit)
+        check_declared(circuit)
         total = 0
         for found in circuit.data:
             # A standard gate holds nothing but numbers, and is counted without being made a Python object.
+            check_numbers(found.name, found.params)
             total += self._standard() if found.is_standard_gate() else self._operation(found.operation, depth)
             if total > self._limits.operations:
                 raise _too_many(self._limits)
@@ -180,6 +184,7 @@ class _Walk:
         return (body + 1) * _repeats(operation, self._limits)
 
     def _wide(self, operation: Any, kind: type) -> int:
+        check_numbers(operation.name, operation.params)
         most = self._limits.unitary_qubits if kind in _MATRIX else self._limits.state_qubits
         if operation.num_qubits > most and not _labelled(operation):
             raise refusal(
@@ -193,6 +198,9 @@ class _Walk:
     def _annotated(self, operation: AnnotatedOperation, depth: int) -> int:
         if len(operation.modifiers) > self._limits.nesting:
             raise refusal("nesting", f"The gate `{gate_name(operation)}` has too many modifiers.")
+        for modifier in operation.modifiers:
+            if isinstance(modifier, PowerModifier):
+                check_power(operation.name, modifier.power, self._limits.nesting)
         return self._operation(operation.base_op, depth + 1) * (1 << min(int(operation.num_qubits), 20))
 
     def _defined(self, operation: Any, kind: type, depth: int) -> int:

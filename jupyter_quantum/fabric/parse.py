@@ -12,7 +12,8 @@ import io
 import re
 import struct
 import warnings
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from qiskit import QuantumCircuit, qasm2, qasm3, qpy
 from qiskit.qpy.common import QPY_VERSION
@@ -25,6 +26,8 @@ from jupyter_quantum.fabric.text import Source, check_text
 from jupyter_quantum.wire.base import CircuitBundle
 
 __all__ = ["QPY_VERSIONS", "parse"]
+
+Found = TypeVar("Found")
 
 QPY_VERSIONS: Final = (13, int(QPY_VERSION))
 """Lowest and highest QPY version that is read. Below 13 a crafted file runs code."""
@@ -48,8 +51,8 @@ def parse(bundle: CircuitBundle, limits: Limits) -> list[QuantumCircuit]:
         _check_header(bundle.data, limits)
     else:
         check_text(source, limits)
-    circuits = _guarded(bundle, source)
-    check_circuits(circuits, limits, source)
+    circuits = _guarded(bundle, lambda: _load(bundle, source))
+    _guarded(bundle, lambda: check_circuits(circuits, limits, source))  # parts are made when they are looked at
     return circuits
 
 
@@ -93,11 +96,11 @@ def _check_first_circuit(data: bytes, version: int, programs: int, limits: Limit
         )
 
 
-def _guarded(bundle: CircuitBundle, source: Source | None) -> list[QuantumCircuit]:
+def _guarded(bundle: CircuitBundle, act: Callable[[], Found]) -> Found:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _load(bundle, source)
+            return act()
     except CircuitRejected:
         raise
     except MemoryError:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +14,17 @@ from typing import Any, Literal
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
-from qiskit.circuit import Gate, Instruction, Parameter
-from qiskit.circuit.library import DiagonalGate, UnitaryGate
+from qiskit.circuit import (
+    AnnotatedOperation,
+    ControlModifier,
+    Gate,
+    Instruction,
+    InverseModifier,
+    Parameter,
+    PowerModifier,
+)
+from qiskit.circuit.classical import expr, types
+from qiskit.circuit.library import DiagonalGate, UnitaryGate, XGate
 
 __all__ = ["Case", "cases"]
 
@@ -51,10 +61,10 @@ def _measured(circuit: QuantumCircuit) -> QuantumCircuit:
     return circuit
 
 
-def _with(operation: Any) -> bytes:
+def _with(operation: Any, version: int = 13) -> bytes:
     circuit = QuantumCircuit(operation.num_qubits, operation.num_clbits)
     circuit.append(operation, range(operation.num_qubits), range(operation.num_clbits))
-    return _qpy(_measured(circuit))
+    return _qpy(_measured(circuit), version)
 
 
 def _doubling_text(levels: int, template: str, start: str) -> str:
@@ -180,6 +190,16 @@ def _texts() -> list[Case]:
         ("not a program", "<script>alert(1)</script>\x00\x1b[31m", "circuit.syntax"),
         ("empty", "", "circuit."),
         ("over a mebibyte", _QASM2 + "qreg q[1];\n" + "x q[0];\n" * 200_000, "circuit.too_large"),
+        ("an infinite angle", _QASM2 + "qreg q[1];\ncreg c[1];\nrx(1e400) q[0];\nmeasure q -> c;", "circuit."),
+        ("division by nothing", _QASM2 + "qreg q[1];\ncreg c[1];\nrx(1/0) q[0];\nmeasure q -> c;", "circuit."),
+        (
+            "a root of less than nothing",
+            _QASM2 + "qreg q[1];\ncreg c[1];\nrx(sqrt(-1)) q[0];\nmeasure q -> c;",
+            "circuit.",
+        ),
+        ("the same register twice", _QASM2 + "qreg q[1];\nqreg q[2];\nh q[0];", "circuit.syntax"),
+        ("a name that reads backwards", _QASM2 + "qreg \u202eq[1];\nh q[0];", "circuit.syntax"),
+        ("an unfinished comment", _QASM2 + "qreg q[1]; /* " + "x q[0]; " * 10_000, "circuit."),
     ]
     three: list[tuple[str, str, str]] = [
         ("include a file", 'OPENQASM 3.0;\ninclude "/etc/passwd";\nqubit q;', "circuit.include"),
@@ -230,6 +250,21 @@ def _texts() -> list[Case]:
         ("pulse program", _QASM3 + 'defcalgrammar "openpulse";\nqubit q;\ncal {frame f;}', "circuit."),
         ("extern", _QASM3 + "extern steal(int) -> int;\nqubit q;", "circuit."),
         ("not a program", "qubit qubit qubit ]]]", "circuit.syntax"),
+        ("a gate of its own name", _QASM3 + "gate mine a {mine a;}\nqubit q;\nmine q;", "circuit."),
+        ("an infinite angle", _QASM3 + "qubit q;\nbit c;\nrx(1e400) q;\nc = measure q;", "circuit."),
+        ("a while without end", _QASM3 + "qubit q;\n" + "while (true) {" * 100 + "x q;" + "}" * 100, "circuit.nesting"),
+        (
+            "a switch of switches",
+            _QASM3 + "qubit q;\nint i = 1;\n" + "switch (i) {case 1 {" * 40 + "x q;" + "}}" * 40,
+            "circuit.",
+        ),
+        ("the same register twice", _QASM3 + "qubit[1] q;\nqubit[2] q;\nh q;", "circuit."),
+        ("a file by pragma", _QASM3 + "#pragma include /etc/passwd\nqubit q;\nh q;", "circuit."),
+        (
+            "an input that nobody gives",
+            _QASM3 + "input float a;\nqubit q;\nbit c;\nrx(a) q;\nc = measure q;",
+            "circuit.",
+        ),
     ]
     return [Case(f"qasm2: {name}", "qasm2", text.encode(), code) for name, text, code in two] + [
         Case(f"qasm3: {name}", "qasm3", text.encode(), code) for name, text, code in three
@@ -274,12 +309,126 @@ def _files() -> list[Case]:
         ("too many circuits", lambda: _qpy([_bell()] * 301), "circuit.too_large"),
         ("measures nothing", lambda: _qpy(QuantumCircuit(2)), "circuit.no_measurement"),
         ("free parameter", lambda: _qpy(_free()), "circuit.unbound"),
+        ("an angle that is no number", lambda: _qpy(_turned(math.nan)), "circuit.number"),
+        ("an infinite angle", lambda: _qpy(_turned(math.inf)), "circuit.number"),
+        ("an angle of 10³⁰⁰", lambda: _qpy(_turned(1e300)), "circuit.number"),
+        (
+            "a phase that is no number",
+            lambda: _qpy(_measured(QuantumCircuit(1, global_phase=math.nan))),
+            "circuit.number",
+        ),
+        (
+            "a matrix of no numbers",
+            lambda: _with(UnitaryGate(np.full((2, 2), np.nan), check_input=False)),
+            "circuit.number",
+        ),
+        ("an endless delay", lambda: _qpy(_delayed(1e300)), "circuit.number"),
+        ("a power without end", lambda: _annotated(PowerModifier(1e18)), "circuit.too_large"),
+        ("a power that is no number", lambda: _annotated(PowerModifier(math.nan)), "circuit."),
+        ("controls that double", lambda: _controlled(29), "circuit.too_large"),
+        ("modifiers upon modifiers", lambda: _annotated(*[InverseModifier()] * 5000), "circuit.nesting"),
+        ("an input that nobody gives", lambda: _qpy(_waiting(), 17), "circuit."),
+        ("a variable of a million bits", lambda: _qpy(_remembering(2**20), 17), "circuit."),
+        ("a real variable", lambda: _qpy(_real(), 17), "circuit.variables"),
+        ("a stretch", lambda: _qpy(_stretched(), 17), "circuit.variables"),
+        ("an expression upon expressions", lambda: _qpy(_negated(200)), "circuit.nesting"),
+        ("a measurement that is a gate", lambda: _with(_defined("measure")), "circuit.reserved_name"),
+        ("an if that is a gate", lambda: _with(_defined("if_else")), "circuit.reserved_name"),
+        (
+            "a name that reads backwards",
+            lambda: _with(Gate("\u202ex\x1b[31m<img onerror=alert(1)>\n", 1, [])),
+            "circuit.gate",
+        ),
+        ("a long name", lambda: _patched_header(good, 20, "!H", 0xFFFF), "circuit."),
+        ("no name", lambda: _patched_header(good, 20, "!H", 0), "circuit."),
+        ("no qubits", lambda: _patched_header(good, 20 + 5, "!I", 0), "circuit."),
+        (
+            "symengine's own bytes",
+            lambda: good[:18] + b"e" + good[19:20] + b"\x80\x04cos\nsystem\n." + good[20:],
+            "circuit.",
+        ),
+        ("zeros without end", lambda: good[:60] + b"\x00" * 1_000_000, "circuit."),
     ]
+    for version in range(14, qpy.common.QPY_VERSION + 1):
+        new = _qpy(_bell(), version)
+        made += [
+            (f"version {version}, cut", lambda new=new: new[: 2 * len(new) // 3], "circuit."),
+            (f"version {version}, h that is not h", lambda v=version: _with(_defined("h"), v), "circuit.reserved_name"),
+            (f"version {version}, long loop", lambda v=version: _qpy(_loop_circuit(10**12, 1), v), "circuit.too_large"),
+        ]
+        if version > 14:  # files of 13 and 14 differ in expressions only
+            made.append((f"version {version} said of 13", lambda new=new: new[:6] + b"\x0d" + new[7:], "circuit."))
+            made.append(
+                (f"13 said of version {version}", lambda v=version: good[:6] + bytes([v]) + good[7:], "circuit.")
+            )
     found = [Case(f"qpy: {name}", "qpy", make(), code) for name, make, code in made]
     return found + [
         Case(f"qpy: byte {at} flipped", "qpy", good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1 :], "circuit.")
         for at in (6, 19, 21, 23, 27, 31, 41, 43, 45)
     ]
+
+
+def _turned(angle: float) -> QuantumCircuit:
+    circuit = QuantumCircuit(1)
+    circuit.rx(angle, 0)
+    return _measured(circuit)
+
+
+def _delayed(seconds: float) -> QuantumCircuit:
+    circuit = QuantumCircuit(1)
+    circuit.delay(seconds, 0, "s")
+    return _measured(circuit)
+
+
+def _empty_matrix() -> Gate:
+    return UnitaryGate(np.full((2, 2), np.nan), check_input=False)
+
+
+def _annotated(*modifiers: Any) -> bytes:
+    return _with(AnnotatedOperation(XGate(), list(modifiers)))
+
+
+def _controlled(times: int) -> bytes:
+    return _with(AnnotatedOperation(XGate(), [ControlModifier(times)]))
+
+
+def _waiting() -> QuantumCircuit:
+    circuit = QuantumCircuit(1, 1)
+    circuit.add_input("given", types.Uint(8))
+    circuit.measure(0, 0)
+    return circuit
+
+
+def _remembering(bits: int) -> QuantumCircuit:
+    circuit = QuantumCircuit(1, 1)
+    circuit.add_var("wide", expr.lift(3, types.Uint(bits)))
+    circuit.measure(0, 0)
+    return circuit
+
+
+def _real() -> QuantumCircuit:
+    circuit = QuantumCircuit(1, 1)
+    circuit.add_var("real", expr.lift(0.5))
+    circuit.measure(0, 0)
+    return circuit
+
+
+def _stretched() -> QuantumCircuit:
+    circuit = QuantumCircuit(1, 1)
+    circuit.delay(circuit.add_stretch("long"), 0)
+    circuit.measure(0, 0)
+    return circuit
+
+
+def _negated(times: int) -> QuantumCircuit:
+    circuit = QuantumCircuit(1, 1)
+    found: expr.Expr = expr.lift(circuit.clbits[0])
+    for _ in range(times):
+        found = expr.bit_not(found)
+    with circuit.if_test(found):
+        circuit.x(0)
+    circuit.measure(0, 0)
+    return circuit
 
 
 def _free() -> QuantumCircuit:
