@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from qdk.simulation import run_qir
-
 from tests.vendors.server import Fake, Reply, Request, route
 
 __all__ = ["KEY", "TARGET", "Azure"]
@@ -145,6 +143,8 @@ class Azure(Fake):
                 self._run(job)
 
     def _run(self, job: _Job) -> None:
+        from qdk.simulation import run_qir  # not before the adapter, which keeps the kit from calling home
+
         self.runs += 1
         job.began = datetime.now(UTC)
         if self.fails:
@@ -152,7 +152,10 @@ class Azure(Fake):
             return
         container = job.details["containerUri"].partition("?")[0].rpartition("/")[2]
         qir = self.blobs[f"{container}/inputData"].decode()
-        shots = [[int(str(one) == "One") for one in shot] for shot in run_qir(qir, job.details["inputParams"]["shots"])]
+        shots = [
+            [int(str(one) == "One") for one in shot]
+            for shot in run_qir(qir, job.details["inputParams"]["shots"], type="cpu")
+        ]
         counted: dict[str, int] = {}
         for shot in shots:
             counted[str(shot)] = counted.get(str(shot), 0) + 1

@@ -189,7 +189,8 @@ class AzureVendor(Vendor):
         """State, and of a failure the provider's words."""
         with self._judged():
             details = self._workspace.get_job(handle).details
-        state = _STATES.get(str(details.status), Submission.RUNNING)
+        name = getattr(details.status, "value", details.status)  # the SDK knows some states as members of an enum
+        state = _STATES.get(str(name), Submission.RUNNING)
         said = getattr(details.error_data, "message", None) or "no reason given"
         words = told(ValueError(said), self._secrets) if state is Submission.FAILED else ""
         return Status(state=state, words=words, usage_s=_seconds(details))

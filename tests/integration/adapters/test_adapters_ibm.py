@@ -10,6 +10,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ClassicalRegister, QuantumRegister
 from qiskit_ibm_runtime import fake_provider
 
+from jupyter_quantum.client.options import EstimatorOptions, SamplerOptions
 from jupyter_quantum.exceptions import InputError, OptionRejected
 from jupyter_quantum.fabric.adapters import build
 from jupyter_quantum.fabric.adapters.ibm_vendor import IbmVendor
@@ -77,6 +78,21 @@ def test_nothing_is_mitigated_unasked(bench: Bench, fake: Ibm) -> None:
     bench.run("estimator", circuit, [pub], **{"resilience_level": 1, "resilience.measure_mitigation": True})
     assert sent(fake)["params"]["resilience_level"] == 1
     assert sent(fake)["params"]["options"]["resilience"] == {"measure_mitigation": True}
+
+
+def test_a_ported_notebooks_options_have_the_published_names(bench: Bench) -> None:
+    """What a notebook sets as with IBM's own primitives is what the device takes, and nothing of it is left out."""
+    sampler = SamplerOptions()
+    sampler.dynamical_decoupling.enable = True
+    sampler.dynamical_decoupling.sequence_type = "XpXm"
+    sampler.twirling.enable_measure = True
+    sampler.max_execution_time = 30
+    estimator = EstimatorOptions({"resilience_level": 2, "resilience": {"zne_mitigation": True}})
+    for kind, options in (("sampler", sampler), ("estimator", estimator)):
+        chosen = options.chosen()
+        filled = fill("manila", bench.device.options[kind], chosen)
+        assert chosen
+        assert chosen.items() <= filled.items()
 
 
 def test_a_simulator_has_none_of_it() -> None:
