@@ -17,12 +17,12 @@ import qiskit
 from qiskit import QuantumCircuit, qpy
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
+from jupyter_quantum.core.qpy_labels import Label, labelled
 from jupyter_quantum.exceptions import QuantumError
 from jupyter_quantum.fabric.adapters.base import Device
 from jupyter_quantum.fabric.checks import expanded_size
 from jupyter_quantum.fabric.estimates import depth, survey
 from jupyter_quantum.fabric.isa import Misfit, active_qubits
-from jupyter_quantum.fabric.labels import Label, labelled
 from jupyter_quantum.fabric.limits import Limits
 from jupyter_quantum.fabric.mitigation import method_of, more
 from jupyter_quantum.fabric.options import fill

@@ -18,8 +18,8 @@ from typing import Any, Final, TypeVar
 
 from qiskit import QuantumCircuit
 
+from jupyter_quantum.core.qpy_labels import Label, split
 from jupyter_quantum.fabric.adapters import Device
-from jupyter_quantum.fabric.labels import Label, split
 from jupyter_quantum.fabric.limits import Limits
 from jupyter_quantum.wire.base import CircuitBundle, digest_of
 

@@ -6,7 +6,7 @@ A runner that fails or is slow costs its own rows, each with the reason, and nob
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass
 
 from jupyter_quantum.core.jobs import DeviceKind
@@ -20,12 +20,13 @@ from jupyter_quantum.pipeline.decide import Deciding
 from jupyter_quantum.pipeline.envelopes import Enveloping
 from jupyter_quantum.pipeline.evidence import Evidence
 from jupyter_quantum.pipeline.queues import Queues
+from jupyter_quantum.pipeline.recall import Recall, Recalled, Said, key_of
 from jupyter_quantum.pipeline.regions import out_of_bounds
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.validate import Parcel, Validating
 from jupyter_quantum.pipeline.views import decision_view
 from jupyter_quantum.wire.jobs import DryRun, Mitigation, QuotaView, ReportRow, Resources
-from jupyter_quantum.wire.runner import Prepared, TaskReport
+from jupyter_quantum.wire.runner import Announce, Prepared, TaskReport
 
 __all__ = ["Comparison", "Parts"]
 
@@ -40,6 +41,7 @@ class Parts:
     queues: Queues
     enveloping: Enveloping
     evidence: Evidence
+    recalled: Recall
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Comparison:
         self.resources: Resources | None = None
         self.drawing = ""
         self._asker = parts.deciding.asker(who, project)
+        self._key = key_of(parcel, parts.context.settings.limits.caps())
         self._devices = {device.name: device for device in devices}
         self._news: asyncio.Queue[_News] = asyncio.Queue()
         self.rows: dict[str, ReportRow] = {}
@@ -82,13 +85,16 @@ class Comparison:
 
         Raises the error of a runner where no device of any runner could be checked.
         """
-        asking = [asyncio.create_task(self._ask(ticket)) for ticket in self._tickets(dry_run, resources)]
+        known = self._known({dry_run} if not resources else set(self._devices))
+        asking = [asyncio.create_task(self._ask(ticket)) for ticket in self._tickets(dry_run, resources, known)]
         try:
             store, budgets, who = self._parts.context.store, self._parts.deciding.budgets, self.who
             quota = await store.read(lambda view: budgets.quota_of(view, who.id, who.name, self.project))
+            if (rows := await self._rows(known, quota)) and asking:
+                yield rows
             open_, failures = len(asking), list[_Failed]()
             while open_:
-                rows: list[ReportRow] = []
+                rows = []
                 for news in await self._heard():
                     if news is None:
                         open_ -= 1
@@ -101,17 +107,50 @@ class Comparison:
             if failures and not self.found:
                 raise failures[0].error
             self._fail(failures)
+            self._remember()
         finally:
             for task in asking:
                 task.cancel()
 
     # Asking
 
-    def _tickets(self, dry_run: str | None, resources: bool) -> list[Ticket]:
-        """One task for each runner that serves some of the devices."""
+    def _known(self, asked: Collection[str | None]) -> list[Prepared]:
+        """What workers said when they were last asked this, of devices that are as they were then.
+
+        Left out are devices that are ``asked`` for more than a row.
+        """
+        recalled = self._parts.recalled.recall(self.who.id, self._key)
+        self.drawing = recalled.drawing
+        return [
+            one.prepared if one.source == self.parcel.source else one.prepared.model_copy(update={"digest": None})
+            for name, one in recalled.rows.items()
+            if name not in asked
+            and (row := self.rows.get(name)) is not None
+            and row.pending
+            and self._serving(name) is one.runner
+            and one.prepared.calibration == self._devices[name].words.calibration
+        ]
+
+    def _remember(self) -> None:
+        """Keep what was found out for the same person's next report on this circuit; refusals are not kept."""
+        rows = {
+            name: Said(runner, self.parcel.source, prepared)
+            for name, prepared in self.found.items()
+            if prepared.digest is not None and (runner := self._serving(name)) is not None
+        }
+        self._parts.recalled.keep(self.who.id, self._key, Recalled(rows, self.drawing))
+
+    def _serving(self, device: str) -> Announce | None:
+        """The announcement of the runner that serves a device; a runner that came back has another one."""
+        runner = self._parts.context.board.serving(device)
+        return None if runner is None else runner.words
+
+    def _tickets(self, dry_run: str | None, resources: bool, known: Sequence[Prepared]) -> list[Ticket]:
+        """One task for each runner that serves some of the devices that are not known."""
         by_runner: dict[str, list[str]] = {}
+        done = {prepared.device for prepared in known}
         for name, row in self.rows.items():
-            runner = self._parts.context.board.serving(name) if row.pending else None
+            runner = self._parts.context.board.serving(name) if row.pending and name not in done else None
             if runner is not None:
                 by_runner.setdefault(runner.words.runner, []).append(name)
         offer = self._parts.validating.offer_report

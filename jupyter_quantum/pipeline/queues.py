@@ -57,8 +57,11 @@ class Queues:
         value, high = (seconds.value, seconds.high) if seconds is not None else (1.0, 1.0)
         organisation, name = (project.organisation, project.name) if project is not None else ("", "")
         now = self._now()
+        lane = self._scheduler.lane(device.name)
+        if lane.device.state == "ready" and not lane.shares.waiting and len(lane.running) < lane.device.slots:
+            return Wait(p50=0.0, p90=0.0)  # nobody is there to go first
         job = Demand(new_id("job"), device.name, organisation, name, principal, now, max(value, 1e-3), high)
-        found = self._wait(device, forecast.if_submitted(self._scheduler.lane(device.name), job, now))
+        found = self._wait(device, forecast.if_submitted(lane, job, now))
         free = found.reason == "wait.device" and found.p50 == 0
         # Of a job that is not there the place would be the length of the queue.
         nothing = {"reason": None, "words": None} if free else {}

@@ -17,6 +17,7 @@ from jupyter_quantum.pipeline.envelopes import Enveloping
 from jupyter_quantum.pipeline.evidence import Evidence
 from jupyter_quantum.pipeline.people import absent
 from jupyter_quantum.pipeline.queues import Queues
+from jupyter_quantum.pipeline.recall import Recall
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, parcel_of
 from jupyter_quantum.store import Tx
@@ -37,7 +38,7 @@ class Reports:
         self._validating = validating
         self.evidence = Evidence()
         """Set its ``ask`` to have measurements shown beside the estimates."""
-        self._parts = Parts(context, deciding, validating, queues, enveloping, self.evidence)
+        self._parts = Parts(context, deciding, validating, queues, enveloping, self.evidence, Recall())
 
     async def make(self, who: Principal, request: ReportRequest) -> ReportView:
         """Validate on each device asked for. Raises what makes the circuits unusable anywhere."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -247,6 +248,53 @@ async def test_a_report_describes_every_device(fabric: Fabric) -> None:
     assert len(report.dry_run.noisy) > 2
     assert abs(sum(report.dry_run.noisy.values()) - 1) < 1e-9
     assert "meas" in report.drawing
+
+
+async def test_wide_circuits_are_looked_at_in_the_locked_worker(fabric: Fabric) -> None:
+    """60 qubits: a dry run of a stand-in, said to be one; resources by the estimator; rows come before both."""
+    circuit = QuantumCircuit(60)
+    for qubit in range(59):
+        circuit.rx(0.3, qubit)
+        circuit.cx(qubit, qubit + 1)
+    circuit.measure_all()
+    task = ReportTask(
+        work=work_of(circuit, shots=200), devices=["fake_torino", "fake_fez"], dry_run="fake_fez", resources=True
+    )
+    report = await fabric.standin.do(task)
+    assert {row.device: row.error for row in report.prepared} == {"fake_torino": None, "fake_fez": None}
+    assert all(row.basis == ["gates", "readout"] for row in report.prepared)
+    assert report.dry_run is not None
+    assert report.dry_run.stand_in
+    assert report.dry_run.method == "stim"
+    assert report.dry_run.note == (
+        "Too wide to simulate, so this dry run uses a Clifford stand-in with the same layout. "
+        "Not your circuit's result."
+    )
+    assert {len(bits) for bits in report.dry_run.noisy} == {60}
+    assert report.resources is not None
+    assert report.resources.method == "qdk"
+    assert report.resources.rotations == 59
+    assert len(report.resources.models) == 4
+
+
+async def test_the_same_shape_again_costs_next_to_nothing(fabric: Fabric) -> None:
+    """A user's second report on a circuit with another name is many times quicker; another user's is not."""
+    circuit = QuantumCircuit(30, name="first")
+    for layer in range(20):
+        for qubit in range(29):
+            circuit.rx(0.1 + layer, qubit)
+            circuit.cx(qubit, qubit + 1)
+    circuit.measure_all()
+    seconds, digests = [], []
+    for name, who in (("first", "remembered"), ("second", "remembered"), ("first", "another")):
+        circuit.name = name
+        began = time.monotonic()
+        task = ReportTask(work=work_of(circuit), devices=["fake_torino", "fake_fez"], draw=False)
+        report = await fabric.standin.do(task, affinity=who)
+        seconds.append(time.monotonic() - began)
+        digests.append([row.digest for row in report.prepared])
+    assert seconds[1] < seconds[0] / 3, seconds
+    assert digests[0] == digests[2] != digests[1]
 
 
 async def test_an_unknown_device_is_a_refusal(fabric: Fabric) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from qiskit import QuantumCircuit, qpy
 
 from jupyter_quantum.core.jobs import DeviceKind
+from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.pipeline import Pipeline, Settings
 from jupyter_quantum.pipeline.evidence import Found
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
-from jupyter_quantum.wire.jobs import MirrorResult, ReportLine, ReportRequest, Score
-from jupyter_quantum.wire.runner import ReportTask, Task
-from tests.integration.pipeline.conftest import ADA, DEVICES, PRICES, House, running, until
+from jupyter_quantum.wire.jobs import MirrorResult, ReportLine, ReportRequest, ReportRow, Score
+from jupyter_quantum.wire.runner import DeviceAnnouncement, Prepared, ReportTask, Task, Work
+from tests.integration.pipeline.conftest import ADA, BEN, DEVICES, PRICES, House, running, until
 
 CIRCUITS = CircuitBundle(format="qasm2", data=b"n=3")
 BROKEN = ErrorBody(error="Unavailable", code="runner.garbage", message="It broke off.")
@@ -113,3 +116,46 @@ async def test_who_stops_listening_frees_the_runner(house: House, runner: Memory
     await stream.aclose()
     board = house.pipeline._context.board
     assert await until(lambda: not board._waiting and not board._leased)
+
+
+class _Counting(MemoryRunner):
+    """Counts the devices that it was asked about."""
+
+    asked = 0
+
+    def _prepare(self, work: Work, device: DeviceAnnouncement, *, keep: bool) -> Prepared:
+        self.asked += 1
+        return super()._prepare(work, device, keep=keep)
+
+
+def bell(name: str) -> CircuitBundle:
+    """A QPY file of a Bell circuit with this name."""
+    circuit = QuantumCircuit(2, name=name)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    buffer = io.BytesIO()
+    qpy.dump(circuit, buffer, version=13)
+    return CircuitBundle(format="qpy", data=buffer.getvalue())
+
+
+async def test_asking_the_same_again_asks_no_worker(house: House) -> None:
+    """The same circuit, also under another name: the same rows. Other shots, person or calibration: anew."""
+
+    async def report(who: Principal = ADA, name: str = "one", **how: Any) -> dict[str, ReportRow]:
+        found = await house.pipeline.report(who, ReportRequest(circuits=bell(name), **how))
+        return {row.device: row for row in found.rows}
+
+    async with _Counting(house.pipeline, DEVICES) as runner:
+        first = await report()
+        assert runner.asked == len(DEVICES)
+        assert await report() == first
+        other = await report(name="two")
+        assert runner.asked == len(DEVICES)
+        assert {row.executable for row in other.values()} == {None}
+        assert {name: row.depth for name, row in other.items()} == {name: row.depth for name, row in first.items()}
+        await report(options={"shots": 7})
+        await report(BEN)
+        assert runner.asked == 3 * len(DEVICES)
+        await runner.announce(announcement("aer", slots=2, epoch=2))
+        assert (await report())["aer"].calibration != first["aer"].calibration
+        assert runner.asked == 4 * len(DEVICES)

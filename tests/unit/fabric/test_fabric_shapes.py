@@ -10,8 +10,8 @@ from qiskit import QuantumCircuit, qpy
 from qiskit.circuit import Parameter
 
 from jupyter_quantum.core.jobs import JobKind
+from jupyter_quantum.core.qpy_labels import Label, labelled, split
 from jupyter_quantum.fabric.adapters import Device, build
-from jupyter_quantum.fabric.labels import Label, labelled, split
 from jupyter_quantum.fabric.limits import Limits
 from jupyter_quantum.fabric.parse import parse
 from jupyter_quantum.fabric.prepare import prepare

@@ -2,6 +2,8 @@
 
 A notebook that builds the same circuit again gets another name for it (``circuit-161``). Apart from their labels both
 files are equal byte for byte, so that what was found out about one holds for the other.
+
+Two fields of the file's header are cut out by their lengths; what is in the circuit is not looked at.
 """
 
 from __future__ import annotations
