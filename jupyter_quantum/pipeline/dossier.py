@@ -59,8 +59,11 @@ class Dossier:
         self._checkpoints = checkpoints
         self._read = read
 
-    async def collect(self, row: JobRow, classes: list[str]) -> dict[str, bytes]:
-        """The files. Raises Conflict ``job.unfinished``, ``job.archived``."""
+    async def collect(self, row: JobRow, classes: list[str], *, proven: bool = False) -> dict[str, bytes]:
+        """The files. Raises Conflict ``job.unfinished``, ``job.archived``.
+
+        ``proven``: not without a proof of each entry; Conflict ``audit.unsigned`` until the leader has signed them.
+        """
         files: dict[str, bytes] = {}
         if "inputs" in classes:
             files |= await self._inputs(row)
@@ -70,7 +73,7 @@ class Dossier:
             files["result.json"] = await self._read(row, "results", row.result, "result of this job")
         if row.snapshot is not None:
             files["calibration.json"] = await self._context.store.artefacts.get(SERVICE, row.snapshot)
-        return files | await self._record(row) | _words(row)
+        return files | await self._record(row, proven) | _words(row)
 
     async def _inputs(self, row: JobRow) -> dict[str, bytes]:
         files = {f"source.{row.source_format}": await self._read(row, "inputs", row.source, "source of this job")}
@@ -86,12 +89,18 @@ class Dossier:
         await self._live.finish()
         await self._checkpoints.make()
 
-    async def _record(self, row: JobRow) -> dict[str, bytes]:
+    async def _record(self, row: JobRow, proven: bool) -> dict[str, bytes]:
         keys = await asyncio.to_thread(self._checkpoints.key.verifiers)
 
         def read(view: View) -> dict[str, bytes]:
             events = view.job_events(row.id)
             found = proofs(view, events)
+            if proven and len(found) < len(events):
+                raise Conflict(
+                    "No checkpoint covers the last entries of this job yet.",
+                    code="audit.unsigned",
+                    hint="Try again in a minute.",
+                )
             files = {
                 "record/events.jsonl": b"".join(event.payload.encode() + b"\n" for event in events),
                 "record/keys.txt": "".join(f"{key.text}\n" for key in keys).encode(),

@@ -249,7 +249,7 @@ class Exports:
             await self._context.store.write(lambda tx: tx.move_export(row, "expired", actor=SERVICE))
             raise Conflict("The time to download this has passed.", code="export.expired", hint="Ask again.")
         await self._still_allowed(row)
-        raw = await self._made(row)
+        raw = await self._made(row, proven=True)
         told = {"digest": digest_of(raw), "size": len(raw)}
         await self._context.store.write(lambda tx: tx.move_export(row, "taken", actor=who.id, **told))
         self._live.committed()
@@ -313,10 +313,10 @@ class Exports:
             raise policy_error(decision)
         return decision
 
-    async def _made(self, row: ExportRow) -> bytes:
+    async def _made(self, row: ExportRow, *, proven: bool = False) -> bytes:
         job = await self._context.store.read(lambda view: view.job(row.job))
         await self._dossier.sign()
-        files = await self._dossier.collect(job, json.loads(row.classes))
+        files = await self._dossier.collect(job, json.loads(row.classes), proven=proven)
         return bundle(files, export=row.id, job=row.job, project=row.project, made=row.created)
 
     def view(self, who: Principal, row: ExportRow) -> ExportView:

@@ -17,7 +17,7 @@ PROOFS = {
     "foreign-id": ("tests.prove.foreign_id", 1),
     "policy-facts": ("tests.prove.policy_facts", 40),
     "scopes": ("tests.prove.scopes", 1),
-    "replay": ("tests.prove.replay", 60),
+    "replay": ("tests.prove.replay", 30),
     "schema": ("tests.prove.schema", 4),
     "tamper": ("tests.prove.tamper", 10_000),
     "hostile-circuits": ("tests.prove.hostile", 1),

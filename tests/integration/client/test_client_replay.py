@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from qiskit import QuantumCircuit, qasm3
 from qiskit.quantum_info import SparsePauliOp
 
 from jupyter_quantum import Hub
+from jupyter_quantum.bundle_verify import verify
 from jupyter_quantum.client.jobs import RunJob
 from jupyter_quantum.exceptions import Refused
+from jupyter_quantum.lab.widgets import Promotion, promote
 from jupyter_quantum.testing.demo import DemoHub
 
 _ROOT = Path(__file__).parents[3]
@@ -105,3 +108,29 @@ def test_intervals_and_mitigated_values_stand_beside_the_raw_ones(hub: Hub, job:
     data = estimated.result(60)[0].data
     assert abs(data.evs_mitigated - 1) < abs(data.evs - 1)
     assert estimated.replay().verdict(60).identical
+
+
+def test_the_cards_buttons_do_it_on_the_real_service(
+    hub: Hub, bell: QuantumCircuit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[Replay] shows the new job with its verdict, [Bundle] leaves a file in the workspace that verifies."""
+    monkeypatch.chdir(tmp_path)
+    promotion = promote(bell, hub, shots=200)
+    promotion.submit("aer").result(60)
+    wait_for(promotion, None)
+    first = promotion.view
+    assert first is not None
+    promotion.replay()
+    wait_for(promotion, first.id)
+    assert "Same: identical, bit for bit." in (promotion.card() or {})["more"]
+    file = promotion.bundle()
+    with (tmp_path / file).open("rb") as raw:
+        assert verify(raw).verified
+
+
+def wait_for(promotion: Promotion, replay_of: str | None) -> None:
+    """Until the promotion's job, a replay of that one, is done and its result is shown."""
+    ends = time.monotonic() + 60
+    while (view := promotion.view) is None or view.state.value != "completed" or view.replay_of != replay_of:
+        assert time.monotonic() < ends
+        time.sleep(0.05)

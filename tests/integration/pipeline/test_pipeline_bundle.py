@@ -19,7 +19,7 @@ import pytest
 from jupyter_quantum.audit_verify import Key
 from jupyter_quantum.bundle_verify import Outcome, verify
 from jupyter_quantum.core.tenancy import ExportSpec
-from jupyter_quantum.exceptions import PolicyRefused, Refused
+from jupyter_quantum.exceptions import Conflict, PolicyRefused, Refused
 from jupyter_quantum.pipeline.settings import ExportTarget
 from jupyter_quantum.wire.data import AskExport
 from jupyter_quantum.wire.jobs import ApprovalDecision, JobView, ReplayRequest
@@ -205,6 +205,24 @@ async def test_a_project_that_keeps_its_data_refuses(settings: Any) -> None:
         job = await completed(house)
         with pytest.raises(PolicyRefused, match="does not leave"):
             await taken(house, job)
+
+
+async def test_a_bundle_without_proofs_is_not_handed_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this process cannot sign, a download waits for the one that leads; it is not used up."""
+    job = await completed(house)
+    asked = AskExport(job=job.id, classes=["inputs", "results"], target="download")
+    exports = house.pipeline.data.exports
+    export = await exports.ask(ADA, asked)
+
+    async def nothing() -> None:
+        return
+
+    with monkeypatch.context() as now:
+        now.setattr(house.pipeline.audit.checkpoints, "make", nothing)
+        with pytest.raises(Conflict) as caught:
+            await exports.take(ADA, export.id)
+    assert caught.value.code == "audit.unsigned"
+    assert checked(await exports.take(ADA, export.id)).verified
 
 
 def test_what_is_no_bundle_is_said(tmp_path: Path) -> None:

@@ -1,15 +1,20 @@
-"""OpenQASM beside the QPY of a bundle, and names of files."""
+"""OpenQASM beside the QPY of a bundle, names of files, and what waits for a review."""
 
 from __future__ import annotations
 
 import io
 import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
 
+import pytest
 from qiskit import QuantumCircuit, qasm3
 
 from jupyter_quantum.bundle_verify import _Bundle, _circuits, _sums
-from jupyter_quantum.client.bundle import bundle_name, with_openqasm
+from jupyter_quantum.client.bundle import bundle_name, save_bundle, with_openqasm
 from jupyter_quantum.client.circuits import to_qpy
+from jupyter_quantum.exceptions import Conflict
+from jupyter_quantum.wire.data import AskExport, ExportList, ExportView
 
 
 def test_openqasm_of_both_circuits_stands_beside_the_qpy(bell: QuantumCircuit) -> None:
@@ -41,3 +46,49 @@ def test_names_of_files_are_plain() -> None:
     assert bundle_name("bell", "job_1") == "bell-job_1.zip"
     assert bundle_name("../up ü", "job_1") == "___up__-job_1.zip"
     assert bundle_name("", "job_1") == "run-job_1.zip"
+
+
+class Exports:
+    """The service's exports of one job, as a connection answers for them."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        self.made: list[ExportView] = []
+        self.taken: list[str] = []
+
+    def get(self, path: str, shape: type, **params: object) -> ExportList:
+        return ExportList(exports=self.made)
+
+    def post(self, path: str, shape: type, asked: AskExport) -> ExportView:
+        now = datetime(2026, 5, 12, tzinfo=UTC)
+        fields = {"id": f"exp_{len(self.made)}", "job": asked.job, "project": "lab", "target": asked.target}
+        told = {"classes": sorted(asked.classes), "reason": asked.reason, "asked_by": "ada", "state": self.state}
+        view = ExportView(**fields, **told, words="Waits for a review.", created=now, changed=now, link=self._link())
+        self.made.append(view)
+        return view
+
+    def _link(self) -> str | None:
+        return "exports/bundle" if self.state == "ready" else None
+
+    def file(self, path: str) -> bytes:
+        self.taken.append(path)
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as archive:
+            archive.writestr("job.json", b"{}")
+        return out.getvalue()
+
+
+def test_a_bundle_that_waits_for_a_review_is_asked_for_once(tmp_path: Path) -> None:
+    """Until somebody has agreed nothing is written; then the same export is taken, not another one."""
+    exports, file = Exports("review"), tmp_path / "run.zip"
+    for _ in range(2):
+        with pytest.raises(Conflict, match="once somebody has agreed") as caught:
+            save_bundle(exports, "job_1", file, "download", "thesis")  # type: ignore[arg-type]
+        assert (caught.value.code, caught.value.details["export"]) == ("export.review", "exp_0")
+    assert (len(exports.made), file.exists()) == (1, False)
+    exports.made = [exports.made[0].model_copy(update={"state": "ready", "link": "exports/exp_0/bundle"})]
+    assert save_bundle(exports, "job_1", file, "download", "").id == "exp_0"  # type: ignore[arg-type]
+    assert exports.taken == ["exports/exp_0/bundle"]
+    assert zipfile.is_zipfile(file)
+    exports.made, exports.state = [exports.made[0].model_copy(update={"state": "taken", "link": None})], "ready"
+    assert save_bundle(exports, "job_1", file, "download", "").id == "exp_1"  # type: ignore[arg-type]
