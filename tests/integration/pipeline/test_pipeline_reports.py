@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from qiskit import QuantumCircuit, qpy
 
+from jupyter_quantum.core.fairshare import Demand
+from jupyter_quantum.core.forecast import if_submitted
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Unavailable
@@ -16,9 +18,9 @@ from jupyter_quantum.pipeline import Pipeline, Settings
 from jupyter_quantum.pipeline.evidence import Found
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
-from jupyter_quantum.wire.jobs import MirrorResult, ReportLine, ReportRequest, ReportRow, Score
+from jupyter_quantum.wire.jobs import MirrorResult, ReportLine, ReportRequest, ReportRow, Score, Wait
 from jupyter_quantum.wire.runner import DeviceAnnouncement, Prepared, ReportTask, Task, Work
-from tests.integration.pipeline.conftest import ADA, BEN, DEVICES, PRICES, House, running, until
+from tests.integration.pipeline.conftest import ADA, BEN, COURSE, DEVICES, PRICES, House, running, until
 
 CIRCUITS = CircuitBundle(format="qasm2", data=b"n=3")
 BROKEN = ErrorBody(error="Unavailable", code="runner.garbage", message="It broke off.")
@@ -159,3 +161,15 @@ async def test_asking_the_same_again_asks_no_worker(house: House) -> None:
         await runner.announce(announcement("aer", slots=2, epoch=2))
         assert (await report())["aer"].calibration != first["aer"].calibration
         assert runner.asked == 4 * len(DEVICES)
+
+
+async def test_a_free_device_starts_now_as_the_forecast_says(house: House, runner: MemoryRunner) -> None:
+    """Where nobody waits and a slot is free the outlook is *now*, just what running ahead on the queue finds."""
+    queues = house.pipeline._queues
+    device = house.pipeline._context.registry.get("aer")
+    assert device is not None
+    lane = queues._scheduler.lane("aer")
+    job = Demand("job_new", "aer", COURSE.organisation, COURSE.name, ADA.id, queues._now(), 1.0, 1.0)
+    ahead = if_submitted(lane, job, queues._now())
+    assert queues.outlook(device, COURSE, ADA.id, None) == Wait(p50=0.0, p90=0.0)
+    assert (ahead.p50, ahead.p90, ahead.reason) == (0.0, 0.0, "wait.device")
