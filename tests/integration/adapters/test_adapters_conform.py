@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -75,3 +77,10 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 def test_conforms(bench: Bench, check: Check) -> None:
     """Each check holds."""
     check(bench)
+
+
+def test_microsofts_kit_does_not_call_home() -> None:
+    """Once the adapter is imported, no thread of the kit's telemetry runs."""
+    code = "import jupyter_quantum.fabric.adapters.azure, threading; print(threading.active_count())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
+    assert said.stdout.strip() == "1"
