@@ -18,6 +18,7 @@ from jupyter_quantum.exceptions import InputError, TooBusy, Unavailable
 from jupyter_quantum.hub import settings
 from jupyter_quantum.hub.api.limits import Bucket
 from jupyter_quantum.hub.files import Lock, secret, token
+from jupyter_quantum.hub.metrics import Metrics, RunnerCount
 from jupyter_quantum.hub.runner_api import RunnerServer
 from jupyter_quantum.hub.runner_process import RunnerProcess, clean_environment, socket_path
 from tests.unit.hub.support import Service
@@ -171,3 +172,15 @@ def test_configured_credits_become_micro_credits() -> None:
     assert settings.prices({"d": {"per_shot": 0.0004}})["d"].per_shot == 400
     with pytest.raises(InputError, match="user_quota"):
         settings.projects({"q": {"quota": 3}})
+
+
+def test_runners_are_counted_when_somebody_scrapes() -> None:
+    """Runners, devices and leases by owner, and the devices that wait for an operator, as they are then."""
+    metrics, now = Metrics(), [RunnerCount("quantum-far", 2, 3, 1)]
+    metrics.watch(lambda: (now, 4))
+    text = metrics.text().decode()
+    assert 'quantum_runner_live_count{runner="quantum-far"} 2.0' in text
+    assert 'quantum_device_serve_count{runner="quantum-far"} 3.0' in text
+    assert "quantum_device_wait_count 4.0" in text
+    now.clear()
+    assert "quantum-far" not in metrics.text().decode()
