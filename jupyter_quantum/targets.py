@@ -113,15 +113,16 @@ def _operation(target: Target, name: str) -> dict[str, Any] | None:
     return {
         "name": name,
         "kind": "gate",
-        "params": [_param(one) for one in operation.params],
+        "params": [_param(*pair) for pair in zip(operation.params, _STANDARD[name].params, strict=True)],
         "num_qubits": operation.num_qubits,
         "props": _props(target, name),
     }
 
 
-def _param(value: Any) -> str | float:
+def _param(value: Any, standard: Any) -> str | float:
+    """A fixed angle, or the name of an open one: the standard gate's, whatever a vendor calls it."""
     if isinstance(value, Parameter):
-        return str(value.name)
+        return str(standard.name)
     if isinstance(value, ParameterExpression):
         return str(value)
     return float(value)

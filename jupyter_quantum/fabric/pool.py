@@ -35,7 +35,7 @@ __all__ = ["Ended", "Pool", "Session"]
 log = logging.getLogger(__name__)
 
 _IDLE_S: Final = 60.0
-_START_S: Final = 120.0
+_START_S: Final = 300.0
 _PARTS: Final = 1000
 """The most messages of one answer."""
 _READY: Final = b"ready"

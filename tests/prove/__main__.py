@@ -22,6 +22,8 @@ PROOFS = {
     "tamper": ("tests.prove.tamper", 10_000),
     "hostile-circuits": ("tests.prove.hostile", 1),
     "fuzz": ("tests.prove.fuzz", 2_000),
+    "adapters": ("tests.prove.adapters", 1),
+    "sdk-parity": ("tests.prove.sdk_parity", 200),
 }
 """Name → module with ``prove(cases, seed) -> (cases, violations)`` and the usual number of cases."""
 

@@ -190,7 +190,7 @@ async def running(
     try:
         ended = asyncio.create_task(process.wait())
         ready = asyncio.create_task(standin.ready.wait())
-        await asyncio.wait({ended, ready}, timeout=90, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ended, ready}, timeout=300, return_when=asyncio.FIRST_COMPLETED)
         assert standin.ready.is_set(), "".join(runner.said)
         yield standin, runner
     finally:
