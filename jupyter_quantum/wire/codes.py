@@ -104,7 +104,6 @@ CODES: Final[tuple[str, ...]] = (
     "job.cancelled",
     "job.crash",
     "job.device",
-    "job.empty",
     "job.ended",
     "job.failed",
     "job.final",

@@ -98,8 +98,8 @@ async def test_a_device_does_not_tell_how_many_wait(house: House) -> None:
 
 
 def test_metrics_name_nobody() -> None:
-    """Labels of metrics are methods, routes (without ids), statuses and codes: no tenant, user, job or device."""
-    allowed = {"method", "route", "status", "code", "le", "quantile", "kind", "state", "part"}
+    """Labels of metrics are methods, routes (without ids), statuses, codes and runners: no tenant, user, job or device."""
+    allowed = {"method", "route", "status", "code", "le", "quantile", "kind", "state", "part", "runner"}
     for family in Metrics().registry.collect():
         for sample in family.samples:
             assert set(sample.labels) <= allowed, sample.name
