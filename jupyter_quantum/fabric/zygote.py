@@ -44,6 +44,13 @@ _PACKAGES: Final = (
     "qiskit-qasm3-import",
     "numpy",
     "mthree",
+    "iqm-client",
+    "qiskit-aqt-provider",
+    "qiskit-alice-bob-provider",
+    "qiskit-braket-provider",
+    "qiskit-ionq",
+    "azure-quantum",
+    "qdk",
     "jupyter-quantum",
 )
 

@@ -76,6 +76,7 @@ async def test_every_lock_is_on(served: Fabric) -> None:
     told = served.standin.announced
     assert told is not None
     assert set(told.sandbox) >= {"rlimits", "no_new_privs", "landlock", "seccomp"}
+    assert {"iqm-client", "qiskit-aqt-provider", "qiskit-alice-bob-provider"} & set(told.packages)
     for device in told.devices:
         assert device.target is not None
         errors = [row[2] for one in device.target["operations"] for row in one["props"] or []]
