@@ -21,7 +21,7 @@ from jupyter_quantum.client.submit import Terms, send
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import CircuitRejected, QuantumError
 from jupyter_quantum.targets import target_from_json
-from jupyter_quantum.wire.jobs import CalibrationRef, Devices, DeviceView, TargetView
+from jupyter_quantum.wire.devices import CalibrationRef, Devices, DeviceView, TargetView
 
 __all__ = ["BackendList", "HubBackend"]
 

@@ -21,7 +21,8 @@ from jupyter_quantum.client.html import (
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import FINAL
 from jupyter_quantum.core.money import CREDIT
-from jupyter_quantum.wire.jobs import DeviceView, JobView, Me, Meter, Provenance, QuotaView
+from jupyter_quantum.wire.devices import DeviceView
+from jupyter_quantum.wire.jobs import JobView, Me, Meter, Provenance, QuotaView
 
 __all__ = [
     "MeCard",

@@ -4,7 +4,7 @@ what the device offers against errors."""
 from __future__ import annotations
 
 from jupyter_quantum.core import words
-from jupyter_quantum.wire.jobs import Mitigation, ReportRow
+from jupyter_quantum.wire.reports import Mitigation, ReportRow
 
 __all__ = ["evidence"]
 

@@ -23,18 +23,9 @@ from jupyter_quantum.client.submit import Terms, send
 from jupyter_quantum.core.ids import is_id
 from jupyter_quantum.core.jobs import JobKind, JobState
 from jupyter_quantum.exceptions import NotFound, Unauthenticated, Unavailable
-from jupyter_quantum.wire.jobs import (
-    Devices,
-    DeviceView,
-    EventView,
-    Jobs,
-    JobView,
-    ReportLine,
-    ReportRequest,
-    ReportRow,
-    ReportView,
-    SourceView,
-)
+from jupyter_quantum.wire.devices import Devices, DeviceView
+from jupyter_quantum.wire.jobs import EventView, Jobs, JobView, SourceView
+from jupyter_quantum.wire.reports import ReportLine, ReportRequest, ReportRow, ReportView
 
 if TYPE_CHECKING:
     from jupyter_quantum.client.audit import Audits

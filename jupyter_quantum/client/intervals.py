@@ -17,7 +17,7 @@ from jupyter_quantum.charts import wilson
 from jupyter_quantum.client.html import clean, columns, table
 from jupyter_quantum.client.results import array_of, primitive_result, run_result
 from jupyter_quantum.core import words
-from jupyter_quantum.wire.jobs import Interval
+from jupyter_quantum.wire.devices import Interval
 from jupyter_quantum.wire.results import Array, Mitigated, PubResult, ResultView
 
 __all__ = ["IntervalTable", "Part", "intervals"]

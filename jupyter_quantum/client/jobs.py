@@ -33,7 +33,8 @@ from jupyter_quantum.core.jobs import FINAL, JobKind, JobState
 from jupyter_quantum.exceptions import JobCancelled, JobEnded, JobFailed, JobRejected
 from jupyter_quantum.targets import target_from_json
 from jupyter_quantum.wire.base import CircuitBundle
-from jupyter_quantum.wire.jobs import JobView, SourceView, TargetView
+from jupyter_quantum.wire.devices import TargetView
+from jupyter_quantum.wire.jobs import JobView, SourceView
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["HubJob", "PrimitiveJob", "RunJob", "job_of"]

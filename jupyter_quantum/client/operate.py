@@ -11,7 +11,7 @@ from jupyter_quantum.client.html import when
 from jupyter_quantum.client.http import Connection
 from jupyter_quantum.core import words
 from jupyter_quantum.core.money import credits_to_micro
-from jupyter_quantum.wire.jobs import DeviceAction, DeviceView
+from jupyter_quantum.wire.devices import DeviceAction, DeviceView
 from jupyter_quantum.wire.operations import Differences, Resolution, UnknownAttempt, UnknownAttempts
 
 __all__ = ["AttemptCard", "DeviceCard", "DifferenceTable", "Operations", "UnknownTable"]

@@ -15,7 +15,8 @@ from jupyter_quantum.client.http import Connection
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import Unavailable, error_from
-from jupyter_quantum.wire.jobs import DryRun, JobView, ReportLine, ReportRequest, ReportRow, ReportView, SourceView
+from jupyter_quantum.wire.jobs import JobView, SourceView
+from jupyter_quantum.wire.reports import DryRun, ReportLine, ReportRequest, ReportRow, ReportView
 
 __all__ = ["HEAD", "Report", "cells", "report_lines", "work_again", "work_of"]
 

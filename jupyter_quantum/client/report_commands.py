@@ -9,7 +9,7 @@ import typer
 from jupyter_quantum.client.commands import Json, Project, called, hub_of, work_in
 
 if TYPE_CHECKING:
-    from jupyter_quantum.wire.jobs import ReportRow
+    from jupyter_quantum.wire.reports import ReportRow
 
 __all__ = ["report", "resources"]
 
@@ -29,7 +29,7 @@ def report(
     """Show where a circuit could run, at what price and success; rows are printed as they come. Runs nothing."""
     from jupyter_quantum.client.report import HEAD, Report, report_lines
     from jupyter_quantum.client.terminal import guarded, write_json
-    from jupyter_quantum.wire.jobs import ReportRequest
+    from jupyter_quantum.wire.reports import ReportRequest
 
     with guarded(as_json):
         work, hub = work_in(file), hub_of(project)
@@ -74,7 +74,7 @@ def resources(file: File, project: Project = None, as_json: Json = False) -> Non
     """Estimate what a fault-tolerant computer would take for a circuit: qubits, T gates, run time."""
     from jupyter_quantum.client.resources import estimated
     from jupyter_quantum.client.terminal import guarded, write_json
-    from jupyter_quantum.wire.jobs import ReportRequest
+    from jupyter_quantum.wire.reports import ReportRequest
 
     with guarded(as_json):
         work, hub = work_in(file), hub_of(project)

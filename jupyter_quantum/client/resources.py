@@ -9,7 +9,8 @@ from jupyter_quantum.client.http import Connection
 from jupyter_quantum.client.report import report_lines
 from jupyter_quantum.core import words
 from jupyter_quantum.exceptions import NotFound
-from jupyter_quantum.wire.jobs import Devices, ReportRequest, Resources
+from jupyter_quantum.wire.devices import Devices
+from jupyter_quantum.wire.reports import ReportRequest, Resources
 
 __all__ = ["ResourcesCard", "estimated"]
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import OptionRejected
-from jupyter_quantum.wire.jobs import DeviceView
+from jupyter_quantum.wire.devices import DeviceView
 
 __all__ = ["check_options", "properties"]
 

@@ -20,7 +20,7 @@ from jupyter_quantum.fabric.isa import active_qubits
 from jupyter_quantum.fabric.prepare import Executable
 from jupyter_quantum.fabric.pubs import sampler_pub
 from jupyter_quantum.fabric.stabilizer import sampled
-from jupyter_quantum.wire.jobs import DryRun
+from jupyter_quantum.wire.reports import DryRun
 from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["draw", "dry_run"]

@@ -24,7 +24,7 @@ from qiskit.circuit import ForLoopOp
 from qiskit.transpiler import Target
 
 from jupyter_quantum.fabric.isa import NOTHING, Known, Step, known_of, steps
-from jupyter_quantum.wire.jobs import Interval
+from jupyter_quantum.wire.devices import Interval
 
 __all__ = [
     "Survey",

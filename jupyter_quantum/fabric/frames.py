@@ -15,7 +15,7 @@ from pydantic import Field
 from jupyter_quantum.fabric.adapters.vendor import Calibration
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.wire.base import Answer, Blob, ErrorBody
-from jupyter_quantum.wire.jobs import DryRun, Resources
+from jupyter_quantum.wire.reports import DryRun, Resources
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import Prepared, Task
 

@@ -31,7 +31,8 @@ from jupyter_quantum.fabric.pubs import Unit, check_pubs, laid_out, units
 from jupyter_quantum.fabric.refusals import clean, error_body, refusal
 from jupyter_quantum.fabric.shapes import Shapes, Source, kind_of
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.jobs import Interval, Pub
+from jupyter_quantum.wire.devices import Interval
+from jupyter_quantum.wire.jobs import Pub
 from jupyter_quantum.wire.runner import Prepared, Work, order_digest
 
 __all__ = ["Executable", "prepare"]

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from qiskit import QuantumCircuit, transpile
 
-from jupyter_quantum.wire.jobs import QubitModel, Resources
+from jupyter_quantum.wire.reports import QubitModel, Resources
 
 __all__ = ["resources"]
 

@@ -35,7 +35,8 @@ from jupyter_quantum.fabric.resources import resources
 from jupyter_quantum.fabric.sandbox import lock
 from jupyter_quantum.fabric.shapes import Shapes, Source
 from jupyter_quantum.wire.base import CircuitBundle, digest_of
-from jupyter_quantum.wire.jobs import DryRun, Pub, Resources
+from jupyter_quantum.wire.jobs import Pub
+from jupyter_quantum.wire.reports import DryRun, Resources
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask, Work, order_digest
 

@@ -28,8 +28,7 @@ from jupyter_quantum.pipeline.schedule import Scheduling
 from jupyter_quantum.store import Tx, View
 from jupyter_quantum.store.rows import AdmissionRow, JobRow
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.devices import AdmissionDecision, Admissions, AdmissionView
-from jupyter_quantum.wire.jobs import PriceView
+from jupyter_quantum.wire.devices import AdmissionDecision, Admissions, AdmissionView, PriceView
 from jupyter_quantum.wire.runner import DeviceAnnouncement
 
 __all__ = ["Admitting"]

@@ -17,7 +17,7 @@ from jupyter_quantum.pipeline.views import error_body
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow
 from jupyter_quantum.wire.base import ErrorBody
-from jupyter_quantum.wire.jobs import Wait
+from jupyter_quantum.wire.devices import Wait
 
 __all__ = ["absent", "again", "did_not_run", "ends", "is_device_fault", "is_findable", "is_remote", "lost", "unknown"]
 

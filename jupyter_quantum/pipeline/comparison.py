@@ -25,7 +25,8 @@ from jupyter_quantum.pipeline.regions import out_of_bounds
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.validate import Parcel, Validating
 from jupyter_quantum.pipeline.views import decision_view
-from jupyter_quantum.wire.jobs import DryRun, Mitigation, QuotaView, ReportRow, Resources
+from jupyter_quantum.wire.jobs import QuotaView
+from jupyter_quantum.wire.reports import DryRun, Mitigation, ReportRow, Resources
 from jupyter_quantum.wire.runner import Announce, Prepared, TaskReport
 
 __all__ = ["Comparison", "Parts"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from jupyter_quantum.wire.jobs import MirrorResult, Score
+from jupyter_quantum.wire.devices import MirrorResult, Score
 
 __all__ = ["Ask", "Evidence", "Found"]
 

@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.store.rows import JobRow
-from jupyter_quantum.wire.jobs import Wait
+from jupyter_quantum.wire.devices import Wait
 
 __all__ = ["Later"]
 

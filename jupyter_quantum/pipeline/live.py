@@ -18,7 +18,8 @@ from jupyter_quantum.pipeline.named import Naming
 from jupyter_quantum.pipeline.views import job_view
 from jupyter_quantum.store import View
 from jupyter_quantum.store.rows import ApprovalRow, EventRow, JobRow, RequestRow
-from jupyter_quantum.wire.jobs import ApprovalView, DeviceView, EventView, JobView, Wait
+from jupyter_quantum.wire.devices import DeviceView, Wait
+from jupyter_quantum.wire.jobs import ApprovalView, EventView, JobView
 from jupyter_quantum.wire.requests import RequestView
 from jupyter_quantum.wire.results import ResultView
 

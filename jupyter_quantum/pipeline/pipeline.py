@@ -70,14 +70,11 @@ from jupyter_quantum.store.rows import JobRow
 from jupyter_quantum.wire.approvals import ApprovalsDecided, ApprovalsDecision
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
 from jupyter_quantum.wire.data import DataClass
+from jupyter_quantum.wire.devices import CalibrationRef, DeviceAction, Devices, DeviceView, Wait
 from jupyter_quantum.wire.jobs import (
     ApprovalDecision,
     Approvals,
     ApprovalView,
-    CalibrationRef,
-    DeviceAction,
-    Devices,
-    DeviceView,
     EventView,
     JobRequest,
     Jobs,
@@ -87,11 +84,8 @@ from jupyter_quantum.wire.jobs import (
     Pub,
     QuotaView,
     ReplayRequest,
-    ReportLine,
-    ReportRequest,
-    ReportView,
-    Wait,
 )
+from jupyter_quantum.wire.reports import ReportLine, ReportRequest, ReportView
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import Announce, Leased, LeaseRequest, Reported, TaskReport, Welcome
 

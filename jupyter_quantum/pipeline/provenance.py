@@ -15,7 +15,8 @@ from jupyter_quantum.pipeline.views import provenance, summary
 from jupyter_quantum.store import View
 from jupyter_quantum.store.crypt import SERVICE
 from jupyter_quantum.store.rows import JobRow
-from jupyter_quantum.wire.jobs import CalibrationRef, Provenance
+from jupyter_quantum.wire.devices import CalibrationRef
+from jupyter_quantum.wire.jobs import Provenance
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["Provenances"]

@@ -14,7 +14,7 @@ from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.later import Later
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.store.rows import Json
-from jupyter_quantum.wire.jobs import Wait
+from jupyter_quantum.wire.devices import Wait
 from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["Queues"]

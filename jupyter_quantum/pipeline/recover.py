@@ -22,7 +22,7 @@ from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
 from jupyter_quantum.pipeline.views import error_body
 from jupyter_quantum.store import Tx, View
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow
-from jupyter_quantum.wire.jobs import Wait
+from jupyter_quantum.wire.devices import Wait
 from jupyter_quantum.wire.runner import ExecuteTask
 
 __all__ = ["Recovering"]

@@ -20,7 +20,8 @@ from jupyter_quantum.pipeline.prices import PriceBook
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.pipeline.views import price_view
 from jupyter_quantum.store.rows import AdmissionRow, DeviceRow
-from jupyter_quantum.wire.jobs import DeviceView, Pub, Wait
+from jupyter_quantum.wire.devices import DeviceView, Wait
+from jupyter_quantum.wire.jobs import Pub
 from jupyter_quantum.wire.runner import DeviceAnnouncement
 
 __all__ = ["Device", "Registry", "what_changed"]

@@ -22,7 +22,8 @@ from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, parcel_of
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import ReportRow as StoredReport
-from jupyter_quantum.wire.jobs import JobRequest, ReportLine, ReportRequest, ReportRow, ReportView
+from jupyter_quantum.wire.jobs import JobRequest
+from jupyter_quantum.wire.reports import ReportLine, ReportRequest, ReportRow, ReportView
 from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["Reports", "promise"]

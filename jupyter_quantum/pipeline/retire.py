@@ -24,7 +24,7 @@ from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
 from jupyter_quantum.pipeline.views import error_body
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import AttemptState, JobRow
-from jupyter_quantum.wire.jobs import Wait
+from jupyter_quantum.wire.devices import Wait
 from jupyter_quantum.wire.runner import ExecuteTask
 
 __all__ = ["Retiring"]

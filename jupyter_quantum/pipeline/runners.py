@@ -24,7 +24,7 @@ from jupyter_quantum.store import Tx
 from jupyter_quantum.store.crypt import SERVICE as NOBODY
 from jupyter_quantum.store.rows import AdmissionRow, DeviceRow, DeviceState
 from jupyter_quantum.wire.base import canonical
-from jupyter_quantum.wire.jobs import DeviceAction
+from jupyter_quantum.wire.devices import DeviceAction
 from jupyter_quantum.wire.runner import (
     PROTOCOLS,
     Announce,

@@ -18,7 +18,8 @@ from jupyter_quantum.pipeline.validate import Parcel
 from jupyter_quantum.pipeline.views import decision_view, error_of
 from jupyter_quantum.store.rows import JobRow
 from jupyter_quantum.wire.base import ErrorBody
-from jupyter_quantum.wire.jobs import Interval, ReportRow
+from jupyter_quantum.wire.devices import Interval
+from jupyter_quantum.wire.reports import ReportRow
 from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["Covered", "Run", "Verdict", "ahead", "check_promise", "check_success", "policy_error", "refusal"]

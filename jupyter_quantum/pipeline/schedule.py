@@ -37,7 +37,8 @@ from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.views import error_body
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow
-from jupyter_quantum.wire.jobs import CalibrationRef, DecisionView
+from jupyter_quantum.wire.devices import CalibrationRef
+from jupyter_quantum.wire.jobs import DecisionView
 from jupyter_quantum.wire.runner import ExecuteTask, Prepared
 
 __all__ = ["Scheduling", "Start"]

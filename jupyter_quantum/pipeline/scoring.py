@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from jupyter_quantum.core.scores import Scored, Summary, summary
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.store.rows import JobRow, ScoreRow
-from jupyter_quantum.wire.jobs import Score
+from jupyter_quantum.wire.devices import Score
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["RUNS", "Scores", "score_of", "scores"]

@@ -28,7 +28,8 @@ from jupyter_quantum.pipeline.submit import Submitting
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import JobRow, SeriesRow, SeriesRunRow
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
-from jupyter_quantum.wire.jobs import CalibrationRef, JobRequest
+from jupyter_quantum.wire.devices import CalibrationRef
+from jupyter_quantum.wire.jobs import JobRequest
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import Prepared
 from jupyter_quantum.wire.series import CircuitSet, Figure

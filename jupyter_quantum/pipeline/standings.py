@@ -26,7 +26,7 @@ from jupyter_quantum.pipeline.scoring import Scores
 from jupyter_quantum.pipeline.series import Measuring
 from jupyter_quantum.store import View
 from jupyter_quantum.store.rows import SeriesRow, SeriesRunRow
-from jupyter_quantum.wire.jobs import MirrorResult
+from jupyter_quantum.wire.devices import MirrorResult
 from jupyter_quantum.wire.series import Figure, Leader, Leaderboard, Leaderboards, SeriesList, SeriesRunView, SeriesView
 
 __all__ = ["COLUMNS", "Standings"]

@@ -56,7 +56,8 @@ from jupyter_quantum.store import Tx, View
 from jupyter_quantum.store.rows import JobRow
 from jupyter_quantum.store.view import mismatch
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.jobs import JobRequest, JobView, ReportRow
+from jupyter_quantum.wire.jobs import JobRequest, JobView
+from jupyter_quantum.wire.reports import ReportRow
 from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["Submitting"]

@@ -18,16 +18,8 @@ from jupyter_quantum.exceptions import QuantumError, error_from
 from jupyter_quantum.pipeline.named import Naming
 from jupyter_quantum.store.rows import AccountRow, ApprovalRow, AttemptRow, EventRow, JobRow, Json
 from jupyter_quantum.wire.base import ErrorBody
-from jupyter_quantum.wire.jobs import (
-    ApprovalView,
-    CalibrationRef,
-    DecisionView,
-    JobView,
-    Meter,
-    PriceView,
-    Provenance,
-    Wait,
-)
+from jupyter_quantum.wire.devices import CalibrationRef, PriceView, Wait
+from jupyter_quantum.wire.jobs import ApprovalView, DecisionView, JobView, Meter, Provenance
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = [

@@ -11,17 +11,9 @@ from jupyter_quantum.core.jobs import FINAL, DeviceKind, JobKind, JobState
 from jupyter_quantum.core.money import credits_to_micro
 from jupyter_quantum.exceptions import Conflict, QuantumError
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.jobs import (
-    CalibrationRef,
-    DecisionView,
-    DryRun,
-    Interval,
-    JobView,
-    ReportLine,
-    ReportRow,
-    ReportView,
-    Wait,
-)
+from jupyter_quantum.wire.devices import CalibrationRef, Interval, Wait
+from jupyter_quantum.wire.jobs import DecisionView, JobView
+from jupyter_quantum.wire.reports import DryRun, ReportLine, ReportRow, ReportView
 from jupyter_quantum.wire.results import Experiment, ResultView
 
 __all__ = ["MemoryDoor", "memory_report"]

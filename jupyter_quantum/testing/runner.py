@@ -29,7 +29,7 @@ from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.testing.vendor import MemoryVendor
 from jupyter_quantum.wire.base import ErrorBody, digest_of
-from jupyter_quantum.wire.jobs import CalibrationRef, Interval
+from jupyter_quantum.wire.devices import CalibrationRef, Interval
 from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult, ResultView
 from jupyter_quantum.wire.runner import (
     PROTOCOL,

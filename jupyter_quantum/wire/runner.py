@@ -23,7 +23,9 @@ from pydantic_core import to_jsonable_python
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.wire.base import Answer, Blob, CircuitBundle, Digest, ErrorBody, digest_of
-from jupyter_quantum.wire.jobs import CalibrationRef, DryRun, Interval, Pub, Resources
+from jupyter_quantum.wire.devices import CalibrationRef, Interval
+from jupyter_quantum.wire.jobs import Pub
+from jupyter_quantum.wire.reports import DryRun, Resources
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = [

@@ -45,7 +45,8 @@ from jupyter_quantum.store.rows import AttemptState
 from jupyter_quantum.testing.adapters.memory import MemoryDevice, MemoryVendor
 from jupyter_quantum.testing.runner import announcement
 from jupyter_quantum.wire.base import CircuitBundle, digest_of
-from jupyter_quantum.wire.jobs import Interval, JobRequest
+from jupyter_quantum.wire.devices import Interval
+from jupyter_quantum.wire.jobs import JobRequest
 from jupyter_quantum.wire.operations import Resolution
 from jupyter_quantum.wire.results import Experiment, ResultView
 from jupyter_quantum.wire.runner import (

@@ -19,7 +19,7 @@ from jupyter_quantum.fabric.adapters.base import Device
 from jupyter_quantum.fabric.estimates import simulator_seconds
 from jupyter_quantum.fabric.isa import Misfit, active_qubits, steps
 from jupyter_quantum.fabric.settings import DeviceSpec
-from jupyter_quantum.wire.jobs import Interval
+from jupyter_quantum.wire.devices import Interval
 
 __all__ = ["AerDevice"]
 

@@ -32,7 +32,7 @@ from jupyter_quantum.fabric.estimates import device_seconds, simulator_seconds, 
 from jupyter_quantum.fabric.isa import copied, steps
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
-from jupyter_quantum.wire.jobs import Interval
+from jupyter_quantum.wire.devices import Interval
 
 __all__ = ["BackendDevice", "found_at"]
 

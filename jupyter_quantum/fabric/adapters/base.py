@@ -38,7 +38,8 @@ from jupyter_quantum.fabric.options import schemas
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.targets import canonical, target_to_json
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.jobs import CalibrationRef, Interval, Pub
+from jupyter_quantum.wire.devices import CalibrationRef, Interval
+from jupyter_quantum.wire.jobs import Pub
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import DeviceAnnouncement
 

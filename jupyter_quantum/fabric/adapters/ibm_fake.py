@@ -21,7 +21,7 @@ from jupyter_quantum.fabric.estimates import device_seconds, success
 from jupyter_quantum.fabric.isa import DEAD, active_qubits
 from jupyter_quantum.fabric.noise import noise_of
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
-from jupyter_quantum.wire.jobs import Interval
+from jupyter_quantum.wire.devices import Interval
 
 __all__ = ["FakeDevice"]
 

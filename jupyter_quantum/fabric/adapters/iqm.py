@@ -16,7 +16,7 @@ from qiskit.transpiler import PassManager, Target
 
 from jupyter_quantum.fabric.adapters.backend import BackendDevice
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
-from jupyter_quantum.wire.jobs import Interval
+from jupyter_quantum.wire.devices import Interval
 
 __all__ = ["IqmDevice"]
 

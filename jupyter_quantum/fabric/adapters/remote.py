@@ -33,7 +33,7 @@ from jupyter_quantum.fabric.plan import Piece, packed, pieces
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.targets import canonical, target_from_json
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.jobs import CalibrationRef, Interval
+from jupyter_quantum.wire.devices import CalibrationRef, Interval
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["Counted", "RemoteDevice"]

@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.hub.api.route import Route
-from jupyter_quantum.wire.devices import AdmissionDecision, Admissions, AdmissionView
-from jupyter_quantum.wire.jobs import DeviceAction, Devices, DeviceView, TargetView
+from jupyter_quantum.wire.devices import (
+    AdmissionDecision,
+    Admissions,
+    AdmissionView,
+    DeviceAction,
+    Devices,
+    DeviceView,
+    TargetView,
+)
 
 if TYPE_CHECKING:
     from jupyter_quantum.hub.api.json import Api

@@ -12,18 +12,9 @@ from jupyter_quantum.exceptions import InputError, QuantumError
 from jupyter_quantum.hub.api.base import body_of
 from jupyter_quantum.hub.api.route import NDJSON, File, Query, Route
 from jupyter_quantum.wire.base import CircuitBundle
-from jupyter_quantum.wire.jobs import (
-    JobRequest,
-    Jobs,
-    JobView,
-    Provenance,
-    ReplayRequest,
-    ReportLine,
-    ReportRequest,
-    ReportView,
-    SourceView,
-    TargetView,
-)
+from jupyter_quantum.wire.devices import TargetView
+from jupyter_quantum.wire.jobs import JobRequest, Jobs, JobView, Provenance, ReplayRequest, SourceView
+from jupyter_quantum.wire.reports import ReportLine, ReportRequest, ReportView
 from jupyter_quantum.wire.results import ResultView
 
 if TYPE_CHECKING:

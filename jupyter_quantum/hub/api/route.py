@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.hub.auth import ADMINISTER, READ, SUBMIT
-from jupyter_quantum.wire.jobs import JobRequest, ReportRequest
+from jupyter_quantum.wire.jobs import JobRequest
+from jupyter_quantum.wire.reports import ReportRequest
 
 __all__ = ["CIRCUITS", "JSON", "KEY", "NDJSON", "SMALL", "File", "Query", "Route", "pattern"]
 

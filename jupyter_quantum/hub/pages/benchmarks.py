@@ -12,7 +12,7 @@ from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.hub.pages.items import Clock, Moment, unstyled
-from jupyter_quantum.wire.jobs import DeviceView
+from jupyter_quantum.wire.devices import DeviceView
 from jupyter_quantum.wire.series import Leader, Leaderboard, SeriesRunView, SeriesView
 
 if TYPE_CHECKING:

@@ -24,7 +24,9 @@ from jupyter_quantum.hub.pages.items import (
 from jupyter_quantum.hub.pages.mysteries import Mystery, mysteries
 from jupyter_quantum.hub.pages.newcomers import Newcomer, newcomers
 from jupyter_quantum.hub.pages.wishes import Wish, wishes
-from jupyter_quantum.wire.jobs import DeviceView, JobView, Me, ReportView
+from jupyter_quantum.wire.devices import DeviceView
+from jupyter_quantum.wire.jobs import JobView, Me
+from jupyter_quantum.wire.reports import ReportView
 
 if TYPE_CHECKING:
     from jupyter_quantum.pipeline import Pipeline

@@ -16,8 +16,8 @@ from jupyter_quantum.hub.api.base import Page
 from jupyter_quantum.hub.pages.benchmarks import collect_benchmarks
 from jupyter_quantum.hub.pages.board import Board, collect
 from jupyter_quantum.wire.approvals import ApprovalsDecision
-from jupyter_quantum.wire.devices import AdmissionDecision
-from jupyter_quantum.wire.jobs import ApprovalDecision, DeviceAction
+from jupyter_quantum.wire.devices import AdmissionDecision, DeviceAction
+from jupyter_quantum.wire.jobs import ApprovalDecision
 from jupyter_quantum.wire.operations import Resolution
 from jupyter_quantum.wire.requests import Decision
 

@@ -10,7 +10,9 @@ from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.pipeline.approvers import who_decides
-from jupyter_quantum.wire.jobs import ApprovalView, DeviceView, JobView, Meter, ReportView
+from jupyter_quantum.wire.devices import DeviceView
+from jupyter_quantum.wire.jobs import ApprovalView, JobView, Meter
+from jupyter_quantum.wire.reports import ReportView
 
 __all__ = [
     "ApprovalItem",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from jupyter_quantum.wire.jobs import JobView, ReportLine, ReportView
+from jupyter_quantum.wire.jobs import JobView
+from jupyter_quantum.wire.reports import ReportLine, ReportView
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["Door"]

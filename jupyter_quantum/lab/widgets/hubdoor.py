@@ -11,7 +11,8 @@ from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.client.report import report_lines
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.core.money import CREDIT
-from jupyter_quantum.wire.jobs import Approvals, JobView, ReportLine, ReportRequest, ReportView
+from jupyter_quantum.wire.jobs import Approvals, JobView
+from jupyter_quantum.wire.reports import ReportLine, ReportRequest, ReportView
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = ["HubDoor"]

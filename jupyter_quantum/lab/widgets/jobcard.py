@@ -9,7 +9,8 @@ from typing import Any, Final
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.lab.widgets.rows import credits_text
-from jupyter_quantum.wire.jobs import JobView, Wait
+from jupyter_quantum.wire.devices import Wait
+from jupyter_quantum.wire.jobs import JobView
 
 __all__ = ["card", "code_for", "short_id", "state_words"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jupyter_quantum import charts
-from jupyter_quantum.wire.jobs import DryRun
+from jupyter_quantum.wire.reports import DryRun
 from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult, ResultView
 
 __all__ = ["dry_run_plot", "estimates", "measured_counts", "result_plot"]

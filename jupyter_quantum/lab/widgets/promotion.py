@@ -16,7 +16,8 @@ from jupyter_quantum.lab.widgets import fallback, jobcard, plots, rows
 from jupyter_quantum.lab.widgets.door import Door
 from jupyter_quantum.lab.widgets.rows import Prefer
 from jupyter_quantum.lab.widgets.watch import Watch
-from jupyter_quantum.wire.jobs import DryRun, JobView, ReportLine, ReportRow, ReportView
+from jupyter_quantum.wire.jobs import JobView
+from jupyter_quantum.wire.reports import DryRun, ReportLine, ReportRow, ReportView
 
 if TYPE_CHECKING:
     from jupyter_quantum.lab.widgets.widget import PromotionWidget

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 from jupyter_quantum.client.evidence import evidence
 from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import DeviceKind
-from jupyter_quantum.wire.jobs import DecisionView, ReportRow, ReportView
+from jupyter_quantum.wire.jobs import DecisionView
+from jupyter_quantum.wire.reports import ReportRow, ReportView
 
 __all__ = ["PREFERENCES", "Prefer", "checking", "order", "pick", "plottable", "table", "title", "verdict"]
 

@@ -79,7 +79,7 @@ class JobRow:
     prepared: Json | None = None
     """``wire.runner.Prepared`` without the bytes: depth, success, seconds, compiler, laid-out PUBs."""
     calibration: Json | None = None
-    """``wire.jobs.CalibrationRef`` that the numbers rest on."""
+    """``wire.devices.CalibrationRef`` that the numbers rest on."""
     decision: Json | None = None
     """``wire.jobs.DecisionView``."""
     approval: str | None = None
@@ -107,7 +107,7 @@ class JobRow:
     seconds: float | None = None
     """Time on the device."""
     wait: Json | None = None
-    """``wire.jobs.Wait`` as the scheduler last wrote it."""
+    """``wire.devices.Wait`` as the scheduler last wrote it."""
     cancel_asked: datetime | None = None
     result: str | None = None
     """Digest of the stored ``ResultView``."""

@@ -19,15 +19,9 @@ from jupyter_quantum.exceptions import Conflict, InputError, NotFound, Refused
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.approvals import ApprovalsDecision, Revoke
-from jupyter_quantum.wire.jobs import (
-    ApprovalDecision,
-    ApprovalView,
-    DeviceAction,
-    JobView,
-    Pub,
-    ReportRequest,
-    Standing,
-)
+from jupyter_quantum.wire.devices import DeviceAction
+from jupyter_quantum.wire.jobs import ApprovalDecision, ApprovalView, JobView, Pub, Standing
+from jupyter_quantum.wire.reports import ReportRequest
 from jupyter_quantum.wire.requests import Ask, Decision
 
 from .conftest import ADA, BEN, COURSE, EVE, GRACE, HEDY, LISE, OTTO, House, person, request, running, until

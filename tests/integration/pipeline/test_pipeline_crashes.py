@@ -13,7 +13,8 @@ from jupyter_quantum.core.jobs import DeviceKind, JobState
 from jupyter_quantum.exceptions import Conflict, InputError, Unavailable
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
-from jupyter_quantum.wire.jobs import JobRequest, JobView, ReportRequest
+from jupyter_quantum.wire.jobs import JobRequest, JobView
+from jupyter_quantum.wire.reports import ReportRequest
 from jupyter_quantum.wire.runner import LeaseRequest, TaskReport
 
 from .conftest import ADA, BEN, DEVICES, GRACE, Groups, House, request, running, until

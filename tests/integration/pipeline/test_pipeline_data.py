@@ -18,7 +18,8 @@ from jupyter_quantum.store.artefacts import INLINE
 from jupyter_quantum.store.tables import artefacts, jobs
 from jupyter_quantum.testing.runner import MemoryRunner
 from jupyter_quantum.wire.data import KeysView, RotateKeys, ShredKeys
-from jupyter_quantum.wire.jobs import JobView, Pub, ReportRequest
+from jupyter_quantum.wire.jobs import JobView, Pub
+from jupyter_quantum.wire.reports import ReportRequest
 from tests.integration.pipeline.conftest import ADA, BEN, COURSE, GRACE, LISE, House, person, request, running, until
 
 ROOT = person("root", "quantum-admins", interactive=True)

@@ -26,7 +26,9 @@ from jupyter_quantum.exceptions import (
 )
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
-from jupyter_quantum.wire.jobs import DeviceAction, JobRequest, Pub, ReportRequest
+from jupyter_quantum.wire.devices import DeviceAction
+from jupyter_quantum.wire.jobs import JobRequest, Pub
+from jupyter_quantum.wire.reports import ReportRequest
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import DeviceAnnouncement, Prepared, TaskReport, Work
 

@@ -22,7 +22,8 @@ from jupyter_quantum.pipeline.settings import ExportTarget
 from jupyter_quantum.store.tables import events
 from jupyter_quantum.testing.runner import announcement
 from jupyter_quantum.wire.data import AskExport
-from jupyter_quantum.wire.jobs import JobView, ReportRequest
+from jupyter_quantum.wire.jobs import JobView
+from jupyter_quantum.wire.reports import ReportRequest
 from jupyter_quantum.wire.requests import Decision
 from tests.integration.pipeline.conftest import (
     ADA,

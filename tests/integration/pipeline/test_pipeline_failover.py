@@ -12,7 +12,8 @@ from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.exceptions import InputError, NotFound
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
-from jupyter_quantum.wire.jobs import ApprovalDecision, DeviceAction, JobView
+from jupyter_quantum.wire.devices import DeviceAction
+from jupyter_quantum.wire.jobs import ApprovalDecision, JobView
 
 from .conftest import ADA, GRACE, OTTO, House, request, running, until
 

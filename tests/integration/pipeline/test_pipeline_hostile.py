@@ -16,8 +16,8 @@ from jupyter_quantum.exceptions import Conflict, NotFound, QuantumError, Refused
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.store.rows import EnvelopeRow
 from jupyter_quantum.testing.runner import MemoryRunner
-from jupyter_quantum.wire.jobs import ReportRequest
 from jupyter_quantum.wire.members import AddMember, BreakGlass, Review
+from jupyter_quantum.wire.reports import ReportRequest
 from jupyter_quantum.wire.requests import Ask, Decision
 from tests.integration.pipeline.conftest import ADA, BEN, COURSE, GRACE, OTHER, House, person, request, running, until
 

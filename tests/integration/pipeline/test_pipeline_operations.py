@@ -15,7 +15,8 @@ from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.pipeline.settings import Isolation
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.testing.vendor import MemoryVendor
-from jupyter_quantum.wire.jobs import DeviceAction, JobView
+from jupyter_quantum.wire.devices import DeviceAction
+from jupyter_quantum.wire.jobs import JobView
 from jupyter_quantum.wire.operations import Resolution
 
 from .conftest import ADA, BEN, OTTO, House, request, until

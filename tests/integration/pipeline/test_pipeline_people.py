@@ -13,7 +13,9 @@ from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, InputError, JobCancelled, JobRejected, NotFound, Refused
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.testing.runner import MemoryRunner
-from jupyter_quantum.wire.jobs import ApprovalDecision, ApprovalView, DeviceAction, EventView, JobView, ReportRequest
+from jupyter_quantum.wire.devices import DeviceAction
+from jupyter_quantum.wire.jobs import ApprovalDecision, ApprovalView, EventView, JobView
+from jupyter_quantum.wire.reports import ReportRequest
 
 from .conftest import ADA, BEN, EVE, GRACE, HEDY, LISE, OTTO, Groups, House, person, request, running, until
 

@@ -13,7 +13,8 @@ from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import QuantumError
 from jupyter_quantum.hub.metrics import Metrics
 from jupyter_quantum.pipeline.queues import _coarse
-from jupyter_quantum.wire.jobs import EventView, ReportRequest
+from jupyter_quantum.wire.jobs import EventView
+from jupyter_quantum.wire.reports import ReportRequest
 from tests.integration.pipeline.conftest import ADA, LISE, House, request, until
 
 SECRETS = ("lise", "lab", "trade-secret", "n=3")
@@ -98,7 +99,7 @@ async def test_a_device_does_not_tell_how_many_wait(house: House) -> None:
 
 
 def test_metrics_name_nobody() -> None:
-    """Labels of metrics are methods, routes (without ids), statuses, codes and runners: no tenant, user, job or device."""
+    """Labels of metrics are methods, routes (without ids), statuses, codes, runners: no tenant, user, job or device."""
     allowed = {"method", "route", "status", "code", "le", "quantile", "kind", "state", "part", "runner"}
     for family in Metrics().registry.collect():
         for sample in family.samples:

@@ -18,7 +18,8 @@ from jupyter_quantum.pipeline import Pipeline, Settings
 from jupyter_quantum.pipeline.evidence import Found
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
-from jupyter_quantum.wire.jobs import MirrorResult, ReportLine, ReportRequest, ReportRow, Score, Wait
+from jupyter_quantum.wire.devices import MirrorResult, Score, Wait
+from jupyter_quantum.wire.reports import ReportLine, ReportRequest, ReportRow
 from jupyter_quantum.wire.runner import DeviceAnnouncement, Prepared, ReportTask, Task, Work
 from tests.integration.pipeline.conftest import ADA, BEN, COURSE, DEVICES, PRICES, House, running, until
 

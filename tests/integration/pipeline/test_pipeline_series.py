@@ -22,7 +22,7 @@ from jupyter_quantum.pipeline.settings import SeriesSettings
 from jupyter_quantum.pipeline.standings import COLUMNS
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.jobs import ReportRequest
+from jupyter_quantum.wire.reports import ReportRequest
 from jupyter_quantum.wire.results import Agreement
 from jupyter_quantum.wire.series import CircuitSet, CircuitSets, SeriesCircuit, SeriesView
 from tests.integration.pipeline.conftest import ADA, COURSE, EVE, LISE, OTHER, OTTO, House, request, running, until

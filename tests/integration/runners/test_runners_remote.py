@@ -13,7 +13,8 @@ from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.exceptions import CircuitRejected
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.testing.runner import announcement
-from jupyter_quantum.wire.jobs import JobRequest, ReportRequest
+from jupyter_quantum.wire.jobs import JobRequest
+from jupyter_quantum.wire.reports import ReportRequest
 from tests.integration.runners.certificates import Authority
 from tests.integration.runners.support import (
     ADA,

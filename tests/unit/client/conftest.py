@@ -24,24 +24,9 @@ from jupyter_quantum.core.jobs import DeviceKind, JobKind, JobState
 from jupyter_quantum.exceptions import NotFound, QuantumError
 from jupyter_quantum.targets import canonical, target_to_json
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody, digest_of
-from jupyter_quantum.wire.jobs import (
-    CalibrationRef,
-    DeviceView,
-    EventView,
-    JobRequest,
-    JobView,
-    Me,
-    Meter,
-    PriceView,
-    Pub,
-    QuotaView,
-    ReportLine,
-    ReportRequest,
-    ReportRow,
-    ReportView,
-    Resources,
-    Wait,
-)
+from jupyter_quantum.wire.devices import CalibrationRef, DeviceView, PriceView, Wait
+from jupyter_quantum.wire.jobs import EventView, JobRequest, JobView, Me, Meter, Pub, QuotaView
+from jupyter_quantum.wire.reports import ReportLine, ReportRequest, ReportRow, ReportView, Resources
 from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult, ResultView
 
 TOKEN = "sesame-0123456789"

@@ -14,16 +14,9 @@ from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.client.report import Report
 from jupyter_quantum.core.jobs import DeviceKind, JobState
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.jobs import (
-    DecisionView,
-    Interval,
-    JobRequest,
-    MirrorResult,
-    Provenance,
-    ReportRow,
-    Score,
-    Wait,
-)
+from jupyter_quantum.wire.devices import Interval, MirrorResult, Score, Wait
+from jupyter_quantum.wire.jobs import DecisionView, JobRequest, Provenance
+from jupyter_quantum.wire.reports import ReportRow
 from tests.unit.client.conftest import NOW, Service
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&\x1b[31m\u202egnp\n" + "x" * 300

@@ -14,7 +14,7 @@ from jupyter_quantum.client.devices_commands import app
 from jupyter_quantum.client.operate import DeviceCard, Operations, UnknownTable
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.jobs import CalibrationRef, PriceView, Wait
+from jupyter_quantum.wire.devices import CalibrationRef, PriceView, Wait
 from jupyter_quantum.wire.operations import Difference, UnknownAttempt
 
 NOW = datetime(2026, 11, 5, 9, tzinfo=UTC)

@@ -16,7 +16,7 @@ from jupyter_quantum import cli
 from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.client.report import Report
 from jupyter_quantum.exceptions import NotFound
-from jupyter_quantum.wire.jobs import DryRun, QubitModel, ReportRow, Resources
+from jupyter_quantum.wire.reports import DryRun, QubitModel, ReportRow, Resources
 from tests.unit.client.conftest import TOKEN, Service
 
 BELL = 'OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;'

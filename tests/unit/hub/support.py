@@ -22,7 +22,8 @@ from jupyter_quantum.hub.auth import HubApi
 from jupyter_quantum.hub.context import Context
 from jupyter_quantum.pipeline.limits import KINDS, Rate, RateLimits
 from jupyter_quantum.wire.base import CircuitBundle, digest_of
-from jupyter_quantum.wire.jobs import CalibrationRef, Devices, EventView, Jobs, JobView, Me
+from jupyter_quantum.wire.devices import CalibrationRef, Devices
+from jupyter_quantum.wire.jobs import EventView, Jobs, JobView, Me
 
 PREFIX = "/services/quantum/"
 NOW = datetime(2026, 5, 12, 9, 0, tzinfo=UTC)

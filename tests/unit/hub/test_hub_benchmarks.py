@@ -14,7 +14,8 @@ from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.wire.base import digest_of
-from jupyter_quantum.wire.jobs import CalibrationRef, Devices, DeviceView, Me, PriceView, Score, Wait
+from jupyter_quantum.wire.devices import CalibrationRef, Devices, DeviceView, PriceView, Score, Wait
+from jupyter_quantum.wire.jobs import Me
 from jupyter_quantum.wire.series import Leader, Leaderboard, Leaderboards, SeriesList, SeriesRunView, SeriesView
 from tests.unit.hub.support import ALL, READ, MemoryDoor, Service, cookies, signed_in
 

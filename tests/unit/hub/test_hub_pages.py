@@ -16,27 +16,30 @@ from jupyter_quantum.exceptions import Conflict, InputError, NotFound
 from jupyter_quantum.hub.pages.items import Clock, meter_item
 from jupyter_quantum.wire.approvals import ApprovalsDecided, ApprovalsDecision, DecidedApproval
 from jupyter_quantum.wire.base import ErrorBody, digest_of
-from jupyter_quantum.wire.devices import AdmissionDecision, Admissions, AdmissionView
+from jupyter_quantum.wire.devices import (
+    AdmissionDecision,
+    Admissions,
+    AdmissionView,
+    CalibrationRef,
+    DeviceAction,
+    Devices,
+    DeviceView,
+    PriceView,
+    Wait,
+)
 from jupyter_quantum.wire.jobs import (
     ApprovalDecision,
     Approvals,
     ApprovalView,
-    CalibrationRef,
     DecisionView,
-    DeviceAction,
-    Devices,
-    DeviceView,
-    DryRun,
     Jobs,
     Me,
     Meter,
-    PriceView,
     QuotaView,
-    ReportView,
     Standing,
-    Wait,
 )
 from jupyter_quantum.wire.operations import Resolution, UnknownAttempt, UnknownAttempts
+from jupyter_quantum.wire.reports import DryRun, ReportView
 from jupyter_quantum.wire.requests import Decision, RequestList, RequestView
 from tests.unit.hub.support import ALL, READ, MemoryDoor, Service, cookies, job_view, signed_in
 

@@ -12,7 +12,8 @@ from tornado.web import Application
 from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.hub.api.json import Api, by_path
 from jupyter_quantum.hub.api.route import File, Route, pattern
-from jupyter_quantum.wire.jobs import DeviceAction, JobView
+from jupyter_quantum.wire.devices import DeviceAction
+from jupyter_quantum.wire.jobs import JobView
 from tests.unit.hub.support import PREFIX, Service, job_view
 
 

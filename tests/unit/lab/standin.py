@@ -15,21 +15,8 @@ from tornado.web import Application, RequestHandler
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import credits_to_micro
-from jupyter_quantum.wire.jobs import (
-    Approvals,
-    ApprovalView,
-    CalibrationRef,
-    Devices,
-    DeviceView,
-    EventView,
-    Jobs,
-    JobView,
-    Me,
-    Meter,
-    PriceView,
-    QuotaView,
-    Wait,
-)
+from jupyter_quantum.wire.devices import CalibrationRef, Devices, DeviceView, PriceView, Wait
+from jupyter_quantum.wire.jobs import Approvals, ApprovalView, EventView, Jobs, JobView, Me, Meter, QuotaView
 
 TOKEN = "token-of-the-server"
 DIGEST = "sha256:" + "0" * 64

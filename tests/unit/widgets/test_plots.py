@@ -7,7 +7,7 @@ from qiskit.primitives import BitArray
 
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.lab.widgets import plots
-from jupyter_quantum.wire.jobs import DryRun
+from jupyter_quantum.wire.reports import DryRun
 from jupyter_quantum.wire.results import Array, Bits, Experiment, Mitigated, PubResult, ResultView
 
 

@@ -14,7 +14,9 @@ from jupyter_quantum.exceptions import Conflict, InputError, QuotaExceeded, Unav
 from jupyter_quantum.lab.widgets import Promotion, jobcard, promote, rows
 from jupyter_quantum.lab.widgets.widget import PromotionWidget
 from jupyter_quantum.testing.door import MemoryDoor, memory_report
-from jupyter_quantum.wire.jobs import DryRun, JobView, Wait
+from jupyter_quantum.wire.devices import Wait
+from jupyter_quantum.wire.jobs import JobView
+from jupyter_quantum.wire.reports import DryRun
 
 NOW = datetime(2026, 5, 12, 14, 19, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.lab.widgets import Promotion
 from jupyter_quantum.lab.widgets.widget import PromotionWidget
 from jupyter_quantum.testing.door import MemoryDoor
-from jupyter_quantum.wire.jobs import ReportLine
+from jupyter_quantum.wire.reports import ReportLine
 
 
 @pytest.fixture
