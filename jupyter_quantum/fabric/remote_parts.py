@@ -69,6 +69,8 @@ class Part:
     tag: str
     payload: bytes
     handle: str | None = None
+    unsure: bool = False
+    """Whether it was sent, or may have been, and nobody knows yet whether the vendor has it."""
     status: Status | None = None
     answer: Answer | None = None
     why: str = ""

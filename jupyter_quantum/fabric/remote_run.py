@@ -94,6 +94,7 @@ class RemoteRun:
             await self._follow()
             await self._collect()
         except Cancelled:
+            await self._look_for_unsure()
             return await self._take_back()
         return await self._decode()
 
@@ -176,19 +177,23 @@ class RemoteRun:
                 most_s = await self._leased()
                 part.handle = await self.vendor.submit(part.tag, part.payload, most_s)
                 return
-            except VendorRefused as error:
-                self._without(part, "failed", _vendor(error, "refused"))
-                return
-            except VendorUnavailable as error:
-                if not left:
-                    self._without(part, "failed", _vendor(error, "unavailable"), retry=True)
-                    return
-            except VendorUnsure as error:
-                if self.hands.recovery != "idempotent" or not left:
-                    await self._unsure(part, error)
+            except VendorError as error:
+                part.unsure = part.unsure or isinstance(error, VendorUnsure)
+                blind = isinstance(error, VendorUnsure) and self.hands.recovery != "idempotent"
+                if blind or not left or isinstance(error, VendorRefused):
+                    await self._not_taken(part, error)
                     return
             await self._pause(pause)
             pause = min(pause * 2 * _GROWTH, _LONGEST_PAUSE_S)
+
+    async def _not_taken(self, part: Part, error: VendorError) -> None:
+        """The vendor's last word on a part. What it did not answer before may be there, whatever it says now."""
+        if isinstance(error, VendorUnsure) or (part.unsure and not self._do.recover):
+            await self._unsure(part, error)
+        elif isinstance(error, VendorRefused):
+            self._without(part, "failed", _vendor(error, "refused"))
+        else:
+            self._without(part, "failed", _vendor(error, "unavailable"), retry=True)
 
     async def _leased(self) -> float:
         """Wait until the lease outlasts a submission; returns how long that may take."""
@@ -226,6 +231,8 @@ class RemoteRun:
     async def _recover(self) -> None:
         until = self._indexed()
         for part in self._parts:
+            part.unsure = part.handle is None
+        for part in self._parts:
             if part.handle is None:
                 await self._recover_part(part, until)
         if not any(part.handle for part in self._parts):
@@ -235,7 +242,7 @@ class RemoteRun:
     async def _recover_part(self, part: Part, until: float) -> None:
         if self.hands.recovery == "opaque":
             self._unknown(VendorUnsure("it cannot be asked for what it was sent"))
-        if self.hands.recovery == "idempotent" and not self._do.cancel:
+        if self.hands.recovery == "idempotent" and not self._do.cancel and not self.hands.cancelled():
             await self._same_again(part)
             return
         await self._find(part, until)
@@ -269,9 +276,29 @@ class RemoteRun:
             except VendorError as error:
                 self._unknown(error)
             if part.handle is not None or last:
+                part.unsure = False
                 return
-            await self._pause(pause)
+            await self._rest(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE_S)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait. A search is not broken off by who takes the job back: what it would find must be taken back too."""
+        if self.hands.cancelled():
+            await asyncio.sleep(seconds)
+        else:
+            await self.hands.pause(seconds)
+        if self.hands.leave():
+            raise Left
+
+    async def _look_for_unsure(self) -> None:
+        """Find what may be at the vendor, before it is said that all of it was taken back."""
+        for part in [one for one in self._parts if one.unsure and one.handle is None]:
+            if self.hands.recovery == "opaque":
+                self._unknown(VendorUnsure("it cannot be asked for what it was sent"))
+            await self._find(part)
+            if part.handle is None:
+                why = JobFailed(f"{self._do.device} does not have this run.", code="attempt.absent")
+                self._without(part, "absent", _body(why))
 
     # Following
 

@@ -212,6 +212,47 @@ async def test_owner_takes_it_back(far: Far) -> None:
     assert tag_of(task) not in far.vendor.runs()
 
 
+async def test_unanswered_then_out_of_reach(far: Far) -> None:
+    """The vendor took it without an answer and is away since: nobody may make another attempt of it."""
+    task = await far.task("idempotent")
+    far.vendor.behave(lose_after=1.0)
+    end = await far.give(task)
+    await far.until(lambda: tag_of(task) in far.vendor.jobs())
+    far.vendor.behave(lose_after=0.0, busy=1.0)
+    report = await asyncio.wait_for(end, 60)
+    assert (report.state, report.retry) == ("unknown", False), report.error
+
+
+async def test_taken_back_while_unanswered(far: Far) -> None:
+    """Its owner takes it back while nobody knows whether the vendor has it: it is found, and taken back there."""
+    far.vendor.behave(lose_after=1.0, queue_s=120.0)
+    task = await far.task("idempotent")
+    end = await far.give(task)
+    await far.until(lambda: tag_of(task) in far.vendor.jobs())
+    await far.standin.cancel(task.id, owner=True)
+    await asyncio.sleep(2)
+    far.vendor.behave(lose_after=0.0, queue_s=0.0)
+    report = await asyncio.wait_for(end, 60)
+    assert report.state == "failed"
+    assert report.handles == far.vendor.jobs()[tag_of(task)]
+
+
+async def test_taken_back_while_it_is_looked_for(far: Far) -> None:
+    """Its owner takes a lost attempt back before it was found: the search goes on, and it is taken back there."""
+    far.vendor.behave(indexing_s=2.0, queue_s=120.0)
+    task = await far.task("searchable")
+    await far.give(task)
+    await far.until(lambda: far.started(task))
+    await far.standin.cancel(task.id)
+    again = anew(task)
+    end = await far.give(again)
+    await asyncio.sleep(0.5)
+    await far.standin.cancel(again.id, owner=True)
+    report = await asyncio.wait_for(end, 60)
+    assert report.state == "failed", report
+    assert report.handles == far.vendor.jobs()[tag_of(task)]
+
+
 async def test_recovered_to_be_cancelled(far: Far) -> None:
     """A lost attempt whose job was cancelled meanwhile is found and taken back."""
     far.vendor.behave(queue_s=120.0)
