@@ -63,10 +63,10 @@ async def get_report(api: Api, id: str) -> ReportView:  # noqa: A002 (the path's
 
 
 async def submit(api: Api) -> JobView:
-    """Run circuits; a device with a price has the hub asked about the caller anew."""
+    """Run circuits; a device with a price, if only to fall back to, has the hub asked about the caller anew."""
     request = api.body(JobRequest)
     wait_s = api.number("wait", 0.0, _LONGEST_WAIT_S)
-    if api.pipeline.priced(request.device):
+    if any(map(api.pipeline.priced, (request.device, *request.fallback))):
         await api.reauthenticate()
     return await api.pipeline.submit(api.who, request, key=api.key(), wait_s=wait_s)
 

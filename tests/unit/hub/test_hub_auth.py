@@ -45,6 +45,15 @@ async def test_a_priced_submit_asks_each_time(service: Service) -> None:
     assert await submit(service, token, "aer") == 401  # a refusal holds at once
 
 
+async def test_a_priced_device_to_fall_back_to_counts(service: Service) -> None:
+    """A job that names a free device first may run on the priced one: a token that was revoked cannot spend so."""
+    token = service.hub.add("t", [READ, SUBMIT])
+    assert await submit(service, token, "aer") == 201
+    del service.hub.tokens[token]
+    body = json.dumps({**JOB, "device": "aer", "fallback": ["campus_qpu"]})
+    assert (await service.fetch("api/v1/jobs", token=token, method="POST", body=body)).code == 401
+
+
 async def test_an_operator_may_shorten_it(service: Service) -> None:
     """Where no answer may be older than 0 s, each identification asks the hub, whatever the act would allow."""
     token = service.hub.add("t", [READ])
