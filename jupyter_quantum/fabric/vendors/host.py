@@ -28,7 +28,7 @@ from jupyter_quantum.fabric.adapters.vendor import (
 from jupyter_quantum.fabric.frames import read_frame, write_frame
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.sandbox import die_with_parent, keep_to_oneself
-from jupyter_quantum.fabric.vendors.messages import READY, Call, Reading, Reply, Start
+from jupyter_quantum.fabric.vendors.messages import MOST, READY, Call, Reading, Reply, Start
 from jupyter_quantum.fabric.vendors.scrub import Scrubber
 from jupyter_quantum.targets import canonical
 from jupyter_quantum.wire.base import digest_of
@@ -53,7 +53,10 @@ class Host:
     def say(self, call: Call) -> bytes:
         """The answer as it is sent; what a vendor made that cannot be sent is an error as well."""
         try:
-            return self.answer(call).model_dump_json().encode()
+            said = self.answer(call).model_dump_json().encode()
+            if len(said) > MOST:  # it would be as large however often it is asked for
+                raise VendorRefused(f"the answer to {call.verb} is larger than {MOST >> 20} MiB")
+            return said
         except Exception as error:
             return Reply(id=call.id, error=_kind(call, error), words=self._words(error)).model_dump_json().encode()
 

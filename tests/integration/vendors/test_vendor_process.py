@@ -15,8 +15,11 @@ import pytest_asyncio
 from jupyter_quantum.fabric.adapters.vendor import VendorError, VendorRefused, VendorUnavailable, VendorUnsure
 from jupyter_quantum.fabric.secrets import FileSecrets
 from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.fabric.vendors.host import Host
+from jupyter_quantum.fabric.vendors.messages import Call, Reply
 from jupyter_quantum.fabric.vendors.process import VendorProcess
-from jupyter_quantum.fabric.vendors.scrub import HIDDEN
+from jupyter_quantum.fabric.vendors.scrub import HIDDEN, Scrubber
+from tests.integration.vendors.odd import Odd
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -87,6 +90,14 @@ async def test_handle_that_cannot_be_kept(vendor: VendorProcess) -> None:
         with pytest.raises(VendorUnsure) as caught:
             await vendor.submit(tag, b"", 30)
         assert KEY not in str(caught.value)
+
+
+async def test_answer_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused once and for all: to ask for it again would break the process each time, for ever."""
+    monkeypatch.setattr("jupyter_quantum.fabric.vendors.host.MOST", 2**20)
+    host = Host(Odd("", {"key": KEY}), Scrubber([KEY]))
+    reply = Reply.model_validate_json(host.say(Call(id=1, verb="result", name="large")))
+    assert (reply.error, reply.words) == ("refused", "the answer to result is larger than 1 MiB")
 
 
 async def test_slow_question_delays_nobody(vendor: VendorProcess) -> None:
