@@ -1,8 +1,8 @@
 """Devices appear by themselves when a runner announces them; people see them once an operator has admitted them.
 
 What the configuration prices is admitted at the start, and so is what the service's own runner simulates. Everything
-else waits. An admission is bound to what was looked at (runner, kind, region, number of qubits): where one of these
-changes, the device takes no jobs until an operator has looked again.
+else waits. An admission is bound to what was looked at (runner, kind, region, number of qubits, what can be known after
+a crash): where one of these changes, the device takes no jobs until an operator has looked again.
 """
 
 from __future__ import annotations

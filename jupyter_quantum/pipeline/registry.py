@@ -261,6 +261,7 @@ def what_changed(row: AdmissionRow, words: DeviceAnnouncement, owner: str) -> st
         "kind": (before["kind"], words.kind.value),
         "region": (before["region"], words.region),
         "qubits": (before["num_qubits"], words.num_qubits),
+        "after a crash": (before["recovery"], words.recovery),
     }
     return ", ".join(f"{name} {old or '–'} → {new or '–'}" for name, (old, new) in pairs.items() if old != new)
 

@@ -42,6 +42,7 @@ def _newcomer(view: AdmissionView) -> Newcomer:
         f"region {view.region}",
         f"runner {view.runner or 'on this machine'}" + ("" if view.serving else ", not there now"),
         f"jobs: {', '.join(view.jobs) or '–'}",
+        f"after a crash: {view.recovery}",
     ]
     return Newcomer(
         id=f"new-{view.device}",

@@ -106,13 +106,17 @@ async def test_others_learn_nothing_of_what_waits(house: House) -> None:
 
 
 async def test_a_device_that_changes_is_looked_at_again(house: House) -> None:
-    """Another kind, region, size or runner: offline, pending with what has changed in words, until it is admitted."""
+    """Another kind, region, size, runner or recovery: offline, pending with what has changed, until it is admitted."""
     async with far(house):
         await house.pipeline.admissions.decide(OTTO, "far_emu", ADMIT)
     for changed, words in (
         (FAR.model_copy(update={"region": "us"}), "changed: region eu → us"),
         (FAR.model_copy(update={"num_qubits": 5}), "changed: region us → eu, qubits 30 → 5"),
-        (FAR.model_copy(update={"kind": DeviceKind.QPU}), "changed: kind emulator → qpu, qubits 5 → 30"),
+        (FAR.model_copy(update={"recovery": "opaque"}), "changed: qubits 5 → 30, after a crash repeatable → opaque"),
+        (
+            FAR.model_copy(update={"kind": DeviceKind.QPU}),
+            "changed: kind emulator → qpu, after a crash opaque → repeatable",
+        ),
     ):
         async with far(house, changed):
             assert [one.why for one in await pending(house)] == [words]
