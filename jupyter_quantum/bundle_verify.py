@@ -46,6 +46,9 @@ __all__ = ["Check", "Outcome", "main", "verify"]
 _MEMBERS = 20_000
 _MEMBER = 256 * 1024 * 1024
 _ALL = 1024 * 1024 * 1024
+_READ_S = 120
+_SAFE_QPY = b"\x0d"
+"""Version 13: no earlier one is written by the service, and reading those may execute code (CVE-2025-2000)."""
 _PROOF = "c2sp.org/tlog-proof@v1"
 _LAST = {"completed", "failed", "cancelled", "rejected", "archived"}
 
@@ -336,10 +339,24 @@ def _job(bundle: _Bundle) -> str:
     for name, value in expected.items():
         if told.get(name) != value:
             raise Wrong(f"{name} is {told.get(name)!r} in job.json and {value!r} in the record")
+    if (told.get("cost") or 0) != (charged := _charged(bundle)):
+        raise Wrong(f"cost is {told.get('cost')!r} in job.json; the record has charged {charged}")
     actual = bundle.json("estimate.json")["actual"]
     if actual["cost"] != told.get("cost") or actual["seconds"] != told.get("seconds"):
         raise Wrong("job.json and estimate.json do not agree")
     return f"{told['id']} on {told['device']}, {told['state']}"
+
+
+def _charged(bundle: _Bundle) -> int:
+    """Micro-credits by the ledger's entries: each budget of credits has paid all; grants of one owner, together."""
+    paid: dict[str, int] = {}
+    for event in bundle.events:
+        for entry in event["data"].get("entries", ()):
+            account: str = entry["account"]
+            if entry["kind"] == "settle" and account.startswith("credits/"):
+                payer = account.rpartition("/")[0] if account.startswith("credits/funds/") else account
+                paid[payer] = paid.get(payer, 0) + entry["amount"]
+    return max(paid.values(), default=0)
 
 
 _CHECKS: tuple[tuple[str, Callable[[_Bundle], str]], ...] = (
@@ -423,9 +440,16 @@ def _circuits(bundle: _Bundle) -> str:
             told[name] = {"qpy": bundle.files[f"{name}.qpy"].hex(), "qasm": texts}
     if not told:
         raise Absent("no QPY left with this bundle")
-    ran = subprocess.run(
-        [sys.executable, "-I", "-c", _READER], input=json.dumps(told), capture_output=True, text=True, check=False
-    )
+    for name in told:
+        if bundle.files[f"{name}.qpy"][6:7] < _SAFE_QPY:
+            raise Wrong(f"{name}.qpy has an old version, which an old Qiskit reads by running what it says")
+    command = [sys.executable, "-I", "-c", _READER]
+    try:
+        ran = subprocess.run(
+            command, input=json.dumps(told), capture_output=True, text=True, check=False, timeout=_READ_S
+        )
+    except subprocess.TimeoutExpired:
+        raise Wrong(f"the circuits could not be read within {_READ_S} s") from None
     if ran.returncode:
         raise Wrong((ran.stderr.strip().splitlines() or [f"the reader ended with {ran.returncode}"])[-1])
     return ", ".join(f"{line} read" for line in ran.stdout.splitlines())
