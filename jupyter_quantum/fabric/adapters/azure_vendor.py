@@ -110,9 +110,9 @@ class AzureVendor(Vendor):
                 _from_connection_string=self._own.endpoint is not None,
                 **named,
             )
+        # What the SDK sends again by itself hides that the first answer was lost: the last error would speak for all.
         retries = found._client._config.retry_policy
-        retries.total_retries, retries.backoff_factor = 2, 0.3
-        retries.timeout = 30
+        retries.total_retries, retries.timeout = 0, 30
         return found
 
     def _credential(self) -> Any:

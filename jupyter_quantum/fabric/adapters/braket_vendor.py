@@ -51,6 +51,8 @@ _STATES: Final = {
     "CANCELLING": Submission.RUNNING,
     "CANCELLED": Submission.CANCELLED,
 }
+_ONCE: Final[Any] = {"total_max_attempts": 1, "mode": "standard"}
+"""What the SDK sends again by itself hides that the first answer was lost: the last error would speak for all."""
 _ALWAYS: Final = frozenset({"measure", "barrier", "if_else", "delay"})
 
 
@@ -83,9 +85,7 @@ class BraketVendor(Vendor):
         self._own = own
         self._secrets = tuple(secret.values())
         keys = {name: secret[name] for name in _KEYS if name in secret}
-        config = Config(
-            connect_timeout=5, read_timeout=self.submit_s / 2, retries={"max_attempts": 2, "mode": "standard"}
-        )
+        config = Config(connect_timeout=5, read_timeout=self.submit_s / 2, retries=_ONCE)
         region = own.aws_region or own.arn.split(":")[3]
         if not region:
             raise ValueError(f"device {spec.name}: aws_region: a simulator of AWS is in none by itself")

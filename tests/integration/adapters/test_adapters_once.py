@@ -36,11 +36,6 @@ class Case:
         finally:
             self.fake.plan = []
 
-    @property
-    def repeats(self) -> int:
-        """How often this vendor's SDK sends by itself: only where the vendor takes it once."""
-        return 4 if self.bench.device.recovery == "idempotent" else 1
-
 
 def _case(stack: ExitStack, name: str) -> Case:
     fake: Any = {"ibm": ibm.Ibm, "braket": braket.Braket, "ionq": ionq.Ionq, "azure": azure.Azure}[name]()
@@ -72,10 +67,19 @@ def test_lost_answer_is_unsure_and_sent_once(case: Case) -> None:
     """The vendor has it and the answer is lost: unsure, one submission, and its tag finds it where it can."""
     before, tag = len(case.kept), case.bench.tag()
     with pytest.raises(VendorUnsure):
-        case.submit(tag, *["lost"] * case.repeats)
+        case.submit(tag, "lost")
     assert len(case.kept) == before + 1
     if case.bench.device.recovery != "opaque":
         assert case.bench.vendor.find(tag) in case.kept
+
+
+def test_what_comes_after_a_lost_answer_does_not_speak_for_it(case: Case) -> None:
+    """No SDK sends by itself again and tells of the second answer alone: *nothing was done* would be believed."""
+    before, seen = len(case.kept), len(case.fake.seen)
+    with pytest.raises(VendorUnsure):
+        case.submit(case.bench.tag(), "lost", 429, 429, 429)
+    assert len(case.kept) == before + 1
+    assert sum(map(case.fake.breaks, case.fake.seen[seen:])) == 1
 
 
 def test_idempotent_vendor_takes_it_again_as_the_same(case: Case) -> None:
@@ -86,7 +90,7 @@ def test_idempotent_vendor_takes_it_again_as_the_same(case: Case) -> None:
         return
     before, tag = len(case.kept), case.bench.tag()
     with pytest.raises(VendorUnsure):
-        case.submit(tag, *["lost"] * case.repeats)
+        case.submit(tag, "lost")
     handle = case.submit(tag)
     assert handle == case.bench.vendor.find(tag)
     assert len(case.kept) == before + 1
@@ -100,7 +104,7 @@ def test_statuses_have_their_kind(case: Case, status: int, kind: type[Exception]
     """5xx: nobody knows; 429: nothing was done; 4xx: no. Nothing is at the vendor in any of these cases."""
     before = len(case.kept)
     with pytest.raises(kind) as caught:
-        case.submit(case.bench.tag(), *[status] * case.repeats)
+        case.submit(case.bench.tag(), status)
     assert len(case.kept) == before
     assert len(str(caught.value)) <= 400
     assert not any(secret in str(caught.value) for secret in case.bench.secret.values())
