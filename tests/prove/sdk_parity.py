@@ -170,7 +170,10 @@ def directly(python: Path, device: Emulated) -> None:
     asked = json.dumps({"device": device.spec, "shots": device.shots, "circuits": circuits})
     program = [str(python), "-m", "tests.prove.direct"]
     done = subprocess.run(program, input=asked, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, f"{device.spec['name']}: {done.stderr[-3000:]}"
+    if done.returncode != 0:
+        device.faults.append(f"{device.spec['name']}: the SDK called directly: {done.stderr[-300:]}")
+        device.ran.clear()
+        return
     for one, answer in zip(device.ran, json.loads(done.stdout), strict=True):
         one.theirs = {int(bits): times for bits, times in answer.items()}
 
