@@ -1,7 +1,9 @@
 """Rules that isolate a device by themselves, and let it come back after a new calibration.
 
 Only what is the device's own fault counts against it: neither a circuit that its vendor refuses, nor a runner that was
-lost, nor what a user cancelled. Of several failures of one job one counts: a job that is tried again counts once.
+lost, nor what a user cancelled. Of several failures of one job one counts: a job that is tried again counts once. And
+where several people use a device, one person's failures do not take it away from the others: circuits can be written
+that a device fails on.
 """
 
 from __future__ import annotations
@@ -69,8 +71,9 @@ class Health:
 
         outcomes, scores = await self._context.store.read(read)
         recent = self._context.clock() - timedelta(seconds=self._context.settings.isolation.window_s)
-        why = self._in_a_row(outcomes) or self._too_often([one for one in outcomes if one.ended >= recent])
-        why = why or self._mirrored(scores)
+        why = self._mirrored(scores)
+        if why is None and not _one_persons(outcomes):
+            why = self._in_a_row(outcomes) or self._too_often([one for one in outcomes if one.ended >= recent])
         if why is not None:
             await self._change(device, "isolated", "service", why)
 
@@ -129,6 +132,12 @@ class Health:
         most = self._context.settings.isolation.error
         why = f"the new calibration does not pass: median two-qubit error {found}, at most {most:.1e} is wanted"
         await self._change(device, device.row.state, "service", why)
+
+
+def _one_persons(outcomes: Sequence[Outcome]) -> bool:
+    """Whether all faults are of one person's jobs, and others use the device too."""
+    faults = {one.owner for one in outcomes if _is_fault(one)}
+    return len(faults) < min(2, len({one.owner for one in outcomes}))
 
 
 def _is_fault(one: Outcome) -> bool:

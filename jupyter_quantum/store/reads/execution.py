@@ -22,6 +22,8 @@ class Outcome:
     """How an attempt ended, as far as it tells something about its device."""
 
     job: str
+    owner: str
+    """The principal whose job it was."""
     failed: bool
     error: str | None
     ended: datetime
@@ -38,13 +40,14 @@ class ExecutionReads(Reading):
 
     def outcomes(self, device: str, since: datetime, *, limit: int) -> Sequence[Outcome]:
         """How the attempts on a device ended since then, newest first; cancelled ones tell nothing."""
-        a = t.attempts.c
+        a, j = t.attempts.c, t.jobs.c
         ended = (AttemptState.COMPLETED, AttemptState.FAILED)
-        query = select(a.job, a.state, a.error, a.ended).where(
-            a.device == device, a.ended >= micros(since), a.state.in_(ended)
+        query = select(a.job, j.principal, a.state, a.error, a.ended).where(
+            a.job == j.id, a.device == device, a.ended >= micros(since), a.state.in_(ended)
         )
         rows = self._reading().execute(query.order_by(a.ended.desc(), a.tag.desc()).limit(limit))
-        return [Outcome(job, state == AttemptState.FAILED, error, moment(at)) for job, state, error, at in rows]
+        failed = AttemptState.FAILED
+        return [Outcome(job, who, state == failed, error, moment(at)) for job, who, state, error, at in rows]
 
     def counted_otherwise(self, since: datetime, share: float, least_s: float, *, limit: int = 200) -> list[AttemptRow]:
         """Attempts of which the vendor counted other seconds than the runner (by more than a share, and ``least_s``).

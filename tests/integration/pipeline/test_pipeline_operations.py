@@ -168,6 +168,19 @@ async def test_a_device_that_fails_again_and_again_is_isolated(settings: Setting
         assert await state(house) == ("ready", None)
 
 
+async def test_one_person_takes_a_device_from_nobody(settings: Settings) -> None:
+    """Whoever has circuits that the device fails on does not isolate it for others; failures of two people do."""
+    async with lab(settings, isolation=Isolation(in_a_row=3, least=3)) as house, house.runner(qpu()) as runner:
+        done = await house.pipeline.submit(BEN, request("fake_fez"), key=None, wait_s=5)
+        assert done.state is JobState.COMPLETED
+        await fails(house, runner, "job.device", 4)
+        await house.pipeline._runners.health.judge("fake_fez")
+        assert await state(house) == ("ready", None)
+        await fails(house, runner, "job.device", 1, BEN)
+        await house.pipeline._runners.health.judge("fake_fez")
+        assert (await state(house))[0] == "isolated"
+
+
 async def test_isolate_drain_recalibrate_resume(settings: Settings) -> None:
     """What runs finishes; nothing starts until the next calibration, and then it resumes by itself."""
     async with lab(settings) as house, house.runner(qpu()) as runner:
