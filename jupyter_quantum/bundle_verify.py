@@ -479,7 +479,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         keys = _keys(asked.key)
         with open(asked.file, "rb") as file:
             outcome = verify(file, keys, circuits=asked.circuits)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        sys.stderr.write(f"cannot verify: {error.filename} cannot be read: {error.strerror}\n")
+        return 2
+    except ValueError as error:
         sys.stderr.write(f"cannot verify: {error}\n")
         return 2
     if asked.json:
@@ -494,7 +497,7 @@ def _say(outcome: Outcome) -> None:
     for one in outcome.checks:
         mark = {True: "ok", False: "WRONG", None: "–"}[one.holds]
         sys.stdout.write(f"{mark:5}  {one.name:11}  {one.words}\n")
-    sys.stdout.write(f"{'Verified' if outcome.verified else 'NOT VERIFIED'}: {outcome.job or 'no job'}\n")
+    sys.stdout.write(f"{'Verified' if outcome.verified else 'NOT VERIFIED'}: {outcome.job or 'no job is named'}\n")
 
 
 if __name__ == "__main__":

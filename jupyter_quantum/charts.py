@@ -349,6 +349,8 @@ _TREND_HEIGHT: Final = 190.0
 _TREND_LEFT: Final = 40.0
 _TREND_TOP: Final = 12.0
 _TREND_BOTTOM: Final = 34.0
+_TREND_TIMES: Final = 400
+"""Narrower charts have room for two days, without their times."""
 
 
 def trend_chart(trends: Sequence[Trend], *, width: int = 640, sentence: str | None = None) -> str:
@@ -367,7 +369,7 @@ def trend_chart(trends: Sequence[Trend], *, width: int = 640, sentence: str | No
         middle = room / 2 if last == first else room * (at.timestamp() - first) / span
         return _TREND_LEFT + 8 + (room - 16) * middle / room
 
-    body = [*_trend_axis(width), *_trend_dates(shown, x, first == last)]
+    body = [*_trend_axis(width), *_trend_dates(shown, x, first == last, width < _TREND_TIMES)]
     for index, one in enumerate(shown):
         body += _trend_line(one, index, x)
     return _svg(width, _TREND_HEIGHT, said, "".join(body))
@@ -385,7 +387,7 @@ def _trend_axis(width: float) -> Iterable[str]:
         yield _text(_TREND_LEFT - 6, _trend_y(share) + 4, label, fill=_MUTED, extra='font-size="11" text-anchor="end"')
 
 
-def _trend_dates(trends: Sequence[Trend], x: Callable[[datetime], float], single: bool) -> Iterable[str]:
+def _trend_dates(trends: Sequence[Trend], x: Callable[[datetime], float], single: bool, short: bool) -> Iterable[str]:
     moments = sorted(point[0] for one in trends for point in one.points)
     ends = moments[:1] if single else [*moments[:1], *moments[-1:]]
     for at, anchor in zip(ends, ("middle",) if single else ("start", "end"), strict=False):  # there may be none
@@ -393,7 +395,7 @@ def _trend_dates(trends: Sequence[Trend], x: Callable[[datetime], float], single
         yield _text(
             x(at),
             _TREND_HEIGHT - 14,
-            f"{at.day} {at:%b %Y %H:%M} {at.tzname() or ''}".rstrip(),
+            f"{at.day} {at:%b %Y}" if short else f"{at.day} {at:%b %Y %H:%M} {at.tzname() or ''}".rstrip(),
             fill=_MUTED,
             extra=extra,
         )

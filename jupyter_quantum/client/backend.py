@@ -17,7 +17,7 @@ from jupyter_quantum.client.foreign import refuse_local_simulation
 from jupyter_quantum.client.http import Connection
 from jupyter_quantum.client.jobs import PrimitiveJob, RunJob, job_of
 from jupyter_quantum.client.schema import check_options, properties
-from jupyter_quantum.client.submit import Terms, send
+from jupyter_quantum.client.submit import Terms, names_of, send
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import CircuitRejected, QuantumError
 from jupyter_quantum.targets import target_from_json
@@ -118,7 +118,7 @@ class HubBackend(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
         transpile: Literal["auto", "never"] = "auto",
         max_price: float | None = None,
         reason: str | None = None,
-        fallback: Iterable[str] = (),
+        fallback: str | Iterable[str] = (),
         fallback_after: float | None = None,
         **options: Any,
     ) -> RunJob:
@@ -146,7 +146,9 @@ class HubBackend(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
         set_options = check_options(self._view, JobKind.RUN, chosen)
         work = run_work(run_input)
         self._check_count(work)
-        job = self.submit(work, set_options, Terms(name, transpile, max_price, reason, tuple(fallback), fallback_after))
+        job = self.submit(
+            work, set_options, Terms(name, transpile, max_price, reason, names_of(fallback), fallback_after)
+        )
         assert isinstance(job, RunJob)
         return job
 

@@ -19,7 +19,7 @@ from jupyter_quantum.client.options import EstimatorOptions, SamplerOptions
 from jupyter_quantum.client.primitives import EstimatorV2, SamplerV2
 from jupyter_quantum.client.report import Report, report_lines, work_again, work_of
 from jupyter_quantum.client.resources import ResourcesCard, estimated
-from jupyter_quantum.client.submit import Terms, send
+from jupyter_quantum.client.submit import Terms, names_of, send
 from jupyter_quantum.core.ids import is_id
 from jupyter_quantum.core.jobs import JobKind, JobState
 from jupyter_quantum.exceptions import NotFound, Unauthenticated, Unavailable
@@ -127,13 +127,21 @@ class Hub:
         return min(fit, key=_busy)
 
     def sampler(
-        self, name: str, options: Mapping[str, Any] | SamplerOptions | None = None, *, fallback: Iterable[str] = ()
+        self,
+        name: str,
+        options: Mapping[str, Any] | SamplerOptions | None = None,
+        *,
+        fallback: str | Iterable[str] = (),
     ) -> SamplerV2:
         """``SamplerV2(mode=hub.backend(name), options=options, fallback=fallback)``."""
         return SamplerV2(self.backend(name), options, fallback=fallback)
 
     def estimator(
-        self, name: str, options: Mapping[str, Any] | EstimatorOptions | None = None, *, fallback: Iterable[str] = ()
+        self,
+        name: str,
+        options: Mapping[str, Any] | EstimatorOptions | None = None,
+        *,
+        fallback: str | Iterable[str] = (),
     ) -> EstimatorV2:
         """``EstimatorV2(mode=hub.backend(name), options=options, fallback=fallback)``."""
         return EstimatorV2(self.backend(name), options, fallback=fallback)
@@ -220,7 +228,7 @@ class Hub:
         *,
         max_price: float | None = None,
         reason: str | None = None,
-        fallback: Iterable[str] = (),
+        fallback: str | Iterable[str] = (),
         fallback_after: float | None = None,
     ) -> RunJob | PrimitiveJob:
         """Run what a report validated on ``device``.
@@ -229,7 +237,7 @@ class Hub:
         ``fallback`` and ``fallback_after`` as in :meth:`HubBackend.run`.
         """
         rep = report.id if isinstance(report, Report) else report
-        allowed = tuple(fallback)
+        allowed = names_of(fallback)
         terms = Terms(None, max_price=max_price, reason=reason, fallback=allowed, fallback_after=fallback_after)
         return self._job(send(self._connection, device, self.project, None, {}, terms, report=rep))
 

@@ -16,7 +16,11 @@ Project = Annotated[str | None, typer.Option(help="Only of this project.")]
 Since = Annotated[datetime | None, typer.Option(help="Not before; UTC where no zone is given.")]
 Until = Annotated[datetime | None, typer.Option(help="Before; UTC where no zone is given.")]
 
-app = typer.Typer(no_args_is_help=True, help="The ledger: figures, accounts, entries, grants, loans, price lists.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="The ledger: figures, accounts, entries, grants, loans, price lists.",
+)
 
 
 @app.command()

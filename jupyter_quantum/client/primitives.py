@@ -13,7 +13,7 @@ from jupyter_quantum.client.jobs import PrimitiveJob
 from jupyter_quantum.client.modes import Mode, backend_of
 from jupyter_quantum.client.options import EstimatorOptions, Group, SamplerOptions
 from jupyter_quantum.client.schema import check_options, properties
-from jupyter_quantum.client.submit import Terms
+from jupyter_quantum.client.submit import Terms, names_of
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import OptionRejected
 
@@ -46,10 +46,10 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit ships no types
         mode: HubBackend | Mode | None = None,
         options: Mapping[str, Any] | SamplerOptions | None = None,
         *,
-        fallback: Iterable[str] = (),
+        fallback: str | Iterable[str] = (),
     ) -> None:
         self._backend, self._mode = backend_of(mode)
-        self.fallback = tuple(fallback)
+        self.fallback = names_of(fallback)
         self.options = options if isinstance(options, SamplerOptions) else SamplerOptions(options)
 
     def backend(self) -> HubBackend:
@@ -90,10 +90,10 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]  # Qiskit ships no typ
         mode: HubBackend | Mode | None = None,
         options: Mapping[str, Any] | EstimatorOptions | None = None,
         *,
-        fallback: Iterable[str] = (),
+        fallback: str | Iterable[str] = (),
     ) -> None:
         self._backend, self._mode = backend_of(mode)
-        self.fallback = tuple(fallback)
+        self.fallback = names_of(fallback)
         self.options = options if isinstance(options, EstimatorOptions) else EstimatorOptions(options)
 
     def backend(self) -> HubBackend:

@@ -13,7 +13,9 @@ __all__ = ["app"]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Device = Annotated[str | None, typer.Option(help="Only of this device.")]
 
-app = typer.Typer(no_args_is_help=True, help="Benchmark series: trends, leaderboard, CSV, sets of circuits.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Benchmark series: trends, leaderboard, CSV, sets of circuits."
+)
 
 
 @app.command(name="list")

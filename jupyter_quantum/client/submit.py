@@ -9,7 +9,7 @@ Refusals (circuit, option, policy, quota) are raised by ``run`` itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -21,7 +21,7 @@ from jupyter_quantum.exceptions import JobRejected, QuantumError, error_from
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.jobs import JobRequest, JobView
 
-__all__ = ["FIRST_WAIT_S", "Terms", "decided", "ended", "send"]
+__all__ = ["FIRST_WAIT_S", "Terms", "decided", "ended", "names_of", "send"]
 
 FIRST_WAIT_S: Final = 0.25
 """For how long ``run`` may wait for a short job's result, in seconds."""
@@ -42,6 +42,11 @@ class Terms:
     """Devices that it may move to, in this order."""
     fallback_after: float | None = None
     """Seconds that it waits for a device that starts nothing."""
+
+
+def names_of(fallback: str | Iterable[str]) -> tuple[str, ...]:
+    """Devices that a run may move to; one may be named without a list."""
+    return (fallback,) if isinstance(fallback, str) else tuple(fallback)
 
 
 def send(

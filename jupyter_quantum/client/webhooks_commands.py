@@ -11,7 +11,9 @@ __all__ = ["app"]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Webhook = Annotated[str, typer.Argument(help="Its id; `list` shows it.")]
 
-app = typer.Typer(no_args_is_help=True, help="Addresses that are told of events, with signed messages.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Addresses that are told of events, with signed messages."
+)
 
 
 @app.command("list")

@@ -132,8 +132,13 @@ def with_range(value: float, low: float, high: float, digits: int = 2) -> str:
 
 
 def moment(when: datetime, now: datetime) -> str:
-    """``14:32 CEST``, or ``Tue 12 May 14:32 CEST`` on another day; both must carry the reader's time zone."""
+    """``14:32 CEST``, ``Tue 12 May 14:32 CEST`` on another day, ``12 May 2025 14:32 CEST`` of another year.
+
+    Both must carry the reader's time zone.
+    """
     clock = f"{when:%H:%M} {when.tzname()}"
     if when.date() == now.date():
         return clock
+    if abs((when - now).days) > 180 and when.year != now.year:
+        return f"{when.day} {when:%b} {when.year} {clock}"
     return f"{when:%a} {when.day} {when:%b} {clock}"

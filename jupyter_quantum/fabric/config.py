@@ -107,7 +107,8 @@ def private_text(path: Path) -> str:
             )
         return path.read_text(encoding="utf8").strip()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", code="config") from None
+        hint = "Put the secret there, in a file of mode 0600; a runner's token is in the hub's configure(c, runners=…)."
+        raise InputError(f"{path} cannot be read: {error.strerror}.", code="config", hint=hint) from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text.", code="config") from None
 

@@ -32,7 +32,7 @@ _MODELS: Final = (
     ("qubit_gate_us_e3", "trapped ions, errors of 1 in 1 000", "surface_code"),
     ("qubit_maj_ns_e4", "Majorana, errors of 1 in 10 000", "floquet_code"),
 )
-_COUNTED: Final = "Gates were counted; this runner has no resource estimator, so nothing is said of hardware."
+_COUNTED: Final = "Gates were counted; this runner has no resource estimator (qdk), so nothing is said of hardware."
 _SYNTHESIS: Final = (0.53, 5.3)
 """T gates of a rotation with error ε: 0.53 log2(1/ε) + 5.3 (Beverland et al., appendix D)."""
 _TOFFOLI: Final = 4

@@ -289,7 +289,7 @@ class Comparison:
         if prepared.calibration is not None and prepared.calibration.at is not None:
             zone, clock = self._parts.context.settings.time_zone, self._parts.context.clock
             at, now = prepared.calibration.at.astimezone(zone), clock().astimezone(zone)
-            when = f"calibration of {moment(at, now)}" + (f" {at.year}" if at.year != now.year else "")
+            when = f"calibration of {moment(at, now)}"
         return f"{when}, {' and '.join(prepared.basis)}"
 
     def _mitigation(self, device: Device, prepared: Prepared) -> list[Mitigation]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -18,7 +20,7 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 
-from jupyter_quantum.exceptions import QuantumError
+from jupyter_quantum.exceptions import InputError, QuantumError
 from jupyter_quantum.hub.demo import credentials
 from jupyter_quantum.hub.demo.accounts import PEOPLE, hashed, new_password
 from jupyter_quantum.hub.demo.config import Settings
@@ -49,6 +51,12 @@ def demo(
         Path | None, typer.Option(help="Write address and accounts here as JSON (mode 0600) once all is ready.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the data directory after the end.")] = False,
+    runner_token: Annotated[
+        Path | None,
+        typer.Option(
+            help="Let a runner of yours connect, with devices called local_…: its token is written here (mode 0600)."
+        ),
+    ] = None,
     service: Annotated[
         Path | None, typer.Option(help="JSON with settings of the service that take the place of the demo's: devices …")
     ] = None,
@@ -60,7 +68,8 @@ def demo(
         credentials.refuse(os.environ)
         with data_directory(keep) as data_dir:
             own = {} if service is None else json.loads(service.read_text())
-            code = _run(data_dir, choose_port(port, screen.say), ready_file, keep, screen, own)
+            with _token_in(runner_token) as token:
+                code = _run(data_dir, choose_port(port, screen.say), ready_file, keep, screen, own, token)
     except KeyboardInterrupt:
         code = 0
     except QuantumError as error:
@@ -86,8 +95,32 @@ def _ignore_signals() -> None:
         signal.signal(signum, signal.SIG_IGN)
 
 
+@contextlib.contextmanager
+def _token_in(file: Path | None) -> Iterator[str]:
+    """A new token for a runner in its file, while the demo runs; empty where there is no file."""
+    if file is None:
+        yield ""
+        return
+    token = secrets.token_hex(32)
+    try:
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            out.write(token)
+    except OSError as error:
+        raise InputError(f"{file} cannot be made: {error.strerror}.", code="file.unwritable") from None
+    try:
+        yield token
+    finally:
+        file.unlink(missing_ok=True)
+
+
 def _run(
-    data_dir: Path, port: int, ready_file: Path | None, keep: bool, screen: _Screen, service: dict[str, Any]
+    data_dir: Path,
+    port: int,
+    ready_file: Path | None,
+    keep: bool,
+    screen: _Screen,
+    service: dict[str, Any],
+    runner_token: str,
 ) -> int:
     passwords = {person.name: new_password() for person in PEOPLE}
     settings = Settings(
@@ -98,11 +131,14 @@ def _run(
         proxy=ensure_proxy(screen.say),
         hashes={name: hashed(password) for name, password in passwords.items()},
         service=service,
+        runner_token=runner_token,
     )
     hub = Demo(data_dir, settings, screen.say)
     try:
         hub.wait_ready()
         screen.say("Ready.")
+        if runner_token:
+            screen.say(f"A runner connects to {hub.url}services/quantum/ and announces devices called local_…")
         _show(screen.answer, hub.url, passwords, data_dir if keep else None)
         if ready_file:
             address = f"http://127.0.0.1:{settings.service_port}/services/quantum"

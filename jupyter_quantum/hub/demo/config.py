@@ -16,6 +16,7 @@ from jupyter_quantum.hub.demo.accounts import groups
 __all__ = ["Settings", "apply"]
 
 _FILE = "demo.json"
+_RUNNER: Final = "quantum-runner"
 _EMULATOR: Final = {"per_task": 0.0195, "per_shot": 0.0004, "per_second": 0.0005}
 _SERVICE: Final[dict[str, Any]] = {
     "projects": {
@@ -61,6 +62,8 @@ class Settings:
     hashes: dict[str, str]
     service: dict[str, Any] = field(default_factory=dict)
     """Settings of the service that take the place of the demo's own."""
+    runner_token: str = ""
+    """Of a runner that may announce devices called local_…; empty: there is none beside the demo's own."""
 
     def write(self, data_dir: Path) -> None:
         """Store these for :func:`apply`, readable by the owner only."""
@@ -79,9 +82,11 @@ def apply(c: Any, data_dir: Path) -> None:
     _hub(c, settings, data_dir)
     _people(c, settings)
     _servers(c)
+    runner = {"runners": {_RUNNER: {"devices": ["local_*"]}}} if settings.runner_token else {}
     configure(
         c,
-        config={**_SERVICE, "time_zone": _time_zone(), **settings.service},
+        config={**_SERVICE, "time_zone": _time_zone(), **runner, **settings.service},
+        runners={_RUNNER: settings.runner_token} if settings.runner_token else None,
         data_dir=data_dir / "quantum",
         url=f"http://127.0.0.1:{settings.service_port}",
         ephemeral_home=data_dir / "homes",

@@ -22,6 +22,8 @@ __all__ = ["Benchmarks", "collect_benchmarks"]
 
 _SCORED: Final = {"success": "chance of success", "seconds": "time on the device", "price": "price", "wait": "start"}
 _WIDTH: Final = 640
+_NARROW: Final = 288
+"""As wide as a telephone's screen lets it be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class DeviceTrend:
     """Whether the reader may begin a run now."""
     under_way: Moment | None
     chart: str | None = None
+    narrow: str | None = None
+    """The same chart for narrow screens."""
     runs: tuple[RunItem, ...] = ()
     conditions: tuple[tuple[str, str], ...] = ()
     """Name of each series → what it ran under."""
@@ -153,6 +157,7 @@ def _trend(
         may_run=operator and begun is None and device.state == "ready" and device.kind is not DeviceKind.SIMULATOR,
         under_way=None if begun is None else clock.moment(begun.created),
         chart=unstyled(trend_chart(trends, width=_WIDTH)) if runs else None,
+        narrow=unstyled(trend_chart(trends, width=_NARROW)) if runs else None,
         runs=tuple(_run(run, names[run.series or ""], clock) for run in runs),
         conditions=tuple((names[one.id], _conditions(one, clock)) for one in series),
     )

@@ -203,7 +203,8 @@ def _details(job: JobView) -> list[list[str]]:
 
 def _folded(job: JobView) -> str:
     """What was chosen, in one line: it stands where the table of devices was."""
-    parts = [words.plural(job.num_qubits, "qubit")] if job.num_qubits else []
+    parts = [f"replay of {short_id(job.replay_of)}"] if job.replay_of is not None else []
+    parts += [words.plural(job.num_qubits, "qubit")] if job.num_qubits else []
     parts += [words.shots(job.shots)] if job.shots else []
     if not job.price:
         return " · ".join([*parts, credits_text(job.price)])

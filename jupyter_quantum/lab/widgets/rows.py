@@ -224,6 +224,10 @@ def _fact_row(name: str, value: object) -> list[str]:
     return [head, _fact(value)]
 
 
+def _about(seconds: float) -> str:
+    return words.seconds(seconds) if seconds < 1 else f"about {words.seconds(seconds)}"
+
+
 def why(row: ReportRow, now: datetime) -> list[list[str]]:
     """What stands behind the verdict, as pairs of name and value."""
     lines: list[list[str]] = []
@@ -232,7 +236,7 @@ def why(row: ReportRow, now: datetime) -> list[list[str]]:
         lines += [_fact_row(name, value) for name, value in sorted(row.decision.facts.items())]
         lines.append(["Policy version", row.decision.version.removeprefix("sha256:")[:12]])
     if row.seconds is not None:
-        lines.append(["Time on the device", f"about {words.seconds(row.seconds.value)}"])
+        lines.append(["Time on the device", _about(row.seconds.value)])
     if row.success is not None:
         lines.append(
             ["Success (est.)", "the chance that no modelled error occurs; the output is often better than that"]
