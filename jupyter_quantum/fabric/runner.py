@@ -144,6 +144,8 @@ class Runner:
                 )
             self._lease_s = welcome.lease_s
             log.info("admitted: %s", ", ".join(welcome.admitted) or "no device")
+            if waits := [one.name for one in announce.devices if one.name not in welcome.admitted]:
+                log.info("these take no jobs before an operator admits them: %s", ", ".join(waits))
             return
 
     async def _serve(self) -> None:

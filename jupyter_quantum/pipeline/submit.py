@@ -125,8 +125,10 @@ class Submitting:
         """The device that is asked for; where that takes nothing now, the first allowed one that does."""
         registry = self._context.registry
         found = [registry.get(name) for name in (request.device, *request.fallback)]
-        if None in found:
+        if found[0] is None:
             raise absent("device")
+        if None in found:
+            raise absent("device to fall back to")
         devices = [device for device in found if device is not None]
         if len({device.name for device in devices}) < len(devices):
             raise InputError("A device is named twice.", code="fallback.twice", hint="Name each device once.")

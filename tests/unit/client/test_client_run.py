@@ -276,3 +276,9 @@ def test_run_does_not_wait_for_long_jobs(service: Service, hub: Hub, bell: Quant
     """The first request asks to be held back for a quarter of a second only."""
     hub.backend("aer").run(bell)
     assert next(path for method, path, _ in service.seen if method == "POST").endswith(f"wait={submit.FIRST_WAIT_S}")
+
+
+def test_one_device_to_fall_back_to_needs_no_list() -> None:
+    """A name alone is that name, not its letters."""
+    assert submit.names_of("fake_fez") == ("fake_fez",)
+    assert submit.names_of(one for one in ("fake_fez", "aer")) == ("fake_fez", "aer")

@@ -56,6 +56,7 @@ def test_moment_names_the_day_only_when_it_is_another() -> None:
     now = datetime(2026, 5, 11, 9, 0, tzinfo=_CEST)
     assert words.moment(now.replace(hour=14, minute=32), now) == "14:32 CEST"
     assert words.moment(now.replace(day=12, hour=14, minute=32), now) == "Tue 12 May 14:32 CEST"
+    assert words.moment(now.replace(year=2025, month=2, day=26), now) == "26 Feb 2025 09:00 CEST"
 
 
 def test_counted_things() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config
 
-from jupyter_quantum.exceptions import Unavailable
+from jupyter_quantum.exceptions import InputError, Unavailable
 from jupyter_quantum.hub.demo import accounts, command, config, proxy, supervisor
 from jupyter_quantum.hub.demo.authenticator import DemoAuthenticator
 from jupyter_quantum.resources import resource
@@ -124,3 +124,20 @@ def test_packaged_files_are_found() -> None:
     assert (resource("hub_config/one-machine") / "jupyterhub_config.py").is_file()
     with pytest.raises(FileNotFoundError):
         resource("hub_config/none")
+
+
+def test_a_runner_may_connect_where_it_was_asked_for(tmp_path: Path) -> None:
+    """Its token reaches the hub and a private file, which goes with the demo; otherwise there is no such service."""
+    for token in ("", "t" * 64):
+        settings(runner_token=token).write(tmp_path)
+        c = Config()
+        config.apply(c, tmp_path)
+        found = [one for one in c.JupyterHub.services if one["name"] == "quantum-runner"]
+        assert [one["api_token"] for one in found] == ([token] if token else [])
+    file = tmp_path / "runner.token"
+    with command._token_in(file) as token:
+        assert (file.read_text(), file.stat().st_mode & 0o777) == (token, 0o600)
+        with pytest.raises(InputError, match="cannot be made: File exists"), command._token_in(file):
+            pass
+        assert file.read_text() == token
+    assert not file.exists()

@@ -264,6 +264,7 @@ def test_a_completed_job_is_replayed_and_compared(door: MemoryDoor) -> None:
     card = promotion.card() or {}
     assert "Same: no difference at the level 0.01 (circuit 0: G-test, p = 0.41)." in card["more"]
     assert ["Replay of", first.id] in card["details"]
+    assert card["folded"].startswith(f"replay of {first.id[:8]}…{first.id[-2:]} · ")
     assert "G-test" in repr(promotion)
 
 

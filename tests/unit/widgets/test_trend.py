@@ -46,6 +46,13 @@ def test_better_is_higher_and_later_is_further_right() -> None:
     assert 300 < float(x) < 360
 
 
+def test_narrow_charts_name_days_only() -> None:
+    """Two moments with their times would lie over each other there."""
+    runs = [a_trend("A", 0, 0.2, 0.8)]
+    assert ":" in re.findall(r"<text[^>]*>([^<]+2026[^<]*)</text>", trend_chart(runs))[0]
+    assert ":" not in re.findall(r"<text[^>]*>([^<]+2026[^<]*)</text>", trend_chart(runs, width=288))[0]
+
+
 def test_names_are_escaped() -> None:
     """A name is text, wherever it comes from."""
     assert "<img" not in trend_chart([a_trend("<img src=x>", 0, 0.5)])
