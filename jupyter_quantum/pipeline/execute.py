@@ -57,12 +57,13 @@ class Executing:
         if ticket.ended:  # said again while the first saying is being written
             return
         ticket.ended = True
-        row = None
         try:
             row = await self._ended(ticket, report)
-        finally:
-            self._context.board.done(ticket)
-            self._goes_on(ticket, row, report)
+        except BaseException:  # nothing was written: it is said again, or the attempt is reconciled with its lease
+            ticket.ended = False
+            raise
+        self._context.board.done(ticket)
+        self._goes_on(ticket, row, report)
 
     async def _ended(self, ticket: Ticket, report: TaskReport) -> JobRow | None:
         """The job after the end of the lease; None where the report came too late."""

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from jupyter_quantum.core.jobs import DeviceKind, JobState
+from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.store.rows import AttemptRow
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.testing.vendor import MemoryVendor
 from jupyter_quantum.wire.jobs import JobView
-from jupyter_quantum.wire.runner import DeviceAnnouncement, ExecuteTask
+from jupyter_quantum.wire.runner import DeviceAnnouncement, ExecuteTask, Reported, TaskReport
 
 from .conftest import ADA, House, request, running, until
 
@@ -87,6 +88,44 @@ async def test_what_the_vendor_confirmed_is_found_by_its_id(settings: Settings, 
         assert vendor.runs == {f"{job.id}-1": 1}
         (attempt,) = await attempts(house, job)
         assert (attempt.handles, attempt.runner, attempt.recoveries) == ('["vendor-1"]', fresh.name, 1)
+
+
+class Patient:
+    """A service as a runner sees it that says again what was not taken."""
+
+    def __init__(self, service: Any) -> None:
+        self._service = service
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)
+
+    async def report_task(self, task_id: str, report: TaskReport) -> Reported:
+        for _ in range(5):
+            try:
+                return await self._service.report_task(task_id, report)  # type: ignore[no-any-return]
+            except Unavailable:
+                await asyncio.sleep(0.05)
+        raise AssertionError("the service never took it")
+
+
+async def test_a_result_outlives_a_database_that_does_not_answer(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report that could not be written is taken when it comes again: the job ends with its result, charged once."""
+    async with lab(settings, lease_s=5.0) as house, house.runner(at_vendor("opaque")) as runner:
+        monkeypatch.setattr(runner, "_service", Patient(house.pipeline))
+        write, failures = house.store.write, [1, 1]
+
+        async def away(work: Any) -> Any:
+            if "_done" in work.__qualname__ and failures:
+                failures.pop()
+                raise Unavailable("The database did not answer.", code="store.unavailable")
+            return await write(work)
+
+        monkeypatch.setattr(house.pipeline._context.store, "write", away)
+        done = await ended(house, await house.pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=0))
+        assert (done.state, done.attempts, done.cost, failures) == (JobState.COMPLETED, 1, 420_500, [])
+        assert runner.vendor.runs == {f"{done.id}-1": 1}
 
 
 @pytest.mark.parametrize("recovery", ["idempotent", "searchable"])
