@@ -252,16 +252,19 @@ class Board:
         gone = [
             ticket
             for ticket in self._leased.values()
-            if not ticket.ended
-            and (now > ticket.kill_after or (now > ticket.lease_until and not self._polls(ticket.runner)))
+            if not ticket.ended and (now > ticket.kill_after or now > ticket.lease_until + self._patience(ticket))
         ]
         return lost + self._lose(gone)
 
     # Inside
 
-    def _polls(self, runner_id: str | None) -> bool:
-        runner = self.runners.get(runner_id or "")
-        return runner is not None and runner.polls > 0
+    def _patience(self, ticket: Ticket) -> float:
+        """Seconds beyond a lease: another one for a runner that polls, since a busy machine may be late to hear it.
+
+        One that polls and names the task no more does not have it: the answer that leased it was lost, or the report.
+        """
+        runner = self.runners.get(ticket.runner or "")
+        return self.lease_s if runner is not None and runner.polls > 0 else 0.0
 
     def _grant(self, ticket: Ticket, runner_id: str) -> None:
         now = time.monotonic()

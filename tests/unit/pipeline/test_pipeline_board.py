@@ -96,6 +96,23 @@ async def test_a_lease_lives_while_it_is_renewed() -> None:
     assert made.serving("aer") is None
 
 
+async def test_what_a_live_runner_names_no_more_is_lost() -> None:
+    """It polls on, and never heard that it was given the task: that is found out within two leases, not after days."""
+    made = board("run_a", lease_s=0.2)
+    offered = ticket()
+    made.put(offered)
+    await made.lease(asks("run_a"))  # this answer is lost
+    offered.kill_after += 1e6
+    lost: list[Ticket] = []
+    for _ in range(20):
+        poll = asyncio.create_task(made.lease(asks("run_a", slots=0, wait_s=5.0)))
+        await asyncio.sleep(0.05)
+        lost += made.expired()
+        await poll
+    assert lost == [offered]
+    assert made.serving("aer") is not None
+
+
 async def test_what_is_stopped_or_lost_is_told() -> None:
     """A stopped task is named until its runner reports; one that is not held is named too, once in a while."""
     made = board("run_a")
