@@ -51,6 +51,15 @@ def bell(name: str, **metadata: Any) -> QuantumCircuit:
     return circuit
 
 
+def test_metadata_without_a_bottom_is_no_label() -> None:
+    """Nested deeper than any reader goes: the service, which looks for labels itself, does not stumble over it."""
+    data = written(bell("x", note="0" * 100_000))
+    at = data.index(b'{"note"')
+    size = data.index(b'0"}') + 3 - at
+    assert split(data) is not None
+    assert split(data[:at] + b"[" * size + data[at + size :]) is None
+
+
 class Asked:
     """Prepares as a worker does, and counts what was parsed and compiled."""
 
