@@ -8,6 +8,7 @@ they are not as many as were asked for, that is an error and never a row of zero
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,7 +19,7 @@ from qiskit.result.models import ExperimentResult, ExperimentResultData
 from jupyter_quantum.exceptions import JobFailed
 from jupyter_quantum.fabric.refusals import clean
 
-__all__ = ["experiment", "header_of", "shots_of"]
+__all__ = ["experiment", "header_of", "rounded", "shots_of"]
 
 
 def experiment(
@@ -64,6 +65,17 @@ def header_of(circuit: QuantumCircuit) -> dict[str, Any]:
 def shots_of(counts: Mapping[str, int]) -> list[str]:
     """Each shot of counts, one outcome after the other: the order in which they fell is not in them."""
     return [outcome for outcome, times in sorted(counts.items()) for _ in range(times)]
+
+
+def rounded(outcomes: Mapping[str, float], shots: int) -> dict[str, int]:
+    """Whole shots that sum to ``shots``, each as near to its share as can be."""
+    total = sum(outcomes.values())
+    shares = {name: chance / total * shots for name, chance in outcomes.items()}
+    counts = {name: math.floor(share + 1e-9) for name, share in shares.items()}
+    left = shots - sum(counts.values())
+    for name in sorted(shares, key=lambda one: (counts[one] - shares[one], one))[:left]:
+        counts[name] += 1
+    return {name: times for name, times in counts.items() if times}
 
 
 def _known(memory: Any) -> list[Any]:

@@ -24,6 +24,7 @@ from jupyter_quantum.fabric.adapters.backend import BackendDevice
 from jupyter_quantum.fabric.adapters.base import Order
 from jupyter_quantum.fabric.adapters.remote import Counted, RemoteDevice
 from jupyter_quantum.fabric.adapters.vendor import Calibration, Vendor
+from jupyter_quantum.fabric.counts import rounded
 from jupyter_quantum.fabric.isa import Misfit
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
 from jupyter_quantum.fabric.terminal import measured, unfinished
@@ -80,12 +81,11 @@ class BraketDevice(RemoteDevice):
         if found.get("measurements"):
             return [Counted(memory=[_outcome(columns, shot) for shot in found["measurements"]])]
         shots = found["taskMetadata"]["shots"]
-        chances = found.get("measurementProbabilities") or {}
-        counts: dict[str, int] = {}
-        for bits, chance in chances.items():
+        chances: dict[str, float] = {}
+        for bits, chance in (found.get("measurementProbabilities") or {}).items():
             outcome = _outcome(columns, bits)
-            counts[outcome] = counts.get(outcome, 0) + round(chance * shots)
-        return [Counted(counts=counts or None)]
+            chances[outcome] = chances.get(outcome, 0.0) + chance
+        return [Counted(counts=rounded(chances, shots) if chances else None)]
 
     def _columns(self, circuit: QuantumCircuit, there: Sequence[int]) -> list[tuple[int, int]]:
         """(column of a shot, classical bit) for each bit that is measured."""

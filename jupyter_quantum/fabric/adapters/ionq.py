@@ -28,6 +28,7 @@ from jupyter_quantum.fabric.adapters.base import Order
 from jupyter_quantum.fabric.adapters.ionq_vendor import IonqSettings, IonqVendor
 from jupyter_quantum.fabric.adapters.remote import Counted, RemoteDevice
 from jupyter_quantum.fabric.adapters.vendor import Calibration, Vendor
+from jupyter_quantum.fabric.counts import rounded
 from jupyter_quantum.fabric.isa import Misfit
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.fabric.terminal import measured, squeezed, unfinished
@@ -123,7 +124,7 @@ class IonqDevice(RemoteDevice):
             raise JobFailed(f"{self.name} returned probabilities that do not sum to 1.", code="job.no_shots")
         if drawn is not None:
             return _drawn(outcomes, shots, drawn)
-        return _rounded(outcomes, shots)
+        return rounded(outcomes, shots)
 
 
 @dataclass
@@ -160,14 +161,3 @@ def _drawn(outcomes: Mapping[str, float], shots: int, seed: int) -> dict[str, in
     weights = np.array([outcomes[name] for name in names])
     times = np.random.default_rng(seed).multinomial(shots, weights / weights.sum())
     return {name: int(count) for name, count in zip(names, times, strict=True) if count}
-
-
-def _rounded(outcomes: Mapping[str, float], shots: int) -> dict[str, int]:
-    """Whole shots that sum to ``shots``, each as near to its share as can be."""
-    total = sum(outcomes.values())
-    shares = {name: chance / total * shots for name, chance in outcomes.items()}
-    counts = {name: math.floor(share + 1e-9) for name, share in shares.items()}
-    left = shots - sum(counts.values())
-    for name in sorted(shares, key=lambda one: (counts[one] - shares[one], one))[:left]:
-        counts[name] += 1
-    return {name: times for name, times in counts.items() if times}

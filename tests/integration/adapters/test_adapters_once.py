@@ -117,3 +117,14 @@ def test_payload_of_another_kind_is_refused_before_it_is_sent(case: Case) -> Non
         with pytest.raises(VendorRefused):
             case.bench.vendor.submit(case.bench.tag(), payload)
     assert len(case.fake.seen) == seen
+
+
+def test_shares_of_braket_come_to_all_its_shots() -> None:
+    """Probabilities whose shots, rounded one by one, would be one too few: what was paid for is not lost for that."""
+    circuit = QuantumCircuit(2)
+    circuit.measure_all()
+    said = {"measurementProbabilities": dict.fromkeys(("00", "01", "10"), 1 / 3), "taskMetadata": {"shots": 100}}
+    with ExitStack() as stack:
+        device: Any = _case(stack, "braket").bench.device
+        (found,) = device.counted([circuit], json.dumps(said | {"measuredQubits": [0, 1]}).encode())
+    assert found.counts == {"0x0": 34, "0x1": 33, "0x2": 33}
