@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -109,9 +110,11 @@ class UsageCard:
             self.by_device[job.device] = self.by_device.get(job.device, 0) + (job.cost or 0)
 
     def _rows(self) -> list[tuple[str, str, str]]:
-        count = {name: sum(job.device == name for job in self.jobs) for name in self.by_device}
+        count = Counter(job.device for job in self.jobs)
+        known = {job.device for job in self.jobs if job.cost is not None}
         return [
-            (name, words.plural(count[name], "job"), _amount(cost)) for name, cost in sorted(self.by_device.items())
+            (name, words.plural(count[name], "job"), _amount(cost) if name in known else "–")
+            for name, cost in sorted(self.by_device.items())
         ]
 
     def _repr_html_(self) -> str:

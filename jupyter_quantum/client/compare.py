@@ -86,7 +86,7 @@ class Verdict:
         found = self.deciding
         if self.identical or found is None:
             return "Same: identical, bit for bit."
-        said = f"{found.part}: {found.test}, p = {_p(found.adjusted)}"
+        said = f"{found.part}: {found.test}, p {_p(found.adjusted, '= ')}"
         if self.verdict == "same":
             return f"Same: no difference at the level {self.level:g} ({said})."
         apart = f"{_size(found.distance)} apart"
@@ -112,8 +112,8 @@ class Verdict:
 _HEAD = ("Part", "Test", "p (corrected)", "Apart", "Explained up to")
 
 
-def _p(value: float) -> str:
-    return "<0.0001" if value < 1e-4 else f"{value:.2g}"
+def _p(value: float, equals: str = "") -> str:
+    return "< 0.0001" if value < 1e-4 else f"{equals}{value:.2g}"
 
 
 def _size(value: float | None) -> str:

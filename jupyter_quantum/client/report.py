@@ -214,7 +214,7 @@ def _start(row: ReportRow) -> str:
 def _verdict(row: ReportRow) -> str:
     if row.pending:
         return "◷ checking"
-    if row.problem:
+    if row.problem and row.state not in ("offline", "drained"):
         return "✕ cannot run"
     if row.state != "ready":
         return f"■ {row.state}"

@@ -57,6 +57,8 @@ class Reports:
             raise InputError("The request has no circuits.", code="circuit.missing")
         parcel = Parcel(request.kind, request.circuits, request.pubs, request.options, request.transpile)
         self._validating.check_size(parcel)
+        if request.dry_run is not None:
+            self._devices([request.dry_run])
         comparison = Comparison(self._parts, who, project, parcel, self._devices(request.devices))
         return self._lines(comparison, request)
 

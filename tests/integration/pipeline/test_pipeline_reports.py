@@ -13,7 +13,7 @@ from jupyter_quantum.core.fairshare import Demand
 from jupyter_quantum.core.forecast import if_submitted
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.tenancy import Principal
-from jupyter_quantum.exceptions import Unavailable
+from jupyter_quantum.exceptions import NotFound, Unavailable
 from jupyter_quantum.pipeline import Pipeline, Settings
 from jupyter_quantum.pipeline.evidence import Found
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
@@ -110,6 +110,12 @@ async def test_where_nothing_could_be_checked_the_report_fails(house: House) -> 
     async with Broken(house.pipeline, DEVICES):
         with pytest.raises(Unavailable, match="It broke off"):
             await lines(house.pipeline)
+
+
+async def test_a_dry_run_on_no_device_is_refused(house: House) -> None:
+    """A name that is mistyped is said at once; no report without the dry run that was asked for."""
+    with pytest.raises(NotFound, match="No such device"):
+        await house.pipeline.report(ADA, ReportRequest(circuits=CIRCUITS, dry_run="fake_torinno"))
 
 
 async def test_who_stops_listening_frees_the_runner(house: House, runner: MemoryRunner) -> None:

@@ -202,9 +202,10 @@ def test_a_refused_token_is_said(service: Service) -> None:
 
 
 def test_usage_adds_up(service: Service, hub: Hub, bell: QuantumCircuit) -> None:
-    """Costs by device, jobs without a cost counted as nothing."""
+    """Costs by device; a job whose cost is not known adds nothing, and is not called free."""
     hub.backend("aer").run(bell)
     service.add(JobRequest(device="fake_fez"))
     usage = hub.usage()
     assert usage.by_device == {"fake_fez": 0, "aer": 420_000}
     assert "2 jobs: 0.42 credits" in repr(usage)
+    assert [line.split()[-1] for line in repr(usage).splitlines()[-2:]] == ["credits", "–"]
