@@ -29,7 +29,7 @@ demo:
 
 test:
 	@$(SETUP) test browser
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 check:
 	@$(SETUP) test
@@ -37,7 +37,7 @@ check:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/unit tests/property
+	$(BIN)/python -m pytest -q -n 2 --no-loadscope-reorder tests/unit tests/property
 	cd labextension && npm exec --no -- tsc --noEmit
 
 prove:

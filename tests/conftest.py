@@ -9,12 +9,19 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from jupyter_quantum.testing.demo import DemoHub, demo_hub
 from jupyter_quantum.testing.postgres import Postgres
 
-_TESTS = Path(__file__).parent
-_SHARED = ("acceptance", "integration/story", "integration/tenancy", "integration/hub")
+_SHARED = {
+    "tests/acceptance/": "demo",
+    "tests/integration/client/": "demo",
+    "tests/integration/story/": "story",
+    "tests/integration/tenancy/": "tenancy",
+    "tests/integration/hub/": "hub",
+}
 """Directories whose tests share a hub: they stay together, and go first, since they take longest."""
 _AXE = Path(__file__).resolve().parents[1] / "labextension/node_modules/axe-core/axe.min.js"
 _CHROMIUM = (
@@ -29,21 +36,27 @@ _CHROMIUM = (
 )
 
 
-def _group(item: pytest.Item) -> str:
+def _group(nodeid: str) -> str:
     """Tests of one group run in one process, in order: whoever shares a hub, otherwise a module."""
-    if "demo" in getattr(item, "fixturenames", ()):
-        return _SHARED[0]
-    place = item.path.relative_to(_TESTS)
-    return next((one for one in _SHARED if place.is_relative_to(one)), place.as_posix())
+    return next((name for place, name in _SHARED.items() if nodeid.startswith(place)), nodeid.partition("::")[0])
+
+
+class _Together(LoadScopeScheduling):
+    """Hands out whole groups."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Used with ``-n``."""
+    return _Together(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long groups first, so that two processes end at about the same time."""
-    groups = {item.nodeid: _group(item) for item in items}
-    order = {name: at for at, name in enumerate(_SHARED)}
-    items.sort(key=lambda item: order.get(groups[item.nodeid], len(order)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item.nodeid]))
+    """Groups that share a hub first, so that two processes end at about the same time."""
+    order = {name: at for at, name in enumerate(_SHARED.values())}
+    items.sort(key=lambda item: order.get(_group(item.nodeid), len(order)))
 
 
 @pytest.fixture(scope="module")
