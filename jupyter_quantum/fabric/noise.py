@@ -7,7 +7,7 @@ kept, it gives the same bits for the same seed in milliseconds.
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Final
 
 from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
@@ -15,7 +15,13 @@ from qiskit_aer.noise import NoiseModel
 
 from jupyter_quantum.fabric.isa import restricted
 
-__all__ = ["noise_of"]
+__all__ = ["noise_of", "widest"]
+
+_AMPLITUDE: Final = 16
+"""Bytes of a complex number."""
+_STATES: Final = {"automatic": 1, "statevector": 1, "density_matrix": 2}
+"""Method → how often the number of qubits stands in the exponent of what it keeps. Relaxation is no Clifford noise, so
+Aer's automatic choice is one of the other two, whether or not there is room."""
 
 
 def noise_of(target: Target, active: frozenset[int]) -> NoiseModel:
@@ -23,6 +29,19 @@ def noise_of(target: Target, active: frozenset[int]) -> NoiseModel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return NoiseModel.from_backend(_Snapshot(restricted(target, active)))
+
+
+def widest(target: Target, method: str, memory_mb: int) -> int | None:
+    """The most qubits in use whose state, with the Target's noise, has room in ``memory_mb`` MiB.
+
+    None where that cannot be said beforehand: ``method`` keeps no whole state, or the Target knows no relaxation, and
+    a Clifford circuit of any width may run.
+    """
+    relaxes = any(getattr(one, "t1", None) for one in target.qubit_properties or ())
+    if method not in _STATES or not relaxes:
+        return None
+    amplitudes = (memory_mb << 20) // _AMPLITUDE
+    return (amplitudes.bit_length() - 1) // _STATES[method]
 
 
 class _Snapshot(BackendV2):  # type: ignore[misc]  # Qiskit ships no types

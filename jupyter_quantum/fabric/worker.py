@@ -32,6 +32,7 @@ from jupyter_quantum.fabric.parse import parse
 from jupyter_quantum.fabric.prepare import Executable, prepare
 from jupyter_quantum.fabric.refusals import error_body
 from jupyter_quantum.fabric.resources import resources
+from jupyter_quantum.fabric.room import no_room
 from jupyter_quantum.fabric.sandbox import lock
 from jupyter_quantum.fabric.shapes import Shapes, Source
 from jupyter_quantum.wire.base import CircuitBundle, digest_of
@@ -44,6 +45,7 @@ __all__ = ["READY", "Worker"]
 
 READY: Final = b"ready"
 _KEPT: Final = 4
+_WARM_MB: Final = 256
 
 
 class Worker:
@@ -87,11 +89,11 @@ class Worker:
             pubs = [] if kind is JobKind.RUN else [Pub(circuit=0)]
             work = Work(kind=kind, circuits=bundle, pubs=pubs, options={}, transpile="auto", limits={})
             task = PrepareTask(work=work, device=simple.name if simple else "", keep=False)
-            (prepared,) = self._prepare(task).prepared
+            (prepared,) = self._prepare(task, _WARM_MB).prepared
             if simple and prepared.executable:
                 circuits = parse(CircuitBundle(format="qpy", data=prepared.executable), Limits())
                 with suppress(JobFailed):  # a device that cannot do it will say so of each job
-                    execute(simple, kind, circuits, prepared.pubs, prepared.options, 256).model_dump_json()
+                    execute(simple, kind, circuits, prepared.pubs, prepared.options, _WARM_MB).model_dump_json()
 
     def _answer(self, order: Order) -> Outcome:
         task = order.task
@@ -100,12 +102,12 @@ class Worker:
             if isinstance(do, ExecuteTask):
                 act = {"whole": self._execute, "encode": self._encode, "decode": self._decode}[order.step]
                 return act(do, order)
-            return self._report(do, task.memory_mb) if isinstance(do, ReportTask) else self._prepare(do)
+            return self._report(do, task.memory_mb) if isinstance(do, ReportTask) else self._prepare(do, task.memory_mb)
         except QuantumError as error:
             return self._failed(do, error)
         except MemoryError:
             self._shapes.forget()
-            return self._failed(do, _out_of_memory(do))
+            return self._failed(do, _out_of_memory(do, order.step))
         except Exception as error:
             return self._failed(do, _defect(do, error))
 
@@ -138,12 +140,13 @@ class Worker:
             raise InputError(f"This runner does not serve {name}.", code="device.absent")
         return self._devices[name]
 
-    def _prepare(self, task: PrepareTask) -> Outcome:
+    def _prepare(self, task: PrepareTask, memory_mb: int) -> Outcome:
         device = self._device(task.device)
         limits = Limits.of(task.work.limits)
         source = self._source(task.work, limits)
         prepared, executable = prepare(device, source, task.work, limits, self._devices, self._shapes)
-        if executable is not None and task.keep:
+        prepared = self._with_room(prepared, executable, memory_mb)
+        if prepared.error is None and executable is not None and task.keep:
             self._kept[executable.digest] = executable
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
@@ -159,7 +162,7 @@ class Worker:
             prepared, executable = self._prepared(name, source, task.work, limits, whole)
             if whole and executable is not None:
                 tried = prepared, executable
-            row = prepared.model_copy(update={"executable": None, "pubs": []})
+            row = self._with_room(prepared, executable, memory_mb).model_copy(update={"executable": None, "pubs": []})
             write_frame(self._channel, Outcome(prepared=[row], more=True).model_dump_json().encode())
         drawn = source.circuits[0] if task.draw and source.circuits else None
         counted = source.circuits[0] if task.resources and source.circuits else None
@@ -170,6 +173,14 @@ class Worker:
             else self._shapes.once([counted], "resources", lambda: resources(counted)),
             drawing="" if drawn is None else self._shapes.once([drawn], "drawing", lambda: draw(drawn)),
         )
+
+    def _with_room(self, prepared: Prepared, executable: Executable | None, memory_mb: int) -> Prepared:
+        """What was prepared, or that it cannot run; a dry run, which keeps no such state, may still be had of it."""
+        if executable is None:
+            return prepared
+        device = self._device(prepared.device)
+        wide = no_room(device, executable.circuits, prepared.options, prepared.shots, memory_mb)
+        return prepared if wide is None else Prepared(device=device.name, error=error_body(wide))
 
     def _tried(self, prepared: Prepared, executable: Executable, memory_mb: int) -> DryRun:
         """The dry run, or why there is none; the rows have been sent, and it costs none of them."""
@@ -270,9 +281,12 @@ class Worker:
         return Executable(self._parsed(work, Limits(bytes=64 * 1024 * 1024, operations=10**7)), data, task.digest)
 
 
-def _out_of_memory(do: object) -> QuantumError:
+def _out_of_memory(do: object, step: str = "whole") -> QuantumError:
+    """Answers of a vendor are read when its machine has been used, which may cost."""
     if isinstance(do, ExecuteTask):
-        return JobFailed("The run took more memory than it may.", code="job.memory", hint="Use fewer qubits.")
+        free = "" if step == "decode" else " Not charged."
+        message = "The run took more memory than it may."
+        return JobFailed(message, code="job.memory", hint=f"Use fewer qubits.{free}")
     return InputError("Checking the circuit took more memory than it may.", code="circuit.memory")
 
 

@@ -55,6 +55,7 @@ CODES: Final[tuple[str, ...]] = (
     "circuit.rejected",
     "circuit.time",
     "circuit.too_large",
+    "circuit.too_wide_to_simulate",
     "circuits.limit",
     "conflict",
     "data.confirm",

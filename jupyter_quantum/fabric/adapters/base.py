@@ -191,6 +191,11 @@ class Device(ABC):
     def noise(self, circuits: Sequence[QuantumCircuit]) -> NoiseModel | None:
         """The noise of these circuits; None: none."""
 
+    def widest(self, method: str, memory_mb: int) -> int | None:
+        """The most qubits in use that :meth:`run` has room for with noise, in ``memory_mb`` MiB; None: no such bound
+        is known beforehand."""
+        return None
+
     @abstractmethod
     def seconds(self, circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
         """Estimated seconds for circuits with the executions of each."""

@@ -19,7 +19,7 @@ from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.fabric.adapters.base import Device
 from jupyter_quantum.fabric.estimates import device_seconds, success
 from jupyter_quantum.fabric.isa import DEAD, active_qubits
-from jupyter_quantum.fabric.noise import noise_of
+from jupyter_quantum.fabric.noise import noise_of, widest
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
 from jupyter_quantum.wire.devices import Interval
 
@@ -50,6 +50,10 @@ class FakeDevice(Device):
         """The snapshot's noise on the qubits that these circuits touch."""
         model = self._noise_of(active_qubits(circuits))
         return None if model.is_ideal() else model
+
+    def widest(self, method: str, memory_mb: int) -> int | None:
+        """By the state that Aer keeps for such noise."""
+        return widest(self.target, method, memory_mb)
 
     def seconds(self, circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
         """From the snapshot's durations."""

@@ -8,6 +8,7 @@ import pytest
 from qiskit import QuantumCircuit
 
 from jupyter_quantum.wire.base import CircuitBundle
+from jupyter_quantum.wire.runner import ReportTask
 from tests.hostile.corpus import cases
 from tests.integration.fabric.asking import Fabric, work_of
 
@@ -88,6 +89,31 @@ async def test_zero_shots_and_too_many(fabric: Fabric) -> None:
         assert prepared.error.code == "option.value"
 
 
+async def test_what_noise_has_no_room_for_is_refused_before_it_runs(fabric: Fabric) -> None:
+    """A hundred entangled qubits are a row with a refusal on an emulator, whose dry run is still shown; a method that
+    keeps no whole state may be tried, and does run."""
+    wide = QuantumCircuit(100)
+    wide.h(0)
+    for qubit in range(99):
+        wide.cx(qubit, qubit + 1)
+    wide.measure_all()
+    work = work_of(wide, shots=2)
+    prepared = await fabric.prepare("fake_torino", work)
+    assert prepared.error is not None
+    assert (prepared.error.error, prepared.error.code) == ("CircuitRejected", "circuit.too_wide_to_simulate")
+    assert prepared.executable is None
+    report = await fabric.standin.do(ReportTask(work=work, devices=["fake_torino"], dry_run="fake_torino"))
+    rows = [one for one in report.prepared if one.device == "fake_torino"]
+    assert [one.error.code for one in rows if one.error] == ["circuit.too_wide_to_simulate"]
+    assert report.dry_run is not None
+    assert report.dry_run.method == "stim"
+    narrower = QuantumCircuit(30)
+    narrower.ry(0.3, range(30))
+    narrower.measure_all()
+    _, result = await fabric.run("fake_torino", work_of(narrower, shots=2, method="matrix_product_state"))
+    assert sum((result.experiments[0].counts or {}).values()) == 2
+
+
 async def test_states_too_large_for_memory_fail_clearly(fabric: Fabric) -> None:
     """Thirty entangled qubits need 16 GB: the run fails at once and says so; the worker's limit holds."""
     wide = QuantumCircuit(30)
@@ -105,3 +131,5 @@ async def test_states_too_large_for_memory_fail_clearly(fabric: Fabric) -> None:
     assert report.state == "failed"
     assert report.error is not None
     assert (report.error.error, report.error.code) == ("JobFailed", "job.memory")
+    assert not report.charged
+    assert (report.error.hint or "").endswith("Not charged.")

@@ -257,9 +257,8 @@ async def test_wide_circuits_are_looked_at_in_the_locked_worker(fabric: Fabric) 
         circuit.rx(0.3, qubit)
         circuit.cx(qubit, qubit + 1)
     circuit.measure_all()
-    task = ReportTask(
-        work=work_of(circuit, shots=200), devices=["fake_torino", "fake_fez"], dry_run="fake_fez", resources=True
-    )
+    work = work_of(circuit, shots=200, method="matrix_product_state")
+    task = ReportTask(work=work, devices=["fake_torino", "fake_fez"], dry_run="fake_fez", resources=True)
     report = await fabric.standin.do(task)
     assert {row.device: row.error for row in report.prepared} == {"fake_torino": None, "fake_fez": None}
     assert all(row.basis == ["gates", "readout"] for row in report.prepared)
@@ -289,7 +288,8 @@ async def test_the_same_shape_again_costs_next_to_nothing(fabric: Fabric) -> Non
     for name, who in (("first", "remembered"), ("second", "remembered"), ("first", "another")):
         circuit.name = name
         began = time.monotonic()
-        task = ReportTask(work=work_of(circuit), devices=["fake_torino", "fake_fez"], draw=False)
+        work = work_of(circuit, method="matrix_product_state")
+        task = ReportTask(work=work, devices=["fake_torino", "fake_fez"], draw=False)
         report = await fabric.standin.do(task, affinity=who)
         seconds.append(time.monotonic() - began)
         digests.append([row.digest for row in report.prepared])
