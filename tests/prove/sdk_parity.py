@@ -37,6 +37,7 @@ from tests.prove.two_samples import p_value
 
 SHOTS: Final = 2000
 SLOW_SHOTS: Final = 400
+SLOW_OPERATIONS: Final = 10_000
 FAMILY: Final = 0.01
 """Chance that a proof without a fault reports one."""
 _UNCLEAR: Final = {"circuit.broken", "circuit.crash", "circuit.memory", "circuit.time"}
@@ -94,9 +95,19 @@ class Emulated:
     faults: list[str] = field(default_factory=list)
 
     @property
+    def slow(self) -> bool:
+        """Whether it writes every rotation as hundreds of gates, and goes through all of them shot by shot."""
+        return "LOGICAL" in self.spec.get("emulator", "")
+
+    @property
     def shots(self) -> int:
-        """Of one circuit: fewer where an emulator goes through hundreds of noisy gates shot by shot."""
-        return SLOW_SHOTS if "LOGICAL" in self.spec.get("emulator", "") else SHOTS
+        """Of one circuit."""
+        return SLOW_SHOTS if self.slow else SHOTS
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """What an operator would send to bound a run: longer circuits are refused where they are validated."""
+        return {"operations": SLOW_OPERATIONS} if self.slow else {}
 
 
 def algorithms() -> dict[str, QuantumCircuit]:
@@ -131,7 +142,7 @@ def _portable(circuit: QuantumCircuit) -> QuantumCircuit:
 
 async def through(fabric: Fabric, device: Emulated, circuits: Mapping[str, QuantumCircuit]) -> None:
     for name, circuit in circuits.items():
-        work = work_of(circuit, shots=device.shots)
+        work = work_of(circuit, limits=device.limits, shots=device.shots)
         about = {"affinity": device.spec["name"], "timeout_s": 600.0}
         prepared: Prepared = await fabric.prepare(device.spec["name"], work, **about)
         if prepared.error is not None:
@@ -178,35 +189,41 @@ def directly(python: Path, device: Emulated) -> None:
         one.theirs = {int(bits): times for bits, times in answer.items()}
 
 
-def compared(devices: Sequence[Emulated], seed: int) -> tuple[int, list[str]]:
-    cases = sum(len(device.ran) for device in devices)
-    level = FAMILY / max(cases, 1)
+def compared(devices: Sequence[Emulated], level: float, seed: int) -> tuple[int, list[str]]:
+    """How many cases there were, and which fall below the ``level`` of one."""
     found: list[str] = []
     for device in devices:
         values = {one.name: p_value(one.ours, one.theirs, level, seed) for one in device.ran}
         found += [f"{device.spec['name']} {name}: p = {p:.1e}" for name, p in values.items() if p < level]
         found += device.faults
         _tell(device, values)
-    print(f"{cases} cases; level of one {level:.1e} (family-wise {FAMILY:.0%}, Bonferroni)", flush=True)
-    return cases, found
+    return sum(len(device.ran) for device in devices), found
 
 
 def _tell(device: Emulated, values: Mapping[str, float]) -> None:
     least = min(values.values(), default=1.0)
     compared = f"{len(values)} compared at {device.shots:,} shots, least p {least:.1e}"
-    print(f"{device.spec['name']}: {compared}; {device.refused.total()} refused")
+    print(f"{device.spec['name']}: {compared}; {device.refused.total()} refused", flush=True)
     for reason, times in device.refused.most_common():
-        print(f"    {times} × {reason}")
+        print(f"    {times} × {reason}", flush=True)
 
 
 def prove(cases: int, seed: int) -> tuple[int, list[str]]:
     """Take ``cases`` of the circuits (all where there are fewer) to every emulator whose adapter is here."""
     circuits = algorithms()
     chosen = sorted(random.Random(seed).sample(sorted(circuits), min(cases, len(circuits))))
-    known = {point.name for point in entry_points(group="jupyter_quantum.adapters")} & set(DIRECT)
-    devices: list[Emulated] = []
-    for extra, specs in EMULATORS.items():
-        here = [Emulated(spec) for spec in specs if spec["adapter"] in known]
-        asyncio.run(_environment(extra, here, {name: circuits[name] for name in chosen}))
-        devices += here
-    return compared(devices, seed)
+    here = {extra: [Emulated(spec) for spec in specs if _known(spec)] for extra, specs in EMULATORS.items()}
+    level = FAMILY / (len(chosen) * sum(map(len, here.values())))
+    print(f"level of one case: {level:.1e} (Bonferroni, {FAMILY:.0%} over all that there may be)", flush=True)
+    total, found = 0, list[str]()
+    for extra, devices in here.items():
+        asyncio.run(_environment(extra, devices, {name: circuits[name] for name in chosen}))
+        ran, wrong = compared(devices, level, seed)
+        total += ran
+        found += wrong
+    return total, found
+
+
+def _known(spec: Mapping[str, Any]) -> bool:
+    """Whether the adapter is registered here."""
+    return bool(entry_points(group="jupyter_quantum.adapters", name=spec["adapter"])) and spec["adapter"] in DIRECT

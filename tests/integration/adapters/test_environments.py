@@ -92,7 +92,7 @@ async def test_the_distribution_is_the_sdks(served: Fabric) -> None:
     for device in devices:
         await through(served, device, circuits)
         await asyncio.to_thread(directly, python_of(SPECS[device.spec["name"]][0]), device)
-    cases, wrong = compared(devices, seed=5)
+    cases, wrong = compared(devices, level=1e-4, seed=5)
     assert wrong == []
     assert cases + sum(device.refused.total() for device in devices) == 2 * len(devices)
     assert all(device.ran for device in devices if device.spec["name"] != "cats")
