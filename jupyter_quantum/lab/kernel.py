@@ -91,6 +91,9 @@ class SandboxApp(IPKernelApp):
 def main() -> None:
     """Entry point of the kernelspec."""
     _drop_credentials()
+    # Threads of Qiskit's own, where it was imported beside the main thread and memory is limited, end in a segmentation
+    # fault while a circuit is transpiled for a device; without them it is as quick on the few cores of a workspace.
+    os.environ.setdefault("QISKIT_IN_PARALLEL", "TRUE")
     SandboxApp.launch_instance()
 
 

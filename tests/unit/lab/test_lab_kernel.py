@@ -103,6 +103,22 @@ def test_a_large_array_within_the_limit_works(kernel: Kernel) -> None:
     assert kernel.run("a = numpy.ones(3 * 2**26); print(a.nbytes); del a").strip() == str(3 * 2**29)
 
 
+def test_transpiling_for_a_device_leaves_the_kernel_alive(kernel: Kernel) -> None:
+    """A pass manager for 133 qubits runs beside the libraries that were imported in a thread of their own."""
+    code = """
+from qiskit import QuantumCircuit
+from qiskit.transpiler import generate_preset_pass_manager
+from qiskit_ibm_runtime.fake_provider import FakeTorino
+bell = QuantumCircuit(2)
+bell.h(0)
+bell.cx(0, 1)
+bell.measure_all()
+passes = generate_preset_pass_manager(optimization_level=1, backend=FakeTorino(), seed_transpiler=7)
+print(passes.run(bell).num_qubits)
+"""
+    assert kernel.run(code).strip() == "133"
+
+
 def test_threads_are_limited(kernel: Kernel) -> None:
     """Numeric libraries see the configured number of threads."""
     assert kernel.run("import os; print(os.environ['OMP_NUM_THREADS'])").strip() == "2"
