@@ -19,7 +19,7 @@ from qiskit.result.models import ExperimentResult, ExperimentResultData
 from jupyter_quantum.exceptions import JobFailed
 from jupyter_quantum.fabric.refusals import clean
 
-__all__ = ["experiment", "header_of", "rounded", "shots_of"]
+__all__ = ["experiment", "header_of", "mixed", "rounded", "shots_of"]
 
 
 def experiment(
@@ -48,6 +48,15 @@ def experiment(
         metadata=dict(metadata) if isinstance(metadata, Mapping) else {},
         **more,
     )
+
+
+def mixed(result: Any) -> bool:
+    """Whether Aer simulated the noise of one batch in more than one way: then each circuit has to run alone.
+
+    A circuit that Aer takes as superoperators comes out as nonsense (a GHZ state is all zeros) when one before it in
+    the batch was taken as Kraus trajectories, as those with control flow are. So do 0.17.2 and 0.18.2.
+    """
+    return len({(getattr(one, "metadata", None) or {}).get("noise") for one in result.results}) > 1
 
 
 def header_of(circuit: QuantumCircuit) -> dict[str, Any]:

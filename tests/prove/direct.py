@@ -95,13 +95,19 @@ def main() -> int:
     asked = json.load(sys.stdin)
     run = DIRECT[asked["device"]["adapter"]](asked["device"])
     circuits = [qpy.load(io.BytesIO(base64.b64decode(one)))[0] for one in asked["circuits"]]
-    counts: list[dict[str, int]] = []
-    for start in range(0, len(circuits), _BATCH):
-        batch = circuits[start : start + _BATCH]
-        found = run(batch, shots=asked["shots"]).result()
-        counts += [_counts(found, at) for at in range(len(batch))]
-    json.dump(counts, sys.stdout)
+    counts: dict[int, dict[str, int]] = {}
+    for batch in _batches(circuits):
+        found = run([circuits[at] for at in batch], shots=asked["shots"]).result()
+        counts |= {place: _counts(found, at) for at, place in enumerate(batch)}
+    json.dump([counts[at] for at in range(len(circuits))], sys.stdout)
     return 0
+
+
+def _batches(circuits: Sequence[QuantumCircuit]) -> list[list[int]]:
+    """Those with control flow alone: after one of them Aer gets the noise of others in a batch wrong."""
+    alone = [at for at, one in enumerate(circuits) if any(found.is_control_flow() for found in one.data)]
+    rest = [at for at in range(len(circuits)) if at not in alone]
+    return [[at] for at in alone] + [rest[start : start + _BATCH] for start in range(0, len(rest), _BATCH)]
 
 
 def _counts(found: Any, at: int) -> dict[str, int]:

@@ -111,3 +111,10 @@ class QsharpDevice(BackendDevice):
             if name in standard or name in CLASSES:
                 target.add_instruction(standard.get(name) or CLASSES[name], name=name)
         return QSharpBackend(target=target, skip_transpilation=True)
+
+    def ready(self, circuits: Sequence[QuantumCircuit]) -> list[QuantumCircuit]:
+        """Without their layouts: Q# is given OpenQASM, and reads no hardware qubits, as a circuit with one has."""
+        bare = [circuit.copy() for circuit in circuits]
+        for circuit in bare:
+            circuit._layout = None
+        return bare

@@ -27,7 +27,7 @@ from qiskit_aer.noise import NoiseModel
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.exceptions import JobFailed, QuantumError
 from jupyter_quantum.fabric.adapters.base import Device, RunOptions
-from jupyter_quantum.fabric.counts import experiment
+from jupyter_quantum.fabric.counts import experiment, mixed
 from jupyter_quantum.fabric.estimates import device_seconds, simulator_seconds, success
 from jupyter_quantum.fabric.isa import copied, steps
 from jupyter_quantum.fabric.refusals import clean
@@ -173,6 +173,10 @@ class BackendDevice(Device):
             raise
         except Exception as error:
             raise JobFailed(f"{self.name} did not run the circuit: {clean(error, 300)}", code="job.device") from error
+        if answer.success and len(circuits) > 1 and mixed(answer):
+            answers = [self._ask([circuit], options, seed) for circuit in circuits]
+            answer.success = all(one.success for one in answers)
+            answer.results = [one.results[0] for one in answers]
         if answer.success and len(answer.results) != len(circuits):
             raise JobFailed(
                 f"{self.name} answered for {len(answer.results)} circuits of {len(circuits)}.", code="job.no_shots"

@@ -31,6 +31,7 @@ from qiskit_aer.noise import NoiseModel
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.fabric.adapters.vendor import Vendor
+from jupyter_quantum.fabric.counts import mixed
 from jupyter_quantum.fabric.estimates import errors_of, known_errors
 from jupyter_quantum.fabric.isa import Misfit, first_misfit, without_dead_parts
 from jupyter_quantum.fabric.methods import methods
@@ -212,14 +213,17 @@ class Device(ABC):
             more["noise_model"] = noise
         if options.method != "automatic":
             more["method"] = options.method
-        return self._simulator.run(
-            list(circuits),
-            shots=options.shots,
-            seed_simulator=options.seed,
-            memory=options.memory,
-            max_memory_mb=options.memory_mb,
-            **more,
-        ).result()
+        more |= {"shots": options.shots, "memory": options.memory, "max_memory_mb": options.memory_mb}
+        found = self._simulator.run(list(circuits), seed_simulator=options.seed, **more).result()
+        if found.success and mixed(found):
+            seeds = [one.seed_simulator for one in found.results]
+            alone = [
+                self._simulator.run(circuit, seed_simulator=seed, **more).result()
+                for circuit, seed in zip(circuits, seeds, strict=True)
+            ]
+            found.success = all(one.success for one in alone)
+            found.results = [one.results[0] for one in alone]
+        return found
 
     @classmethod
     def connect(cls, spec: DeviceSpec, secret: Mapping[str, str]) -> Vendor:

@@ -205,6 +205,40 @@ def test_qiskits_generic_backend() -> None:
     assert set(ideal.get_counts(0)) <= {"00 1", "11 1"}
 
 
+def dynamic() -> QuantumCircuit:
+    """A coin that decides whether another qubit is turned."""
+    circuit = QuantumCircuit(2, 2)
+    circuit.h(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    circuit.measure(1, 1)
+    return circuit
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"adapter": "ibm_fake", "fake": "FakeTorino"},
+        {
+            "adapter": "backend",
+            "backend": "qiskit.providers.fake_provider:GenericBackendV2",
+            "arguments": {"num_qubits": 5, "seed": 3, "control_flow": True},
+        },
+    ],
+)
+def test_noisy_circuits_of_one_job_do_not_spoil_each_other(settings: dict[str, Any]) -> None:
+    """A circuit after one with control flow gives what it gives alone; Aer by itself would say that it is all zeros."""
+    on = build(DeviceSpec.model_validate({"name": "lab_sim", **settings}), 1)
+    circuits = on.compile([dynamic(), bell()], 1, 0)
+    found = on.run(circuits, RunOptions(1000, SEED))
+    assert found.success
+    both = found.get_counts(1)
+    assert both["00 1"] > 300
+    assert both["11 1"] > 300
+    assert {"00", "11"} <= set(found.get_counts(0))
+
+
 def test_it_is_found_by_name() -> None:
     """The adapter's name stands in the package's entry points, and the operator's kind wins."""
     path = "qiskit.providers.fake_provider:GenericBackendV2"
