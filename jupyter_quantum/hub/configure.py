@@ -9,7 +9,6 @@ import importlib.util
 import json
 import logging
 import os
-import socket
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from jupyter_quantum.hub import refresh
 from jupyter_quantum.hub.claims import install as install_claims
 from jupyter_quantum.hub.merge import add_entries, add_handlers, add_scopes, set_default, update
+from jupyter_quantum.hub.ports import free_port
 
 __all__ = ["CUSTOM_SCOPES", "configure"]
 
@@ -127,7 +127,7 @@ def configure(
     """
     given = _service_config(c, config)
     base = _base_url(c)
-    listens = external_url or url or _url_of_earlier_call(c, name) or f"http://127.0.0.1:{_free_port()}"
+    listens = external_url or url or _url_of_earlier_call(c, name) or f"http://127.0.0.1:{free_port()}"
     if external_url and not api_token:
         raise ValueError("An external service needs its token: configure(c, external_url=…, api_token=…).")
     entry = _service(name, listens, api_token, managed=not external_url)
@@ -152,12 +152,6 @@ def _has(module: str, cls: str, trait: str) -> bool:
         return False
     found = getattr(importlib.import_module(module), cls)
     return trait in found.class_trait_names()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _base_url(c: Any) -> str:

@@ -77,8 +77,11 @@ def _wait_ready(process: subprocess.Popen[bytes], ready: Path, log: Path, second
 
 
 @contextlib.contextmanager
-def demo_hub(*, arguments: Sequence[str] = (), seconds: float = 180.0) -> Iterator[DemoHub]:
-    """Start ``jupyter quantum demo`` on a free port, wait up to ``seconds`` until it is ready, and stop it."""
+def demo_hub(*, arguments: Sequence[str] = (), seconds: float = 240.0) -> Iterator[DemoHub]:
+    """Start ``jupyter quantum demo`` on a free port, wait up to ``seconds`` until it is ready, and stop it.
+
+    The demo itself gives up sooner, and then says why.
+    """
     with tempfile.TemporaryDirectory(prefix="jq-demo-") as folder:
         ready, log = Path(folder, "ready.json"), Path(folder, "demo.log")
         command = [

@@ -21,7 +21,7 @@ from qiskit import QuantumCircuit
 from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.core.tenancy import Scope
 from jupyter_quantum.hub.demo.proxy import ensure_proxy
-from jupyter_quantum.hub.demo.supervisor import free_port
+from jupyter_quantum.hub.ports import free_ports
 from jupyter_quantum.pipeline.limits import KINDS
 from jupyter_quantum.store import Store
 from jupyter_quantum.store.verify import verify
@@ -107,7 +107,7 @@ class ProofLab:
         self._tokens: dict[str, str] = {}
         self._hubs: dict[tuple[str, str], Hub] = {}
         self._sessions: dict[str, requests.Session] = {}
-        ports = [free_port() for _ in range(4)]
+        ports = free_ports(4)
         self._public = f"http://127.0.0.1:{ports[0]}/"
         self._service_url = f"http://127.0.0.1:{ports[3]}"
         self.url = f"{self._service_url}/services/quantum"

@@ -25,7 +25,8 @@ from jupyter_quantum.hub.demo import credentials
 from jupyter_quantum.hub.demo.accounts import PEOPLE, hashed, new_password
 from jupyter_quantum.hub.demo.config import Settings
 from jupyter_quantum.hub.demo.proxy import ensure_proxy
-from jupyter_quantum.hub.demo.supervisor import Demo, choose_port, data_directory, free_port
+from jupyter_quantum.hub.demo.supervisor import Demo, choose_port, data_directory
+from jupyter_quantum.hub.ports import free_ports
 
 __all__ = ["demo"]
 
@@ -123,11 +124,12 @@ def _run(
     runner_token: str,
 ) -> int:
     passwords = {person.name: new_password() for person in PEOPLE}
+    hub_port, proxy_api_port, service_port = [free for free in free_ports(4) if free != port][:3]
     settings = Settings(
         port=port,
-        hub_port=free_port(),
-        proxy_api_port=free_port(),
-        service_port=free_port(),
+        hub_port=hub_port,
+        proxy_api_port=proxy_api_port,
+        service_port=service_port,
         proxy=ensure_proxy(screen.say),
         hashes={name: hashed(password) for name, password in passwords.items()},
         service=service,

@@ -19,8 +19,9 @@ from pathlib import Path
 from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.hub import leash
 from jupyter_quantum.hub.demo.config import Settings
+from jupyter_quantum.hub.ports import free_port
 
-__all__ = ["Demo", "choose_port", "data_directory", "free_port"]
+__all__ = ["Demo", "choose_port", "data_directory"]
 
 _CONFIG = """\
 # Written by `jupyter quantum demo` for one start.
@@ -34,13 +35,6 @@ _READY_WITHIN_S = 180.0
 _STOP_WITHIN_S = 8.0
 
 Say = Callable[[str], None]
-
-
-def free_port() -> int:
-    """A port on loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def choose_port(wanted: int, say: Say) -> int:
@@ -117,15 +111,15 @@ class Demo:
             ("proxy", f"{self.url}services/quantum/health/ready"),
         ):
             self._say(f"Waiting for {words} …")
-            while not _answers(url):
-                self._check(deadline, words)
+            while lack := _lack(url):
+                self._check(deadline, words, lack)
                 time.sleep(0.1)
 
-    def _check(self, deadline: float, words: str) -> None:
+    def _check(self, deadline: float, words: str, lack: str) -> None:
         if self._hub.poll() is not None:
             raise Unavailable(f"The hub ended at start.\n{self.last_lines()}", code="demo.hub")
         if time.monotonic() > deadline:
-            raise Unavailable(f"No answer from {words} yet.\n{self.last_lines()}", code="demo.slow")
+            raise Unavailable(f"{words.capitalize()} not ready yet: {lack}\n{self.last_lines()}", code="demo.slow")
 
     def last_lines(self, count: int = 20) -> str:
         """The end of the hub's log."""
@@ -144,10 +138,14 @@ class Demo:
         leash.kill_descendants(grace_s=0.5)
 
 
-def _answers(url: str) -> bool:
+def _lack(url: str) -> str:
+    """What keeps ``url`` from answering as it should, in its own words; empty where it does."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
             json.loads(answer.read() or b"null")
-            return bool(answer.status == 200)
-    except (OSError, ValueError):
-        return False
+            return "" if answer.status == 200 else f"HTTP {answer.status}"
+    except urllib.error.HTTPError as error:
+        with error:
+            return f"HTTP {error.code}: {error.read(2000).decode(errors='replace')}"
+    except (OSError, ValueError) as error:
+        return str(error) or type(error).__name__

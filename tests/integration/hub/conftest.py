@@ -6,7 +6,6 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import pytest
 
 from jupyter_quantum.hub import leash
 from jupyter_quantum.hub.demo.proxy import ensure_proxy
+from jupyter_quantum.hub.ports import free_ports
 from tests.integration.hub.support import External, Hub
 
 _HERE = Path(__file__).parent
@@ -100,16 +100,6 @@ c.Spawner.cmd = [sys.executable, *leash, sys.executable, {server!r}]
 """
 
 
-def _ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 def wait_until(found: Callable[[], object], seconds: float, what: str) -> None:
     """Return once ``found()`` is true; fail with ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
@@ -123,7 +113,7 @@ def running_hub() -> Iterator[Hub]:
     """A hub with the service, ready; stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="jq-hub-") as place:
         data = Path(place)
-        port, hub_port, api_port, external_port, receiver_port = _ports(5)
+        port, hub_port, api_port, external_port, receiver_port = free_ports(5)
         password, token, external_token = (secrets.token_hex(24) for _ in range(3))
         accounts = {name: secrets.token_hex(24) for name in ("nightly", "stranger")}
         proxy = [sys.executable, "-m", "jupyter_quantum.hub.leash", "--exec", "--", *ensure_proxy(print)]

@@ -11,7 +11,6 @@ import os
 import secrets
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from qiskit import QuantumCircuit
 from jupyter_quantum.client.hub import Hub
 from jupyter_quantum.hub import leash
 from jupyter_quantum.hub.demo.proxy import ensure_proxy
+from jupyter_quantum.hub.ports import free_ports
 from tests.integration.story.provider import Provider
 
 ROOT = Path(__file__).parents[3]
@@ -82,15 +82,6 @@ def bell() -> QuantumCircuit:
     return circuit
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports of loopback, no two alike."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
 class Person:
     """Somebody at a browser: signed in at the hub by the identity provider, with the service's page open."""
 
@@ -137,7 +128,7 @@ class Lab:
 
     def __init__(self, folder: Path, provider: Provider) -> None:
         self.folder, self.provider = folder, provider
-        ports = _free_ports(4)
+        ports = free_ports(4)
         self.url = f"http://127.0.0.1:{ports[0]}"
         self.service = f"{self.url}/services/quantum"
         self.data = folder / "data"
