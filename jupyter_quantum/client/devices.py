@@ -116,8 +116,8 @@ class AdmissionTools:
         )
         return self._decide(device, decision)
 
-    def reject(self, device: str, note: str | None = None) -> AdmissionCard:
-        """It takes no jobs; what waits for an admitted one is cancelled. Until it is admitted."""
+    def reject(self, device: str, note: str) -> AdmissionCard:
+        """It takes no jobs, for this reason; what waits for an admitted one is cancelled. Until it is admitted."""
         return self._decide(device, AdmissionDecision(verdict="reject", note=note))
 
     def _decide(self, device: str, decision: AdmissionDecision) -> AdmissionCard:

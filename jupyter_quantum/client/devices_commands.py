@@ -71,7 +71,7 @@ def admit(
 @app.command()
 def reject(
     device: Name,
-    note: Annotated[str | None, typer.Option(help="Kept with the decision.")] = None,
+    note: Annotated[str, typer.Option(help="Why; kept in the record.")],
     as_json: Json = False,
 ) -> None:
     """Let a device take no jobs; one that was admitted is taken back, and what waits for it is cancelled."""

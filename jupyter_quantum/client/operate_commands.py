@@ -69,12 +69,11 @@ def resolve(
     """Say what became of an unknown attempt: one of --ran, --not-run, --look."""
     from jupyter_quantum.client.hub import Hub
     from jupyter_quantum.client.terminal import guarded, tell
-    from jupyter_quantum.exceptions import InputError
 
+    if (ran is not None) + not_run + look != 1:
+        raise typer.BadParameter("say one of --ran, --not-run and --look")
+    verdict: Literal["ran", "not_run", "look"] = "ran" if ran is not None else "not_run" if not_run else "look"
     with guarded(as_json):
-        if (ran is not None) + not_run + look != 1:
-            raise InputError("Say one of --ran, --not-run and --look.", code="attempt.verdict")
-        verdict: Literal["ran", "not_run", "look"] = "ran" if ran is not None else "not_run" if not_run else "look"
         tell(Hub().operations.resolve(attempt, verdict, charge=ran, note=note), as_json)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import PriceList
 from jupyter_quantum.core.tenancy import Principal
-from jupyter_quantum.exceptions import Conflict, Refused
+from jupyter_quantum.exceptions import Conflict, InputError, Refused
 from jupyter_quantum.pipeline.board import Runner
 from jupyter_quantum.pipeline.budgets import prices_json
 from jupyter_quantum.pipeline.context import Context
@@ -65,9 +65,11 @@ class Admitting:
         """Admit or reject. Raises Refused for others than operators, and Conflict.
 
         ``device.configured``: the configuration decides; ``device.changed``: it was announced anew since it was looked
-        at; ``device.state``: it is so already.
+        at; ``device.state``: it is so already. Raises InputError ``admission.note`` where a rejection gives no reason.
         """
         self._check(who)
+        if answer.verdict == "reject" and not (answer.note and answer.note.strip()):
+            raise InputError("A rejection needs a reason.", code="admission.note", hint="Say why, in a sentence.")
         if self._context.registry.is_configured(name):
             raise Conflict(
                 f"The configuration prices {name}, and so admits it.",

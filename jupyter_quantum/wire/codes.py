@@ -9,6 +9,7 @@ __all__ = ["CODES", "FAMILIES"]
 CODES: Final[tuple[str, ...]] = (
     "absent",
     "admin.role",
+    "admission.note",
     "approval.decided",
     "approval.expired",
     "approval.interactive",

@@ -183,4 +183,4 @@ class AdmissionDecision(Request):
     max_seconds: Annotated[float, Field(gt=0, le=86_400)] | None = Field(
         default=None, description="the longest that one run may take; the service's usual where absent"
     )
-    note: Annotated[str, Field(max_length=1000)] | None = None
+    note: Annotated[str, Field(max_length=1000)] | None = Field(default=None, description="needed where it is rejected")

@@ -231,6 +231,7 @@ class _Admit(_HubPage):
 
     def _said(self) -> dict[str, Any]:
         said: dict[str, Any] = {name: self.get_body_argument(name, "") for name in ("verdict", "version")}
+        said["note"] = self.get_body_argument("note", "") or None
         for name in ("per_task", "per_shot", "per_second"):
             text = self.get_body_argument(name, "0")
             try:

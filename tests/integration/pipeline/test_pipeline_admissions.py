@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_quantum.core.jobs import DeviceKind, JobState
-from jupyter_quantum.exceptions import Conflict, NotFound, Refused
+from jupyter_quantum.exceptions import Conflict, InputError, NotFound, Refused
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.pipeline.settings import RunnerSpec
 from jupyter_quantum.store.rows import EventRow
@@ -187,6 +187,17 @@ async def test_admissions_outlive_a_restart_and_are_in_the_record(house: House) 
     assert json.loads(told[0].data["prices"])["per_shot"] == 100
     assert told[1].data["note"] == "Not ours."
     assert all(row.actor.startswith("ppl_") for row in told)
+
+
+async def test_a_rejection_needs_a_reason(house: House) -> None:
+    """Without one, or with blanks, nothing is decided and nothing is in the record."""
+    async with far(house):
+        for note in (None, " "):
+            with pytest.raises(InputError) as silent:
+                await house.pipeline.admissions.decide(OTTO, "far_emu", REJECT.model_copy(update={"note": note}))
+            assert silent.value.code == "admission.note"
+        assert [one.device for one in await pending(house)] == ["far_emu"]
+        assert await events(house, "device.rejected") == []
 
 
 async def test_the_configuration_admits_by_itself(house: House) -> None:

@@ -103,6 +103,7 @@ def test_what_was_looked_at_is_admitted_at_a_price() -> None:
 
 
 def test_a_device_is_rejected_with_a_note() -> None:
-    """The note goes with it."""
+    """The note goes with it; without one nothing is sent."""
     assert "rejected" in call("reject", "iqm_garnet", "--note", "Not ours.").stdout
     assert _Answers.asked[-1][1]["note"] == "Not ours."
+    assert call("reject", "iqm_garnet").exit_code == 2

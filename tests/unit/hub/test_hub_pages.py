@@ -262,7 +262,8 @@ class Newcomers:
         return Admissions(admissions=[new])
 
     async def decide(self, who: Principal, name: str, answer: AdmissionDecision) -> None:
-        self.pages.done.append((who.name, name, answer.verdict, answer.per_shot, answer.max_seconds, answer.version))
+        prices = (answer.per_shot, answer.max_seconds) if answer.verdict == "admit" else (answer.note,)
+        self.pages.done.append((who.name, name, answer.verdict, *prices, answer.version))
 
 
 @pytest.fixture
@@ -457,6 +458,11 @@ async def test_operators_admit_new_devices_and_others_do_not_learn_of_them(servi
     answer = await send(service, "devices/iqm_garnet/admission", name="otto", **form | {"per_shot": "cheap"})
     assert answer.code == 422
     assert "per_shot: an amount of credits" in answer.body.decode()
+    item = text[text.index('id="new-iqm_garnet"') :]
+    assert re.search(r'name="note" maxlength="1000" required', item[: item.index("</article>")])
+    said = {"verdict": "reject", "version": DIGEST, "note": "Not ours."}
+    assert (await send(service, "devices/iqm_garnet/admission", name="otto", **said)).code == 303
+    assert pages.done[-1] == ("otto", "iqm_garnet", "reject", "Not ours.", DIGEST)
 
 
 async def test_operators_say_what_became_of_an_unknown_run(service: Service, pages: Pages) -> None:

@@ -28,7 +28,7 @@ EXAMPLES = {
     "POST api/v1/reports": {"circuits": JOB["circuits"]},
     "POST api/v1/devices/{name}/state": {"action": "pause"},
     "POST api/v1/attempts/{tag}/resolution": {"verdict": "not_run"},
-    "POST api/v1/devices/{name}/admission": {"verdict": "reject"},
+    "POST api/v1/devices/{name}/admission": {"verdict": "reject", "note": "Not ours."},
     "POST api/v1/approvals/{id}/decision": {"verdict": "approve"},
     "POST api/v1/approvals/decisions": {"verdict": "approve", "ids": ["apr_1"]},
     "POST api/v1/envelopes/{id}/revoke": {},
