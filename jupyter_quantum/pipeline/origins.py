@@ -14,6 +14,7 @@ from jupyter_quantum.core.match import matches
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, InputError, Refused
 from jupyter_quantum.pipeline.board import Board
+from jupyter_quantum.pipeline.offered import bad_options, bad_target
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.wire.runner import Announce, DeviceAnnouncement
 
@@ -78,6 +79,12 @@ def _check_allowed(settings: Settings, owner: str, devices: list[DeviceAnnouncem
     for device in devices:
         if not _DEVICE.fullmatch(device.name) or not _sensible(device):
             raise InputError("A device's name, size or words are out of bounds.", code="runner.device")
+        if (problem := bad_options(device.options)) is not None:
+            raise InputError(
+                f"{device.name} cannot be announced so: {problem}.",
+                code="runner.device",
+                details={"device": device.name},
+            )
         if not any(matches(pattern, device.name) for pattern in told.devices):
             raise Refused(
                 f"{owner} may not announce {device.name}.",
@@ -102,4 +109,5 @@ def _sensible(device: DeviceAnnouncement) -> bool:
         and 0 < device.num_qubits <= _QUBITS_MOST
         and all(0 < number <= 10**9 for number in numbers)
         and device.slots <= 64
+        and not bad_target(device.target)
     )

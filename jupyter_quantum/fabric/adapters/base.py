@@ -141,7 +141,8 @@ class Device(ABC):
 
         Asked for while the device is made: only ``spec``, ``name`` and ``target`` are there. What a device cannot do
         is not listed, and so is refused before anything is priced. A group's options are named with a dot:
-        ``dynamical_decoupling.enable``.
+        ``dynamical_decoupling.enable``. A schema states types, values and bounds (``type``, ``enum``, ``minimum``,
+        ``items`` …); of a runner elsewhere the service takes no other rule, such as ``pattern`` or ``$ref``.
         """
         return {}
 

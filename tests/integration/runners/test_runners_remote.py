@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tornado.web import Application, RequestHandler
 
 from jupyter_quantum.core.jobs import DeviceKind, JobState
 from jupyter_quantum.core.money import PriceList
@@ -30,6 +32,7 @@ from tests.integration.runners.support import (
     slow,
     until,
 )
+from tests.unit.hub.support import listen
 
 FAR = announcement("far_qpu", DeviceKind.QPU, region="eu")
 
@@ -156,6 +159,43 @@ async def test_a_runner_announces_what_it_was_allowed(tmp_path: Path, trusted: A
         assert (status, answer["code"]) == (422, "runner.protocol")
         assert "protocols 1" in answer["message"]
         assert "7 to 9" in answer["message"]
+
+
+async def test_options_are_no_errand_for_the_service(tmp_path: Path, trusted: Authority) -> None:
+    """The service checks users' options by what a runner announces: a schema that has it fetch an address, or match a
+    pattern for ever, or that is none, is refused before any user meets it; so is a Target that has no shape.
+    """
+    fetched: list[str] = []
+
+    class Inside(RequestHandler):
+        def get(self) -> None:
+            fetched.append(self.request.path)
+            self.write("{}")
+
+    inside, port = listen(Application([(r"/.*", Inside)]))
+    rules: list[Any] = [
+        {"$ref": f"http://127.0.0.1:{port}/inside"},
+        {"type": "string", "pattern": "^(a+)+$"},
+        {"type": "nonsense"},
+        7,
+        {"items": {"items": {"items": {"items": {"items": {}}}}}},
+    ]
+    wrong = [{"run": {"type": "object", "properties": {"a": rule}}} for rule in rules]
+    wrong += [{"run": "x"}, {"run": {"properties": []}}, {"walk": {"properties": {}}}]
+    async with site(tmp_path, trusted, prices={"far_qpu": PriceList()}) as here:
+        token = here.token("quantum-far")
+        for options in wrong:
+            told = announcement("far_qpu", DeviceKind.QPU, region="eu", options=options)
+            status, answer = await here.post("runner/v1/announce", announce(told), token)
+            assert (status, answer["code"]) == (422, "runner.device"), (options, answer)
+        for target in ({"operations": 7}, {"operations": [7]}, {"operations": [{"num_qubits": 2, "props": [[]]}]}):
+            told = announcement("far_qpu", DeviceKind.QPU, region="eu", target=target)
+            status, answer = await here.post("runner/v1/announce", announce(told), token)
+            assert (status, answer["code"]) == (422, "runner.device"), (target, answer)
+        assert here.states() == {}
+        assert (await here.post("runner/v1/announce", announce(FAR), token))[0] == 200
+    inside.stop()
+    assert fetched == []
 
 
 async def test_a_runner_takes_neither_devices_nor_leases_of_another(tmp_path: Path, trusted: Authority) -> None:
