@@ -52,9 +52,9 @@ def verify(
     circuits: Annotated[bool, typer.Option("--circuits", help="Read the circuits too; needs Qiskit.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Verify a bundle offline: 0 verified, 1 something was found, 2 no bundle."""
-    from jupyter_quantum import bundle_verify
+    """Verify a bundle offline: 0 verified, 1 something was found, 2 no bundle, or not to be read."""
+    from jupyter_quantum.bundle_verify.command import main
 
     arguments = [file, *(part for one in key or [] for part in ("--key", one))]
     arguments += ["--circuits"] * circuits + ["--json"] * as_json
-    raise typer.Exit(bundle_verify.main(arguments))
+    raise typer.Exit(main(arguments))

@@ -40,6 +40,7 @@ Verify it offline, without the hub that made it:
 
 PUBLIC is the public key of the hub's record; take it from the hub's operators, not from here. Without --key the archive
 is checked against the key that lies in it, which shows that nothing was changed afterwards, not who made it.
+What the program lists as stated is said here, and nothing here proves it: the owner's name, and this text.
 
 source.*         the circuits as they were sent       pubs.json       parameters, observables, shots
 executable.qpy   the circuits as they ran             options.json    every option, with seeds

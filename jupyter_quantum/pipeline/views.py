@@ -17,6 +17,7 @@ from jupyter_quantum.core.tenancy import name_of
 from jupyter_quantum.exceptions import QuantumError, error_from
 from jupyter_quantum.pipeline.named import Naming
 from jupyter_quantum.store.rows import AccountRow, ApprovalRow, AttemptRow, EventRow, JobRow, Json
+from jupyter_quantum.store.stating import EXPECTED
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.devices import CalibrationRef, PriceView, Wait
 from jupyter_quantum.wire.jobs import ApprovalView, DecisionView, JobView, Meter, Provenance
@@ -274,7 +275,7 @@ def _transpile(row: JobRow, prepared: Mapping[str, Any]) -> dict[str, Any]:
 def estimate(row: JobRow) -> dict[str, Any]:
     """What was expected before the job ran; None where it was not known. Prices in micro-credits."""
     prepared = _data(row.prepared) or {}
-    said = {name: prepared.get(name) for name in ("success", "seconds", "noise_free")}
+    said = {name: prepared.get(name) for name in EXPECTED}
     return said | {"price": row.price, "price_at_most": row.price_at_most}
 
 

@@ -16,6 +16,7 @@ from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.lending import Lending
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow, Json
 from jupyter_quantum.store.standing import Standing
+from jupyter_quantum.store.stating import expected_digest
 from jupyter_quantum.wire.base import digest_of
 
 __all__ = ["Lifecycle"]
@@ -45,8 +46,10 @@ class Lifecycle(Standing, Lending):
         if job.state is not JobState.DRAFT or job.version != 0 or job.held is not None:
             raise ValueError("a new job is a draft of version 0 without a hold")
         self._jobs.add(job)
-        sent = {"source": job.source, "pubs": digest_of(job.pubs.encode()), "replay_of": job.replay_of}
-        self._tell_job("job.moved", job, actor, {**event, **sent, "from": None, "to": job.state.value})
+        sent = {"source": job.source, "format": job.source_format, "pubs": digest_of(job.pubs.encode())}
+        self._tell_job(
+            "job.moved", job, actor, {**event, **sent, "replay_of": job.replay_of, "from": None, "to": job.state.value}
+        )
         return job
 
     def move(
@@ -191,4 +194,5 @@ def _bound(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Digests of what the move settles, so that whoever holds the bytes can prove that they are what ran."""
     kept = {name: changes[name] for name in ("executable", "snapshot") if changes.get(name) is not None}
     texts = {name: changes[name] for name in ("options", "prepared") if changes.get(name) is not None}
-    return kept | {name: digest_of(text.encode()) for name, text in texts.items()}
+    bound = kept | {name: digest_of(text.encode()) for name, text in texts.items()}
+    return bound | ({"expected": expected_digest(texts["prepared"])} if "prepared" in texts else {})

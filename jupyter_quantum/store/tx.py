@@ -89,7 +89,7 @@ class Tx(
             principal=approval.principal,
             project=approval.project,
             job=approval.job,
-            data=data | {"envelope": approval.envelope},
+            data=data | {"envelope": approval.envelope, "round": approval.round},
         )
 
     def put_device(self, device: DeviceRow, *, actor: str) -> DeviceRow:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.core.jobs import FINAL
 from jupyter_quantum.core.merkle import leaf_hash
 from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.store import codec as c
@@ -23,6 +24,7 @@ from jupyter_quantum.store.crypt import DataKey
 from jupyter_quantum.store.names import Names
 from jupyter_quantum.store.rows import EventRow, JobRow, PersonRow
 from jupyter_quantum.store.safe import Safe
+from jupyter_quantum.store.stating import facts_digest
 from jupyter_quantum.store.tables import entries, people
 from jupyter_quantum.store.view import BY_PRINCIPAL, View
 
@@ -243,7 +245,7 @@ class Unit(View):
         return event
 
     def _tell_job(self, type_: str, job: JobRow, actor: str, data: Mapping[str, Any]) -> EventRow:
-        """One event of a job, with the ledger entries made since the last."""
+        """One event of a job, with the ledger entries made since the last; at its end, with the digest of its facts."""
         whole = {
             **data,
             "version": job.version,
@@ -251,4 +253,6 @@ class Unit(View):
             "device": job.device,
             "entries": self._unsaid.pop(job.id, []),
         }
+        if job.state in FINAL:
+            whole["facts"] = facts_digest(job)
         return self._tell(type_, actor=actor, data=whole, principal=job.principal, project=job.project, job=job.id)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from qiskit import QuantumCircuit, qasm3
 
-from jupyter_quantum.bundle_verify import Wrong, _Bundle, _circuits, _sums
+from jupyter_quantum.bundle_verify.circuits import check_circuits
+from jupyter_quantum.bundle_verify.parts import Bundle, Wrong
+from jupyter_quantum.bundle_verify.record import check_sums
 from jupyter_quantum.client.bundle import bundle_name, save_bundle, with_openqasm
 from jupyter_quantum.client.circuits import to_qpy
 from jupyter_quantum.exceptions import Conflict
@@ -28,23 +30,23 @@ def test_openqasm_of_both_circuits_stands_beside_the_qpy(bell: QuantumCircuit) -
         files = {name: archive.read(name) for name in archive.namelist()}
     assert files["derived/source-0.qasm"].decode() == qasm3.dumps(bell)
     assert (files["source.qpy"], files["SHA256SUMS"]) == (to_qpy([bell]), b"the service's own")
-    assert _circuits(_Bundle(files, [])) == "source 1 read, executable 1 read"
+    assert check_circuits(Bundle(files, [])) == "source 1 read, executable 1 read"
     only = {name: raw for name, raw in files.items() if name.startswith("derived/")} | {"SHA256SUMS": b""}
-    assert _sums(_Bundle(only, [])) == "2 members are as they are listed"
+    assert check_sums(Bundle(only, [])) == "2 members are as they are listed"
 
 
 def test_circuits_of_an_old_version_are_not_read(bell: QuantumCircuit) -> None:
     """An old Qiskit runs what such a file says; the service writes none."""
     raw = to_qpy([bell])
     with pytest.raises(Wrong, match="old version"):
-        _circuits(_Bundle({"source.qpy": raw[:6] + b"\x0c" + raw[7:]}, []))
+        check_circuits(Bundle({"source.qpy": raw[:6] + b"\x0c" + raw[7:]}, []))
 
 
 def test_circuits_that_take_for_ever_are_given_up(bell: QuantumCircuit, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever made the bundle cannot keep its reader busy."""
-    monkeypatch.setattr("jupyter_quantum.bundle_verify._READ_S", 0.01)
+    monkeypatch.setattr("jupyter_quantum.bundle_verify.circuits._READ_S", 0.01)
     with pytest.raises(Wrong, match="could not be read within"):
-        _circuits(_Bundle({"source.qpy": to_qpy([bell])}, []))
+        check_circuits(Bundle({"source.qpy": to_qpy([bell])}, []))
 
 
 def test_a_bundle_without_qpy_is_left_alone() -> None:
