@@ -31,6 +31,7 @@ from jupyter_quantum.wire.runner import (
     DeviceAnnouncement,
     ExecuteTask,
     Reported,
+    ReportTask,
     TaskReport,
     Welcome,
     common_protocol,
@@ -110,6 +111,7 @@ class Runners:
         if isinstance(ticket.do, ExecuteTask):
             await self._executing.report(ticket, report)
             return Reported()
+        report = _of_its_own(ticket, report)
         if report.state in ("started", "part"):
             if ticket.part is not None and report.prepared:
                 ticket.part(report.prepared)
@@ -216,6 +218,14 @@ class Runners:
         self._waits = texts
         if changed:
             await self._context.store.write(lambda tx: tx.set_waits(changed))
+
+
+def _of_its_own(ticket: Ticket, report: TaskReport) -> TaskReport:
+    """The report without rows and dry runs of devices that the runner was not asked about: others serve those."""
+    dry = ticket.do.dry_run if isinstance(ticket.do, ReportTask) else None
+    asked = [one for one in report.prepared if one.device in ticket.devices]
+    tried = None if dry is None or report.dry_run is None or report.dry_run.device != dry else report.dry_run
+    return report.model_copy(update={"prepared": asked, "dry_run": tried})
 
 
 def _wait(tx: Tx, runner: str, device: DeviceAnnouncement, why: str, now: datetime) -> AdmissionRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,7 @@ from jupyter_quantum.pipeline.evidence import Found
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
 from jupyter_quantum.wire.devices import MirrorResult, Score, Wait
-from jupyter_quantum.wire.reports import ReportLine, ReportRequest, ReportRow
+from jupyter_quantum.wire.reports import DryRun, ReportLine, ReportRequest, ReportRow
 from jupyter_quantum.wire.runner import DeviceAnnouncement, Prepared, ReportTask, Task, Work
 from tests.integration.pipeline.conftest import ADA, BEN, COURSE, DEVICES, PRICES, House, running, until
 
@@ -98,6 +99,38 @@ async def test_a_failing_runner_costs_its_rows(settings: Settings) -> None:
     assert rows["other_a"].problem is None
     assert rows["other_b"].code == "runner.garbage"
     assert all(rows[name].problem is None for name in NAMES)
+
+
+async def test_a_runner_speaks_of_its_own_devices_only(settings: Settings) -> None:
+    """Rows and dry runs of devices that others serve are not taken from it, however early they come."""
+    mine = announcement("other_qpu", DeviceKind.EMULATOR)
+
+    class Liar(MemoryRunner):
+        async def _answer(self, task: Task) -> Any:
+            if not isinstance(task.do, ReportTask):
+                return await super()._answer(task)
+            own = self._prepare(task.do.work, mine, keep=False)
+            foreign = [own.model_copy(update={"device": name, "depth": 666}) for name in NAMES]
+            await self._report(task, "part", prepared=foreign)
+            lie = DryRun(device="aer", shots=1, ideal={"0": 1.0})
+            return await self._report(task, "done", prepared=[own, *foreign], dry_run=lie)
+
+    prices = PRICES | {mine.name: PRICES["fake_fez"]}
+    async with running(settings, prices=prices) as house, Liar(house.pipeline, [mine]):
+        async with house.runner() as honest:
+            answer, told = honest._answer, asyncio.Event()
+
+            async def later(task: Task) -> Any:
+                await asyncio.sleep(0.3)
+                told.set()
+                return await answer(task)
+
+            honest._answer = later  # type: ignore[method-assign]
+            report = (await lines(house.pipeline, dry_run="aer"))[-1].report
+    assert told.is_set()
+    assert report is not None
+    assert {row.device: row.depth for row in report.rows} == dict.fromkeys([*NAMES, "other_qpu"], 3)
+    assert report.dry_run is None
 
 
 async def test_where_nothing_could_be_checked_the_report_fails(house: House) -> None:
