@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import re
@@ -18,7 +19,7 @@ from jupyter_quantum.exceptions import Unauthenticated
 from jupyter_quantum.hub.api.base import body_of, error_for
 from jupyter_quantum.hub.api.json import malformed
 from jupyter_quantum.hub.context import Context
-from jupyter_quantum.wire.runner import Announce, LeaseRequest, TaskReport
+from jupyter_quantum.wire.runner import Announce, Leased, LeaseRequest, TaskReport
 
 __all__ = ["RunnerServer"]
 
@@ -79,8 +80,17 @@ class _Announcing(_Handler):
 
 
 class _Leasing(_Handler):
+    _poll: asyncio.Future[Leased] | None = None
+
     async def post(self) -> None:
-        self.reply(await self.pipeline.lease(self.body(LeaseRequest)))
+        self._poll = asyncio.ensure_future(self.pipeline.lease(self.body(LeaseRequest)))
+        await asyncio.wait({self._poll})
+        self.reply(Leased() if self._poll.cancelled() else self._poll.result())
+
+    def on_connection_close(self) -> None:
+        """A poll whose runner has gone takes no work: the task would be lost with the answer."""
+        if self._poll is not None:
+            self._poll.cancel()
 
 
 class _Reporting(_Handler):

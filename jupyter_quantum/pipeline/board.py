@@ -174,7 +174,8 @@ class Board:
 
     def forget(self, runner_id: str) -> list[Ticket]:
         """The runner is gone: what it held is lost, and is returned."""
-        self.runners.pop(runner_id, None)
+        if (gone := self.runners.pop(runner_id, None)) is not None:
+            gone.bell.ring()  # what it still asks for is answered now, and gets nothing
         self._changed = time.monotonic()
         both = itertools.chain(self._waiting.values(), self._leased.values())
         return self._lose([ticket for ticket in both if ticket.runner == runner_id])
@@ -199,9 +200,7 @@ class Board:
 
     async def lease(self, asked: LeaseRequest) -> Leased:
         """Work for this runner: at once where there is some, else at the latest after ``asked.wait_s`` seconds."""
-        runner = self.runners.get(asked.runner)
-        if runner is None:
-            raise Conflict("Announce first: this runner is not known here.", code="runner.unknown")
+        runner = self._known(asked.runner)
         lost = runner.due(self._renew(asked))
         until = time.monotonic() + min(asked.wait_s, self.lease_s / 2)
         runner.polls += 1
@@ -213,9 +212,17 @@ class Board:
                 if found.tasks or found.stop or left <= 0:
                     return found
                 await runner.bell.wait(left)
+                if self._known(asked.runner) is not runner:
+                    return Leased()  # it was lost meanwhile: who asked is gone, and would take a task along
         finally:
             runner.polls -= 1
             runner.seen = time.monotonic()
+
+    def _known(self, runner_id: str) -> Runner:
+        runner = self.runners.get(runner_id)
+        if runner is None:
+            raise Conflict("Announce first: this runner is not known here.", code="runner.unknown")
+        return runner
 
     def held(self, task_id: str, report: TaskReport) -> Ticket:
         """The ticket that this report is about. Raises Conflict ``fence`` where the lease is not this runner's."""

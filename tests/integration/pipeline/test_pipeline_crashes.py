@@ -6,11 +6,14 @@ import asyncio
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from jupyter_quantum.core.jobs import DeviceKind, JobState
 from jupyter_quantum.exceptions import Conflict, InputError, Unavailable
+from jupyter_quantum.hub.metrics import Metrics
+from jupyter_quantum.hub.runner_api import RunnerServer
 from jupyter_quantum.pipeline import Settings
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.jobs import JobRequest, JobView
@@ -402,3 +405,22 @@ async def test_a_crowd_at_once_leaves_nobody_behind(house: House, runner: Memory
     asked = (house.pipeline.submit(ADA, request("fake_torino", 1), key=None, wait_s=20) for _ in range(60))
     done = await asyncio.gather(*asked)
     assert {job.state for job in done} == {JobState.COMPLETED}
+
+
+async def test_a_runner_that_hung_up_takes_no_work(house: House, tmp_path: Path) -> None:
+    """Killed while it waited for work on the service's socket: the next task goes to whoever is there, at once."""
+    socket = tmp_path / "s"
+    server = RunnerServer(SimpleNamespace(pipeline=house.pipeline, metrics=Metrics()), socket, "t", lambda _: None)  # type: ignore[arg-type]
+    dead = house.runner(name="run_dead")
+    await dead.announce()
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    body = LeaseRequest(runner="run_dead", slots=8, wait_s=10).model_dump_json()
+    head = "POST /runner/v1/lease HTTP/1.1\r\nHost: service\r\nAuthorization: Bearer t\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    await until(lambda: house.pipeline._context.board.runners["run_dead"].polls)
+    writer.transport.abort()
+    await until(lambda: not house.pipeline._context.board.runners["run_dead"].polls, 2.0)
+    async with house.runner():
+        job = await asyncio.wait_for(house.pipeline.submit(ADA, request("aer"), key=None, wait_s=0), 3.0)
+        assert (await ended(house, job.id)).state is JobState.COMPLETED
+    await server.close()

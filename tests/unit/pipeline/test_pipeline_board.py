@@ -39,6 +39,12 @@ def board(*runners: str, lease_s: float = 10.0, devices: tuple[str, ...] = ("aer
     return made
 
 
+def board_again(made: Board) -> Board:
+    """The same board, ``run_a`` announced once more."""
+    made.announce(next(iter(board("run_a").runners.values())).words, ("aer",))
+    return made
+
+
 def asks(runner: str, slots: int = 1, wait_s: float = 0.0, **running: int) -> LeaseRequest:
     """A lease request."""
     return LeaseRequest(runner=runner, slots=slots, wait_s=wait_s, running=running)
@@ -54,6 +60,21 @@ async def test_a_waiting_runner_gets_a_task_at_once() -> None:
     leased = await asyncio.wait_for(poll, 1.0)
     assert [task.id for task in leased.tasks] == [offered.id]
     assert offered.leased
+
+
+async def test_a_poll_of_a_lost_runner_takes_nothing() -> None:
+    """A runner that has ended, its last question still open: what comes now waits for the next one."""
+    made = board("run_a")
+    poll = asyncio.create_task(made.lease(asks("run_a", wait_s=0.3)))
+    await asyncio.sleep(0.05)
+    made.forget("run_a")
+    offered = ticket()
+    made.put(offered)
+    with pytest.raises(Conflict, match="not known here"):
+        await poll
+    assert not offered.leased
+    again = asyncio.create_task(board_again(made).lease(asks("run_a", wait_s=5.0)))
+    assert [task.id for task in (await asyncio.wait_for(again, 1.0)).tasks] == [offered.id]
 
 
 async def test_tasks_go_where_their_device_is_served_and_fit() -> None:
