@@ -15,6 +15,7 @@ run again.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -62,6 +63,8 @@ def common_protocol(ours: tuple[int, int], theirs: tuple[int, int]) -> int | Non
 _MOST_S = 1e9
 """Seconds: more are an error, not a run."""
 
+Handle = Annotated[str, Field(min_length=1, max_length=500)]
+"""A vendor's id of a submission."""
 Count = Annotated[int, Field(ge=0, le=10**10)]
 """What a worker counted; it parsed what a user sent, so that its numbers are bounded before anybody calculates."""
 
@@ -71,6 +74,42 @@ def _sensible(found: Interval | None) -> Interval | None:
     if found is not None and not all(0 <= end <= 10 * _MOST_S for end in (found.value, found.low, found.high)):
         raise ValueError("out of bounds")
     return found
+
+
+_CODE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_CODE_MOST = 64
+_WORDS_MOST = 2_000
+_DETAILS_MOST = 16 * 1024
+_VERSIONS_MOST = 64
+_DRAWING_MOST = 1024 * 1024
+
+
+def _worded(found: ErrorBody | None) -> ErrorBody | None:
+    """An error in words that can be kept and shown: a code that is one, lines of bounded length, small details."""
+    if found is None:
+        return None
+    sound = len(found.code) <= _CODE_MOST and _CODE.fullmatch(found.code) is not None
+    small = len(json.dumps(to_jsonable_python(found.details))) <= _DETAILS_MOST
+    return found.model_copy(
+        update={
+            "error": _line(found.error, _CODE_MOST),
+            "code": found.code if sound else "runner.garbage",
+            "message": _line(found.message, _WORDS_MOST),
+            "hint": None if found.hint is None else _line(found.hint, _WORDS_MOST),
+            "details": found.details if small else {},
+        }
+    )
+
+
+def _line(text: str, most: int) -> str:
+    """Text without control or direction characters, cut where it is too long."""
+    return _CONTROL.sub(" ", text if len(text) <= most else text[: most - 1] + "…")
+
+
+def _few(found: dict[str, str]) -> dict[str, str]:
+    """The first versions of what is installed, each of a line."""
+    return {_line(name, _CODE_MOST): _line(said, _CODE_MOST) for name, said in list(found.items())[:_VERSIONS_MOST]}
 
 
 class DeviceAnnouncement(Answer):
@@ -239,7 +278,9 @@ class Prepared(Answer):
     """What a sandboxed worker found out about the circuits on one device. Numbers are None where unknown."""
 
     device: str
-    error: ErrorBody | None = Field(default=None, description="why they cannot run there; the rest is then empty")
+    error: Annotated[ErrorBody | None, AfterValidator(_worded)] = Field(
+        default=None, description="why they cannot run there; the rest is then empty"
+    )
     num_circuits: Count = 0
     num_qubits: Count = 0
     depth: Count = 0
@@ -277,15 +318,15 @@ class TaskReport(Answer):
     runner: str
     fence: int
     state: Literal["started", "part", "done", "failed", "absent", "unknown"]
-    handles: Annotated[list[str], Field(max_length=1000)] = Field(default_factory=list)
+    handles: Annotated[list[Handle], Field(max_length=1000)] = Field(default_factory=list)
     retry: bool = Field(default=False, description="of a failure: whether another try may well succeed")
     marks: list[str] = Field(default_factory=list, description="what is to be known of the result: drift, partial")
     prepared: list[Prepared] = Field(default_factory=list)
     dry_run: DryRun | None = None
     resources: Resources | None = None
-    drawing: str = ""
+    drawing: Annotated[str, AfterValidator(lambda drawn: drawn if len(drawn) <= _DRAWING_MOST else "")] = ""
     result: ResultView | None = None
-    error: ErrorBody | None = None
+    error: Annotated[ErrorBody | None, AfterValidator(_worded)] = None
     charged: bool = Field(default=False, description="of a failure: whether the device was used nevertheless")
     usage_s: Annotated[float, Field(ge=0, le=_MOST_S, allow_inf_nan=False)] = Field(
         default=0.0, description="seconds on the device as the runner counts them"
@@ -293,7 +334,7 @@ class TaskReport(Answer):
     vendor_s: Annotated[float | None, Field(ge=0, le=_MOST_S, allow_inf_nan=False)] = Field(
         default=None, description="seconds that the vendor counts, where it tells; these are charged"
     )
-    versions: dict[str, str] = Field(default_factory=dict)
+    versions: Annotated[dict[str, str], AfterValidator(_few)] = Field(default_factory=dict)
 
 
 class Reported(Answer):
