@@ -55,6 +55,8 @@ class Ticket:
     tenant: str = ""
     """The job's project: whose key seals the result."""
     attempt: int = 0
+    circuits: int = 0
+    """Of a run: how many were prepared for it."""
     part: Callable[[list[Prepared]], None] | None = None
     """Of a report: called with rows as they come, before ``outcome`` has the rest."""
     id: str = field(default_factory=lambda: new_id("tsk"))

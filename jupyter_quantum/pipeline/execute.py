@@ -10,9 +10,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from jupyter_quantum.core.jobs import FINAL, JobKind, JobState
+from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.core.reckon import counts_otherwise
 from jupyter_quantum.exceptions import Conflict, JobFailed, QuantumError
+from jupyter_quantum.pipeline.answers import shape_problem
 from jupyter_quantum.pipeline.attempts import absent, again, did_not_run, ends, is_device_fault, is_findable, unknown
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.budgets import Budgets, usage
@@ -109,7 +110,7 @@ class Executing:
         """The result is stored, the cost settled, the rest released: one transaction."""
         job, tag = _run_of(ticket)
         result = report.result
-        if result is None or (problem := _shape_problem(result, ticket.do)) is not None:
+        if result is None or (problem := shape_problem(result, _task_of(ticket), ticket.circuits)) is not None:
             said = "no result" if result is None else problem
             wrong = JobFailed(f"The device's answer cannot be used: {said}.", code="result.shape", hint="Not charged.")
             return await self._failed(ticket, report, wrong)
@@ -269,28 +270,20 @@ def _is_mark(mark: str) -> bool:
 
 
 def _run_of(ticket: Ticket) -> tuple[str, str]:
-    assert isinstance(ticket.do, ExecuteTask)
     assert ticket.job is not None
-    return ticket.job, ticket.do.tag
+    return ticket.job, _task_of(ticket).tag
 
 
 def _device(ticket: Ticket) -> str:
+    return _task_of(ticket).device
+
+
+def _task_of(ticket: Ticket) -> ExecuteTask:
     assert isinstance(ticket.do, ExecuteTask)
-    return ticket.do.device
+    return ticket.do
 
 
 def _error(report: TaskReport) -> QuantumError:
     if report.error is not None:
         return error_of(report.error)
     return JobFailed("The run ended without a result and without a reason.", code="worker.failed", hint="Not charged.")
-
-
-def _shape_problem(result: ResultView, do: Any) -> str | None:
-    """Why a result does not fit its task; None where it does."""
-    if result.kind is not do.kind:
-        return f"it is of kind {result.kind.value}"
-    if result.kind is JobKind.RUN:
-        return None if result.experiments else "it has no experiments"
-    if len(result.pubs) != len(do.pubs):
-        return f"it has {len(result.pubs)} PUBs instead of {len(do.pubs)}"
-    return None

@@ -207,7 +207,10 @@ class Scheduling:
         )
         if remote and device is not None:  # the clock of the limit runs on the device, not in the vendor's queue
             seconds += settings.vendor_wait_s + device.words.submit_s
-        return Ticket(do, self._context.affinity(row.principal), seconds, settings.memory_mb, row.id, row.project)
+        whose = self._context.affinity(row.principal)
+        ticket = Ticket(do, whose, seconds, settings.memory_mb, row.id, row.project)
+        ticket.circuits = prepared.num_circuits
+        return ticket
 
     # The cycle
 

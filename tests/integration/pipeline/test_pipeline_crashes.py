@@ -413,7 +413,7 @@ async def test_a_runner_that_hung_up_takes_no_work(house: House, tmp_path: Path)
     server = RunnerServer(SimpleNamespace(pipeline=house.pipeline, metrics=Metrics()), socket, "t", lambda _: None)  # type: ignore[arg-type]
     dead = house.runner(name="run_dead")
     await dead.announce()
-    reader, writer = await asyncio.open_unix_connection(str(socket))
+    _, writer = await asyncio.open_unix_connection(str(socket))
     body = LeaseRequest(runner="run_dead", slots=8, wait_s=10).model_dump_json()
     head = "POST /runner/v1/lease HTTP/1.1\r\nHost: service\r\nAuthorization: Bearer t\r\n"
     writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())

@@ -116,17 +116,16 @@ async def test_a_runner_speaks_of_its_own_devices_only(settings: Settings) -> No
             return await self._report(task, "done", prepared=[own, *foreign], dry_run=lie)
 
     prices = PRICES | {mine.name: PRICES["fake_fez"]}
-    async with running(settings, prices=prices) as house, Liar(house.pipeline, [mine]):
-        async with house.runner() as honest:
-            answer, told = honest._answer, asyncio.Event()
+    async with running(settings, prices=prices) as house, Liar(house.pipeline, [mine]), house.runner() as honest:
+        answer, told = honest._answer, asyncio.Event()
 
-            async def later(task: Task) -> Any:
-                await asyncio.sleep(0.3)
-                told.set()
-                return await answer(task)
+        async def later(task: Task) -> Any:
+            await asyncio.sleep(0.3)
+            told.set()
+            return await answer(task)
 
-            honest._answer = later  # type: ignore[method-assign]
-            report = (await lines(house.pipeline, dry_run="aer"))[-1].report
+        honest._answer = later  # type: ignore[method-assign]
+        report = (await lines(house.pipeline, dry_run="aer"))[-1].report
     assert told.is_set()
     assert report is not None
     assert {row.device: row.depth for row in report.rows} == dict.fromkeys([*NAMES, "other_qpu"], 3)
