@@ -6,7 +6,7 @@ What is in it is the device's; an answer that nobody could read, or that lacks a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from jupyter_quantum.core import words
@@ -29,8 +29,7 @@ def shape_problem(result: ResultView, do: ExecuteTask, circuits: int) -> str | N
     noun, asked = ("circuit", circuits) if do.kind is JobKind.RUN else ("PUB", len(do.pubs))
     if len(parts) != asked:
         return f"it has {words.plural(len(parts), noun)} instead of {asked}"
-    look = {JobKind.RUN: _experiment, JobKind.SAMPLER: _sampled, JobKind.ESTIMATOR: _estimated}[do.kind]
-    problems = (look(part) for part in parts if not part.missing)
+    problems = (_LOOK[do.kind](part) for part in parts if not part.missing)
     return next((found for found in problems if found is not None), None)
 
 
@@ -80,3 +79,10 @@ def _is_whole(array: Array) -> bool:
     """Whether there are as many bytes as the shape says."""
     sound = len(array.shape) <= _AXES and all(size >= 0 for size in array.shape)
     return sound and len(array.data) == _BYTES[array.dtype] * math.prod(array.shape)
+
+
+_LOOK: Final[Mapping[JobKind, Callable[[Any], str | None]]] = {
+    JobKind.RUN: _experiment,
+    JobKind.SAMPLER: _sampled,
+    JobKind.ESTIMATOR: _estimated,
+}
