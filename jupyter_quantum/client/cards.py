@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from jupyter_quantum.client.evidence import SCORED
 from jupyter_quantum.client.html import (
     GLYPHS,
     Html,
@@ -206,7 +207,7 @@ _DEVICE_HEAD = ("Device", "Kind", "Qubits", "State", "Start", "1 task of 1 000 s
 def devices_html(devices: Sequence[DeviceView]) -> Html:
     """Devices as a table, and how good estimates have been on them."""
     shown = table(_DEVICE_HEAD, device_rows(devices))
-    scored = [(one.name, score.what, score.words) for one in devices for score in one.scores]
+    scored = [(one.name, SCORED[score.what], score.words) for one in devices for score in one.scores]
     told = details("Estimates", table(("Device", "Of", "How good they were"), scored)) if scored else ""
     return Html(shown + told)
 
@@ -214,7 +215,11 @@ def devices_html(devices: Sequence[DeviceView]) -> Html:
 def devices_text(devices: Sequence[DeviceView]) -> str:
     """Devices as aligned text, and how good estimates have been on them."""
     lines = [columns([_DEVICE_HEAD, *[tuple(map(clean, row)) for row in device_rows(devices)]])]
-    lines += [f"{clean(one.name)}, {score.what}: {clean(score.words)}" for one in devices for score in one.scores]
+    lines += [
+        f"{clean(one.name)}, {SCORED[score.what].lower()}: {clean(score.words)}"
+        for one in devices
+        for score in one.scores
+    ]
     return "\n".join(lines)
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 from jupyter_quantum.core import words
 from jupyter_quantum.wire.reports import Mitigation, ReportRow
 
-__all__ = ["evidence"]
+__all__ = ["SCORED", "evidence"]
 
-_SCORED = {"success": "Chance of success", "seconds": "Time", "price": "Price", "wait": "Start"}
+SCORED = {"success": "Chance of success", "seconds": "Time", "price": "Price", "wait": "Start"}
+"""What estimates are of, in words."""
 
 
 def evidence(row: ReportRow) -> list[tuple[str, str]]:
@@ -18,7 +19,7 @@ def evidence(row: ReportRow) -> list[tuple[str, str]]:
         one = row.mirror
         size = f"{words.plural(one.qubits, 'qubit')}, depth {words.number(one.depth)}"
         found.append(("Mirror circuits", f"{words.with_range(one.value, one.low, one.high)} came back ({size})"))
-    found += [(_SCORED[one.what], one.words) for one in row.scores if one.words]
+    found += [(SCORED[one.what], one.words) for one in row.scores if one.words]
     return found + [("Mitigation", _offer(one)) for one in row.mitigation if one.name != "none"]
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from jupyter_quantum.client.compare import Verdict, compare
 from jupyter_quantum.client.http import Connection
+from jupyter_quantum.client.origin import origin
 from jupyter_quantum.client.submit import FIRST_WAIT_S, decided
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.core.money import credits_to_micro
@@ -27,7 +28,7 @@ def replay(
 ) -> JobView:
     """Run a job once more; raises the refusal if there is one. ``max_price`` in credits."""
     most = None if max_price is None else credits_to_micro(max_price)
-    asked = ReplayRequest(device=device, max_price=most, reason=reason)
+    asked = ReplayRequest(device=device, max_price=most, reason=reason, origin=origin())
     view = connection.post(f"jobs/{job}/replay", JobView, asked, wait_s=FIRST_WAIT_S)
     return decided(connection, view)
 

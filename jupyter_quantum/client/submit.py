@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from jupyter_quantum.client.circuits import Work
 from jupyter_quantum.client.http import Connection
+from jupyter_quantum.client.origin import origin
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import credits_to_micro
 from jupyter_quantum.exceptions import JobRejected, QuantumError, error_from
@@ -74,6 +75,7 @@ def send(
         reason=terms.reason,
         fallback=list(terms.fallback),
         fallback_after=terms.fallback_after,
+        origin=origin(),
     )
     view = connection.post("jobs", JobView, request, wait_s=FIRST_WAIT_S)
     return decided(connection, view)

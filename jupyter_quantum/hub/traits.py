@@ -127,8 +127,9 @@ class ServiceTraits(HasTraits):
     isolation = Dict(
         help="When a device is isolated by itself (0: never) and comes back: in_a_row (jobs that failed one after the "
         "other; 5), rate (share of jobs that fail within window seconds; 0.5 of at least `least`, 10), drift (how many "
-        "times its median two-qubit error of before), mirror (least success of circuits with a known answer, of what "
-        "was predicted), resume (with the next calibration; false), error (the median two-qubit error that passes)."
+        "times its median two-qubit error of before), mirror (least success of benchmarks with a known answer, of "
+        "what was predicted), resume (with the next calibration; false), error (the median two-qubit error that "
+        "passes)."
     ).tag(config=True)
     retry_pause = Float(
         5.0, min=0.0, help="Seconds before a run is tried again whose fault may pass; doubled each time."

@@ -66,7 +66,7 @@ class Health:
         since = device.row.since or _START
 
         def read(view: View) -> tuple[Sequence[Outcome], Sequence[ScoreRow]]:
-            scores = [one for one in view.scores(name, limit=_MIRRORS) if one.created >= since]
+            scores = [one for one in view.scores(name, benchmarks=True, limit=_MIRRORS) if one.created >= since]
             return view.outcomes(name, since, limit=_LOOKED_AT), scores
 
         outcomes, scores = await self._context.store.read(read)
@@ -98,7 +98,10 @@ class Health:
         return f"{len(failed)} of {words.plural(len(told), 'job')} failed within {words.seconds(rules.window_s)}"
 
     def _mirrored(self, scores: Sequence[ScoreRow]) -> str | None:
-        """Runs whose right answer is known, and how often it came, against what was predicted."""
+        """Benchmarks whose right answer is known, and how often it came, against what was predicted.
+
+        Nobody's own runs count: whoever may send circuits could send such as are always worse than predicted.
+        """
         least = self._context.settings.isolation.mirror
         known = [(one.success, one.agreement) for one in scores if one.known and one.success]
         told = [(said, came) for said, came in known if said is not None and came is not None]
@@ -107,7 +110,7 @@ class Health:
         predicted, found = fmean(said for said, _ in told), fmean(came for _, came in told)
         if found >= least * predicted:
             return None
-        return f"circuits with a known answer succeeded with {found:.2f}; {predicted:.2f} was predicted"
+        return f"benchmarks with a known answer succeeded with {found:.2f}; {predicted:.2f} was predicted"
 
     async def calibrated(self, device: Device, before: float | None, now: float | None) -> None:
         """A new calibration: isolate the device where it got much worse; else let it resume where it waits for one.

@@ -264,7 +264,7 @@ class Pipeline:
         """Every device, simulators first."""
         if not self._context.people.sees_devices(who):
             return Devices(devices=[])
-        found = await self.scores.of([device.name for device in self._context.registry])
+        found = await self.scores.shown([device.name for device in self._context.registry])
         views = [self._device_view(who, device) for device in self._context.registry]
         return Devices(devices=[view.model_copy(update={"scores": found[view.name]}) for view in views])
 

@@ -52,6 +52,7 @@ def replay_request(
         project=row.project,
         max_price=asked.max_price,
         reason=asked.reason,
+        origin=asked.origin,
     )
 
 

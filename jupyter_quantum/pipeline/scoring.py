@@ -18,12 +18,14 @@ from jupyter_quantum.store.rows import JobRow, ScoreRow
 from jupyter_quantum.wire.devices import Score
 from jupyter_quantum.wire.results import ResultView
 
-__all__ = ["RUNS", "Scores", "score_of", "scores"]
+__all__ = ["LEAST", "RUNS", "Scores", "score_of", "scores"]
 
+LEAST: Final = 5
+"""So many finished runs are needed before something is said of the estimates."""
 RUNS: Final = 200
 """A device's latest runs that scores rest on, at most."""
 _FRESH_S: Final = 10.0
-_What = Literal["success", "seconds", "price"]
+_What = Literal["success", "seconds", "price", "wait"]
 
 
 def score_of(row: JobRow, result: ResultView, now: datetime) -> ScoreRow:
@@ -47,7 +49,17 @@ def score_of(row: JobRow, result: ResultView, now: datetime) -> ScoreRow:
         price=row.price if priced else None,
         price_at_most=row.price_at_most if priced else None,
         cost=row.cost if priced else None,
+        **_wait_of(row),
     )
+
+
+def _wait_of(row: JobRow) -> dict[str, float]:
+    """The first forecast of its start, and when that was; nothing where it moved or was tried again meanwhile."""
+    if row.forecast is None or row.started is None or row.attempts > 1 or row.moved_from != "[]":
+        return {}
+    told = json.loads(row.forecast)
+    waited = (row.started - datetime.fromisoformat(told["at"])).total_seconds()
+    return {"wait": told["p50"], "wait_high": told["p90"], "waited": max(0.0, waited)}
 
 
 def _success(row: ScoreRow) -> Scored | None:
@@ -68,20 +80,30 @@ def _price(row: ScoreRow) -> Scored | None:
     return Scored(row.price, None, row.price_at_most, row.cost)
 
 
+def _wait(row: ScoreRow) -> Scored | None:
+    if row.wait is None or row.wait_high is None or row.waited is None:
+        return None
+    return Scored(row.wait, None, row.wait_high, row.waited)
+
+
 _KINDS: Final[tuple[tuple[_What, Callable[[ScoreRow], Scored | None], bool], ...]] = (
     ("success", _success, False),
     ("seconds", _seconds, True),
     ("price", _price, True),
+    ("wait", _wait, True),
 )
 
 
 def scores(rows: Sequence[ScoreRow]) -> list[Score]:
-    """How good the estimates of these runs were, of each thing that was estimated."""
+    """How good the estimates of these runs were, of each thing that was estimated; of few runs, that they are few."""
     found = []
     for what, read, relative in _KINDS:
         pairs = [(row, point) for row in rows if (point := read(row)) is not None]
         told = summary((point for _, point in pairs), relative=relative)
-        if told is not None:
+        if told is not None and told.runs < LEAST:
+            words = f"Too few runs yet: {told.runs} of the {LEAST} that it takes to say how good they are."
+            found.append(Score(what=what, runs=told.runs, words=words))
+        elif told is not None:
             known = all(row.known for row, _ in pairs)
             since = min(row.created for row, _ in pairs).replace(hour=0, minute=0, second=0, microsecond=0)
             found.append(
@@ -98,11 +120,14 @@ def scores(rows: Sequence[ScoreRow]) -> list[Score]:
 
 
 def _words(what: _What, told: Summary, known: bool) -> str:
-    runs = f"{told.runs} finished run{'' if told.runs == 1 else 's'}"
+    runs = f"{told.runs} finished runs"
     inside = f"{told.covered:.0%} of {runs} came out within the range".replace("%", " %")
     if what == "success":
         measured = "how often the known bit string came" if known else "the Hellinger fidelity to ideal counts"
         return f"{inside}; half are off by {told.error:.2f} or less, measured by {measured}."
+    if what == "wait":
+        early = f"{told.covered:.0%} of {told.runs} runs that waited started by the time of 9 in 10".replace("%", " %")
+        return f"{early}; half of the forecasts of the start are off by {100 * told.error:.0f} % or less."
     noun = {"seconds": "time", "price": "price"}[what]
     return f"{inside}; half of the estimates of {noun} are off by {100 * told.error:.0f} % or less."
 
@@ -115,10 +140,18 @@ class Scores:
         self._known: dict[str, tuple[float, list[Score]]] = {}
 
     async def of(self, devices: Sequence[str]) -> dict[str, list[Score]]:
-        """Device → how good its estimates have been; nothing of one where nothing has run yet."""
+        """Device → how good its estimates have been; nothing of one where nothing has run yet.
+
+        With those of too few runs, which say only that: :meth:`shown` leaves them out.
+        """
         now = time.monotonic()
         stale = [name for name in devices if self._known.get(name, (-1e9,))[0] < now - _FRESH_S]
         if stale:
             rows = await self._context.store.read(lambda view: {name: view.scores(name, limit=RUNS) for name in stale})
             self._known |= {name: (now, scores(found)) for name, found in rows.items()}
         return {name: self._known[name][1] for name in devices}
+
+    async def shown(self, devices: Sequence[str]) -> dict[str, list[Score]]:
+        """The same without those of too few runs, for lists and beside estimates."""
+        found = await self.of(devices)
+        return {name: [one for one in told if one.runs >= LEAST] for name, told in found.items()}

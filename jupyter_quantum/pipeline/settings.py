@@ -72,7 +72,7 @@ class Isolation:
     drift: float = 0.0
     """How many times its median two-qubit error of before a new calibration may be."""
     mirror: float = 0.0
-    """The least success of mirror circuits, of what was predicted for them."""
+    """The least success of benchmarks with a known answer (mirror circuits), of what was predicted for them."""
     resume: bool = False
     """Whether it resumes by itself with the next calibration that passes."""
     error: float = 0.0

@@ -126,7 +126,7 @@ class Standings:
 
     async def evidence(self, device: str, qubits: int, depth: int) -> Found:
         """What stands beside an estimate for a circuit of this size on this device."""
-        scores = (await self._scores.of([device]))[device]
+        scores = (await self._scores.shown([device]))[device]
         return Found(await self.mirror(device, qubits), scores)
 
     async def mirror(self, device: str, qubits: int) -> MirrorResult | None:

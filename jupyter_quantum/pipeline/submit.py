@@ -155,7 +155,7 @@ class Submitting:
         replay_of: str | None,
     ) -> Run:
         now = self._context.clock()
-        body = request.model_dump_json(exclude={"circuits"}) + parcel.source + (replay_of or "")
+        body = request.model_dump_json(exclude={"circuits", "origin"}) + parcel.source + (replay_of or "")
         row = JobRow(
             id=new_id("job"),
             principal=who.id,
@@ -181,6 +181,7 @@ class Submitting:
             idempotency=key,
             body=digest_of(body.encode()) if key else None,
             replay_of=replay_of,
+            origin=None if request.origin is None else request.origin.model_dump_json(),
             **_allowed(request, device.name, parcel),
         )
         return Run(row, parcel, self._deciding.asker(who, project), project, device, promised)

@@ -20,7 +20,7 @@ from jupyter_quantum.store.rows import AccountRow, ApprovalRow, AttemptRow, Even
 from jupyter_quantum.store.stating import EXPECTED
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.devices import CalibrationRef, PriceView, Wait
-from jupyter_quantum.wire.jobs import ApprovalView, DecisionView, JobView, Meter, Provenance
+from jupyter_quantum.wire.jobs import ApprovalView, DecisionView, JobView, Meter, Origin, Provenance
 from jupyter_quantum.wire.results import ResultView
 
 __all__ = [
@@ -120,6 +120,7 @@ def job_view(row: JobRow, result: ResultView | None = None) -> JobView:
         vendor_seconds=row.vendor_s,
         version=row.version,
         replay_of=row.replay_of,
+        origin=_model(Origin, row.origin),
         result=None if result is None else result.model_dump(mode="json"),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, func, update
 
 from jupyter_quantum.core.jobs import FINAL, HOLDING, JobState, check_move
 from jupyter_quantum.exceptions import Conflict
@@ -26,14 +26,14 @@ _ENDED: Final = frozenset({AttemptState.COMPLETED, AttemptState.FAILED, AttemptS
 _FIXED: Final = frozenset(
     {"id", "principal", "owner", "organisation", "project", "kind", "created", "source", "state", "version", "changed"}
     | {"envelope", "held", "on_hold", "accounts", "cost", "attempts", "idempotency", "body", "token", "priority"}
-    | {"replay_of"}
+    | {"replay_of", "origin"}
 )
 """Columns that a caller never changes: who and what, and what the store itself keeps."""
 
 _WAIT: Final = (
     update(t.jobs)
     .where(t.jobs.c.id == bindparam("key"), t.jobs.c.state == JobState.QUEUED)
-    .values(wait=bindparam("text"))
+    .values(wait=bindparam("text"), forecast=func.coalesce(t.jobs.c.forecast, bindparam("first")))
 )
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -100,9 +100,19 @@ class Lifecycle(Standing, Lending):
         return job
 
     def set_waits(self, waits: Mapping[str, Json | None]) -> None:
-        """Write the scheduler's place, estimate and reason of queued jobs; neither event nor version."""
-        if waits:
-            self._reading().execute(_WAIT, [{"key": key, "text": text} for key, text in waits.items()])
+        """Write the scheduler's place, estimate and reason of queued jobs; neither event nor version.
+
+        The first estimate of a job is kept: it is scored once the job has run.
+        """
+        told = [{"key": key, "text": text, "first": self._forecast(text)} for key, text in waits.items()]
+        if told:
+            self._reading().execute(_WAIT, told)
+
+    def _forecast(self, wait: Json | None) -> Json | None:
+        told = {} if wait is None else json.loads(wait)
+        if told.get("p50") is None or told.get("p90") is None:
+            return None
+        return json.dumps({"at": self.now.isoformat(), "p50": told["p50"], "p90": told["p90"]})
 
     def _change(self, before: JobRow, changes: Mapping[str, Any], **own: Any) -> JobRow:
         if forbidden := _FIXED & changes.keys():

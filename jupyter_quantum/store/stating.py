@@ -39,6 +39,7 @@ def facts_digest(job: JobRow) -> str:
     for name, column in _SECONDS.items():
         took = getattr(job, column)
         facts[name] = None if took is None else float(took)
+    facts["origin"] = None if job.origin is None else json.loads(job.origin)
     facts["error"] = None if job.error is None else json.loads(job.error)["code"]
     return digest_of(canonical(facts))
 

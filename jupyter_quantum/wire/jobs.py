@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from jupyter_quantum.core.jobs import DeviceKind, JobKind, JobState
 from jupyter_quantum.wire.base import Answer, CircuitBundle, Credits, Digest, Request, Time
@@ -22,6 +22,7 @@ __all__ = [
     "Me",
     "Membership",
     "Meter",
+    "Origin",
     "Paulis",
     "Provenance",
     "Pub",
@@ -67,6 +68,23 @@ class WorkRequest(Request):
     project: str | None = Field(default=None, description="who pays; the caller's only project where omitted")
 
 
+def _plain(text: str) -> str:
+    if not text.isprintable() or "/" in text or "\\" in text:
+        raise ValueError("a file's name without folders or control characters")
+    return text
+
+
+class Origin(Request):
+    """The cell that a job was sent from. Its sender says so: nothing rests on it."""
+
+    notebook: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)] | None = Field(
+        default=None, description="the file's name, without its folder"
+    )
+    cell: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+        default=None, description="id of the cell in the notebook (nbformat 4.5)"
+    )
+
+
 class JobRequest(WorkRequest):
     """Run circuits on one device, or what ``report`` validated (then ``circuits`` and ``pubs`` are omitted)."""
 
@@ -82,6 +100,7 @@ class JobRequest(WorkRequest):
     fallback_after: Annotated[float | None, Field(ge=0, le=31 * 86_400)] = Field(
         default=None, description="seconds that it waits for a device that does not start jobs; an hour where omitted"
     )
+    origin: Origin | None = Field(default=None, description="the cell that it is sent from; none outside notebooks")
 
 
 class ReplayRequest(Request):
@@ -92,6 +111,7 @@ class ReplayRequest(Request):
         default=None, description="refuse where it may cost more than this"
     )
     reason: Annotated[str | None, Field(max_length=1000)] = Field(default=None, description="for an approver")
+    origin: Origin | None = Field(default=None, description="the cell that it is sent from; none outside notebooks")
 
 
 class DecisionView(Answer):
@@ -149,6 +169,7 @@ class JobView(Answer):
     vendor_seconds: float | None = Field(default=None, description="the same as the vendor counts it, where it tells")
     version: int = Field(description="grows with each move")
     replay_of: str | None = Field(default=None, description="the job that it runs once more")
+    origin: Origin | None = Field(default=None, description="the cell that it was sent from, as its sender says")
     result: dict[str, Any] | None = Field(
         default=None, description="jupyter_quantum.wire.results.ResultView, only where asked for with wait"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -117,6 +118,31 @@ async def test_scores_come_newest_first(store: Store) -> None:
     assert {row.job for row in found[:2]} == {row.job for row in rows[1:]}
     assert len(await store.read(lambda view: view.scores("fake_torino", limit=2))) == 2
     assert await store.read(lambda view: view.scores("aer")) == []
+
+
+async def test_scores_of_benchmarks_stand_apart(store: Store) -> None:
+    """Runs of series, not those of anybody else."""
+
+    def work(tx: Tx) -> list[str]:
+        mine = tx.add_job(a_job(), actor=ADA)
+        bench = tx.add_job(a_job(priority=JobClass.BENCHMARK), actor=ADA)
+        return [tx.add_score(ScoreRow(job.id, "fake_torino", NOON)).job for job in (mine, bench)]
+
+    mine, bench = await store.write(work)
+    assert {row.job for row in await store.read(lambda view: view.scores("fake_torino"))} == {mine, bench}
+    found = await store.read(lambda view: view.scores("fake_torino", benchmarks=True))
+    assert [row.job for row in found] == [bench]
+
+
+async def test_the_first_forecast_of_a_wait_stays(store: Store) -> None:
+    """Later ones, and none, change the wait and not what was said first; a wait nobody knows is no forecast."""
+    job = await store.write(lambda tx: queue(tx, 0))
+    for text in ('{"p50": null, "p90": null}', '{"p50": 5.0, "p90": 9.0}', '{"p50": 70.0, "p90": 99.0}', None):
+        await store.write(lambda tx, text=text: tx.set_waits({job.id: text}))
+    row = await store.read(lambda view: view.job(job.id))
+    told = json.loads(row.forecast or "{}")
+    assert (row.wait, told["p50"], told["p90"]) == (None, 5.0, 9.0)
+    assert datetime.fromisoformat(told["at"]).tzinfo is not None
 
 
 async def test_a_jobs_class_is_kept_and_cannot_be_raised(store: Store) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from jupyter_quantum.client.hub import Hub
+from jupyter_quantum.client.origin import origin, sent_from
 from jupyter_quantum.client.report import report_lines
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.core.money import CREDIT
@@ -26,6 +27,8 @@ class HubDoor:
 
     def __init__(self, hub: Hub | None = None) -> None:
         self._hub = Hub() if hub is None else hub
+        self._cell = origin()
+        """The one that promotes: its button is pressed later."""
         self._jobs: dict[str, Any] = {}
         self._asking = threading.Lock()
         self._asked: tuple[object, int | None, ReportRequest] | None = None
@@ -62,7 +65,8 @@ class HubDoor:
     def submit(self, report: ReportView, device: str, *, reason: str | None, max_price: int | None) -> JobView:
         """Submit what was validated."""
         at_most = None if max_price is None else max_price / CREDIT
-        job = self._hub.submit(report.id, device, max_price=at_most, reason=reason)
+        with sent_from(self._cell):
+            job = self._hub.submit(report.id, device, max_price=at_most, reason=reason)
         self._jobs[job.view.id] = job
         return job.view
 
@@ -81,7 +85,8 @@ class HubDoor:
     def replay(self, job: JobView) -> JobView:
         """Run it once more, on its own device, at no more than it could cost then."""
         at_most = None if job.price_at_most is None else job.price_at_most / CREDIT
-        again = self.handle(job).replay(max_price=at_most)
+        with sent_from(self._cell):
+            again = self.handle(job).replay(max_price=at_most)
         self._jobs[again.view.id] = again
         seen: JobView = again.view
         return seen

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 
+from jupyter_quantum.core.jobs import JobClass
 from jupyter_quantum.store import tables as t
 from jupyter_quantum.store.codec import SCORES, SERIES, SERIES_RUNS, micros, moment
 from jupyter_quantum.store.reading import Reading, where
@@ -60,8 +61,10 @@ class SeriesReads(Reading):
         rows = self._reading().execute(select(c.device, c.created, c.state).where(c.id.in_(latest)))
         return {row.device: (moment(row.created), row.state) for row in rows}
 
-    def scores(self, device: str, *, limit: int = 200) -> list[ScoreRow]:
-        """How the device's latest runs turned out, the newest first."""
-        c = t.scores.c
+    def scores(self, device: str, *, benchmarks: bool = False, limit: int = 200) -> list[ScoreRow]:
+        """How the device's latest runs turned out, the newest first; ``benchmarks``: of runs of series only."""
+        c, jobs = t.scores.c, t.jobs.c
         query = SCORES.select.where(c.device == device).order_by(c.created.desc(), c.job.desc())
+        if benchmarks:
+            query = query.where(exists().where(jobs.id == c.job, jobs.priority == JobClass.BENCHMARK))
         return self._all(SCORES, query.limit(limit))

@@ -147,6 +147,10 @@ class JobRow:
     """What is to be known of its result: ``drift``, ``partial``."""
     vendor_s: float | None = None
     """Seconds on the device as the vendor counts them, where it tells."""
+    forecast: Json | None = None
+    """The first that was said of its wait: ``at`` (ISO 8601), ``p50`` and ``p90`` in seconds from then."""
+    origin: Json | None = None
+    """``wire.jobs.Origin``: the notebook and the cell that it was sent from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,3 +84,8 @@ class ScoreRow:
     """Micro-credits, as the two below."""
     price_at_most: int | None = None
     cost: int | None = None
+    wait: float | None = None
+    """Seconds from the first forecast of its start to that start, median; as the two below."""
+    wait_high: float | None = None
+    """Ninth decile."""
+    waited: float | None = None

@@ -76,6 +76,8 @@ jobs = Table(
     text("leaving", null=True),
     text("marks", server_default="[]"),
     Column("vendor_s", Float, nullable=True),
+    text("forecast", null=True),
+    text("origin", null=True),
     UniqueConstraint("principal", "idempotency"),
     CheckConstraint("on_hold >= 0", name="hold"),
     # Ids sort by time, so these also answer "newest first".

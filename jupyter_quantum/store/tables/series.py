@@ -68,5 +68,8 @@ scores = Table(
     integer("price", null=True),
     integer("price_at_most", null=True),
     integer("cost", null=True),
+    _number("wait"),
+    _number("wait_high"),
+    _number("waited"),
     Index(None, "device", "created"),
 )

@@ -10,7 +10,7 @@ from typing import Any
 from jupyter_quantum.bundle_verify.run import BOUND
 from jupyter_quantum.store.stating import facts_digest
 from jupyter_quantum.wire.base import canonical, digest_of
-from jupyter_quantum.wire.jobs import ApprovalDecision, JobView
+from jupyter_quantum.wire.jobs import ApprovalDecision, JobView, Origin, ReplayRequest
 from tests.integration.pipeline.conftest import ADA, GRACE, House, request, until
 from tests.integration.pipeline.test_pipeline_bundle import checked, completed, failed, resummed, taken, unpacked
 from tests.integration.pipeline.test_pipeline_bundle import house as house
@@ -204,3 +204,21 @@ async def test_service_and_verifier_mean_the_same_fields(house: House) -> None:
         told[name] = None if when is None else when.isoformat()
     assert facts_digest(row) == digest_of(canonical(told))
     assert facts_digest(dataclasses.replace(row, seconds=1)) == facts_digest(dataclasses.replace(row, seconds=1.0))
+
+
+async def test_the_cell_is_kept_shown_and_bound(house: House) -> None:
+    """It comes with the job, its replay has its own, a repeat from another cell is the same request; no other word."""
+    sent = request("fake_torino", 100, origin={"notebook": "bell.ipynb", "cell": "a-1"})
+    job = await house.pipeline.submit(ADA, sent, key="once", wait_s=10)
+    assert job.origin == Origin(notebook="bell.ipynb", cell="a-1")
+    moved = sent.model_copy(update={"origin": Origin(cell="b-2")})
+    assert (await house.pipeline.submit(ADA, moved, key="once", wait_s=10)).id == job.id
+    assert (await house.pipeline.provenance(ADA, job.id)).job.origin == job.origin
+    again = await house.pipeline.replay(ADA, job.id, ReplayRequest(origin=Origin(cell="c-3")), key=None, wait_s=10)
+    assert again.origin == Origin(cell="c-3")
+    files = unpacked(await taken(house, job))
+    told = json.loads(files["job.json"])
+    assert told["origin"] == {"notebook": "bell.ipynb", "cell": "a-1"}
+    told["origin"]["cell"] = "a-2"
+    assert "job" in failed(checked(resummed(files | {"job.json": json.dumps(told).encode()})))
+    assert b"bell.ipynb" not in files["record/events.jsonl"]

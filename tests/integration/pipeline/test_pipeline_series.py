@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.core.tenancy import ProjectSpec, Role
 from jupyter_quantum.exceptions import Conflict, InputError, NotFound, Refused
 from jupyter_quantum.pipeline import Settings
-from jupyter_quantum.pipeline.settings import SeriesSettings
+from jupyter_quantum.pipeline.scoring import scores
+from jupyter_quantum.pipeline.settings import Isolation, SeriesSettings
 from jupyter_quantum.pipeline.standings import COLUMNS
+from jupyter_quantum.store.rows import ScoreRow
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.reports import ReportRequest
@@ -307,20 +310,109 @@ async def test_a_file_of_circuits_is_checked_when_it_is_read(settings: Settings,
 
 async def test_each_finished_run_scores_its_estimates(house: House, runner: MemoryRunner) -> None:
     """Time and price of what ran, and success where the worker measured it; shown with devices and reports."""
-    for _ in range(3):
+    for _ in range(5):
         view = await house.pipeline.submit(ADA, request("fake_torino", 1000), key=None, wait_s=5)
         assert view.state is JobState.COMPLETED
     device = await house.pipeline.device(ADA, "fake_torino")
     told = {score.what: score for score in device.scores}
     assert set(told) == {"seconds", "price"}  # this runner measures no agreement
-    assert (told["seconds"].runs, told["seconds"].covered, told["seconds"].error) == (3, 1.0, 0.0)
+    assert (told["seconds"].runs, told["seconds"].covered, told["seconds"].error) == (5, 1.0, 0.0)
     assert told["price"].covered == 1.0
     assert told["price"].since is not None
-    assert told["price"].words.startswith("100 % of 3 finished runs came out within the range")
+    assert told["price"].words.startswith("100 % of 5 finished runs came out within the range")
     sent = ReportRequest(circuits=request().circuits, project="qcourse", devices=["fake_torino", "aer"])
     rows = {row.device: row for row in (await house.pipeline.report(ADA, sent)).rows}
     assert rows["fake_torino"].scores == device.scores
     assert rows["aer"].scores == []
+    (listed,) = [one for one in (await house.pipeline.devices(ADA)).devices if one.name == "fake_torino"]
+    assert listed.scores == device.scores
+
+
+async def test_of_few_runs_nothing_is_shown_and_that_is_said_where_it_is_asked_for(
+    house: House, runner: MemoryRunner
+) -> None:
+    """After four runs neither list nor report has scores; the device itself says that they are too few."""
+    for _ in range(4):
+        await house.pipeline.submit(ADA, request("fake_torino", 100), key=None, wait_s=5)
+    listed = {one.name: one.scores for one in (await house.pipeline.devices(ADA)).devices}
+    assert listed["fake_torino"] == []
+    sent = ReportRequest(circuits=request().circuits, project="qcourse", devices=["fake_torino"])
+    assert (await house.pipeline.report(ADA, sent)).rows[0].scores == []
+    told = (await house.pipeline.device(ADA, "fake_torino")).scores
+    assert {one.what for one in told} == {"seconds", "price"}
+    assert {(one.runs, one.covered, one.error) for one in told} == {(4, None, None)}
+    assert told[0].words == "Too few runs yet: 4 of the 5 that it takes to say how good they are."
+
+
+async def test_the_first_forecast_of_a_wait_is_scored_by_the_wait(settings: Settings) -> None:
+    """A job that waits behind another: what was said first, and how long it was; one that did not wait has none."""
+    busy = announcement("fake_torino", DeviceKind.EMULATOR, slots=1)
+    async with running(settings) as house, house.runner(busy) as runner:
+        runner.hold()
+        first = await house.pipeline.submit(ADA, request("fake_torino", 3000), key=None, wait_s=0)
+        await until(lambda: runner.executed)
+        second = await house.pipeline.submit(ADA, request("fake_torino", 100), key=None, wait_s=0)
+
+        async def told() -> str | None:
+            return (await house.store.read(lambda view: view.job(second.id))).forecast
+
+        said = json.loads(await until(told))
+        assert 0 < said["p50"] <= said["p90"]
+        await house.store.write(lambda tx: tx.set_waits({second.id: '{"p50": 99.0, "p90": 99.0}'}))
+        assert json.loads(await told() or "") == said
+        runner.go()
+        await until(lambda: house.store.read(lambda view: len(view.scores("fake_torino")) == 2))
+        rows = {row.job: row for row in await house.store.read(lambda view: view.scores("fake_torino"))}
+        started = (await house.pipeline.job(ADA, second.id)).started
+        assert started is not None
+        waited = (started - datetime.fromisoformat(said["at"])).total_seconds()
+        row = rows[second.id]
+        assert (row.wait, row.wait_high, row.waited) == (said["p50"], said["p90"], pytest.approx(waited))
+        assert (rows[first.id].wait, rows[first.id].waited) == (None, None)
+
+
+def test_forecasts_of_the_start_are_told_in_words() -> None:
+    """Covered: started by the ninth decile; off by a part of the median."""
+    noon = datetime(2026, 5, 12, 12, tzinfo=UTC)
+    rows = [ScoreRow(f"job_{at}", "a", noon, wait=10.0, wait_high=20.0, waited=wait) for at, wait in enumerate(_WAITS)]
+    (told,) = scores(rows)
+    assert (told.what, told.runs, told.covered, told.error) == ("wait", 5, 0.8, 0.5)
+    assert told.words == (
+        "80 % of 5 runs that waited started by the time of 9 in 10; half of the forecasts of the start are off by "
+        "50 % or less."
+    )
+
+
+_WAITS = (5.0, 10.0, 15.0, 20.0, 31.0)
+
+
+async def test_only_benchmarks_isolate_a_device_by_their_success(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ada's runs come back with 0.3 of a predicted 0.95 and change nothing; three benchmarks that do, isolate it."""
+    from jupyter_quantum.testing import runner as memory
+
+    plain = memory._result
+
+    def poor(do: Any) -> Any:
+        return plain(do).model_copy(update={"agreement": Agreement(value=0.3, certain=True)})
+
+    monkeypatch.setattr(memory, "_result", poor)
+    rules = Isolation(mirror=0.8)
+    async with house_with(settings, measured(tmp_path, devices=()), isolation=rules) as house, house.runner():
+        for _ in range(4):
+            await house.pipeline.submit(ADA, request("fake_torino", 100), key=None, wait_s=5)
+        await house.pipeline._runners.health.judge("fake_torino")
+        assert (await house.pipeline.device(ADA, "fake_torino")).state == "ready"
+        for runs in (1, 2, 3):
+            await house.pipeline.series.run(OTTO, "fake_torino")
+            await series_of(house, runs)
+
+        async def isolated() -> str | None:
+            view = await house.pipeline.device(ADA, "fake_torino")
+            return view.state_reason if view.state == "isolated" else None
+
+        assert await until(isolated) == ("benchmarks with a known answer succeeded with 0.30; 0.95 was predicted")
 
 
 async def test_success_is_scored_by_what_the_worker_measured(
@@ -329,16 +421,16 @@ async def test_success_is_scored_by_what_the_worker_measured(
     """Predicted 0.95 within 0.93 to 0.97: 0.94 is inside, 0.80 is not, and half are off by what is said."""
     from jupyter_quantum.testing import runner as memory
 
-    plain, values = memory._result, iter([0.94, 0.80, 0.95])
+    plain, values = memory._result, iter([0.94, 0.80, 0.95, 0.96, 0.60])
 
     def measured_result(do: Any) -> Any:
         return plain(do).model_copy(update={"agreement": Agreement(value=next(values), certain=True)})
 
     monkeypatch.setattr(memory, "_result", measured_result)
-    for _ in range(3):
+    for _ in range(5):
         await house.pipeline.submit(ADA, request("fake_torino", 100), key=None, wait_s=5)
     (told,) = [one for one in (await house.pipeline.device(ADA, "fake_torino")).scores if one.what == "success"]
-    assert told.covered == pytest.approx(2 / 3)
+    assert told.covered == pytest.approx(3 / 5)
     assert told.error == pytest.approx(0.01)
     assert "how often the known bit string came" in told.words
 

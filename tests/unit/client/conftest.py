@@ -111,6 +111,7 @@ class Service:
             "created": NOW,
             "changed": NOW,
             "submitted": NOW,
+            "origin": request.origin,
             "version": 1,
         }
         view = JobView(**(values | changes))
