@@ -23,7 +23,7 @@ class Scrubber:
     """
 
     def __init__(self, values: Iterable[str]) -> None:
-        forms = {form for value in values if len(value) >= _SHORTEST for form in _forms(value)}
+        forms = {form for value in values for one in _lines(value) if len(one) >= _SHORTEST for form in _forms(one)}
         self._texts = sorted(forms, key=len, reverse=True)
         self._raw = [form.encode() for form in self._texts]
 
@@ -50,6 +50,11 @@ class Scrubber:
         if isinstance(value, list | tuple):
             return [self.plain(one) for one in value]
         return value
+
+
+def _lines(value: str) -> set[str]:
+    """The value, and each of its lines: a private key is printed line by line, and a file ends in one that is none."""
+    return {value, *(line.strip() for line in value.splitlines())}
 
 
 def _forms(value: str) -> set[str]:

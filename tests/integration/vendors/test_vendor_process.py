@@ -27,9 +27,9 @@ KEY = "a-key-of-tests-4711"
 ADAPTER = "tests.integration.vendors.odd:OddDevice"
 
 
-def made(directory: Path, way: str = "", secret: str = "odd") -> VendorProcess:
+def made(directory: Path, way: str = "", secret: str = "odd", key: str = KEY) -> VendorProcess:
     place = directory / "secrets.json"
-    place.write_text(json.dumps({"odd": {"key": KEY}}))
+    place.write_text(json.dumps({"odd": {"key": key}}))
     place.chmod(0o600)
     spec = DeviceSpec.model_validate({"name": "odd", "adapter": ADAPTER, "secret": secret, "way": way, "url": "none"})
     return VendorProcess(spec, FileSecrets(provider="file", path=place))
@@ -161,3 +161,13 @@ async def test_that_cannot_start(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         await broken.close()
     assert f"no connection with {{'key': '{HIDDEN}'}}" in caplog.text
     assert KEY not in caplog.text
+
+
+async def test_a_key_of_several_lines_is_not_printed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What an SDK prints comes line by line; no line of a private key is in the runner's log."""
+    lines = ["-----BEGIN PRIVATE KEY-----", "MIIEvQIBADANBgkqhkiG", "-----END PRIVATE KEY-----"]
+    printing = made(tmp_path, key="\n".join([*lines, ""]))
+    assert await printing.submit("tag", b"print", 60) == "tag"
+    await printing.close()
+    assert caplog.text.count(HIDDEN) == len(lines)
+    assert not any(line in caplog.text for line in lines)

@@ -208,3 +208,14 @@ def test_nested_values_are_scrubbed() -> None:
     """Metadata of an answer, keys included."""
     found = Scrubber(["s3cretvalue"]).plain({"a": ["x s3cretvalue"], "s3cretvalue": 1})
     assert found == {"a": [f"x {HIDDEN}"], HIDDEN: 1}
+
+
+def test_every_line_is_scrubbed() -> None:
+    """A private key that is printed line by line, and a token that came with the end of its file."""
+    key = "-----BEGIN KEY-----\r\nMIIEvQIBADANBgkq\r\nhkiG9w0BAQEFAASC\r\n-----END KEY-----\r\n"
+    scrubber = Scrubber([key, "token-of-a-file\n"])
+    for line in [*key.splitlines(), "bearer token-of-a-file?"]:
+        said = scrubber.text(f"sdk: {line}")
+        assert HIDDEN in said
+        assert "token-of" not in said
+        assert line not in said
