@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import resource
 import site
 import struct
 import sys
 import sysconfig
+import termios
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,9 +43,9 @@ _NET_ABI, _SCOPE_ABI = 4, 6
 
 _ALLOWED: Final = """
 read write readv writev pread64 pwrite64 preadv pwritev lseek close close_range fstat newfstatat stat lstat
-statx access faccessat faccessat2 open openat readlink readlinkat getcwd getdents64 getdents fcntl ioctl dup
+statx access faccessat faccessat2 open openat readlink readlinkat getcwd getdents64 getdents dup
 dup2 dup3 mmap munmap mprotect mremap madvise brk mincore membarrier futex futex_waitv set_robust_list
-get_robust_list rseq set_tid_address sched_yield sched_getaffinity sched_setaffinity sched_getparam
+get_robust_list rseq set_tid_address sched_yield sched_getaffinity sched_getparam
 sched_getscheduler sched_get_priority_max sched_get_priority_min getcpu gettid getpid getppid getuid geteuid
 getgid getegid getpgrp getresuid getresgid rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending
 rt_sigtimedwait sigaltstack pause clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times
@@ -51,6 +53,11 @@ getrusage getrlimit setrlimit setitimer getitimer sysinfo uname poll ppoll selec
 epoll_ctl epoll_wait epoll_pwait eventfd2 pipe2 getrandom arch_prctl restart_syscall exit exit_group
 """
 _SILENT: Final = ("clone3",)  # the C library falls back to clone, whose flags can be looked at
+_ON_DESCRIPTORS: Final = {
+    "fcntl": (fcntl.F_DUPFD, fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_SETFL, fcntl.F_DUPFD_CLOEXEC),
+    "ioctl": (termios.TCGETS, termios.TIOCGWINSZ, termios.FIONREAD, termios.FIONBIO, termios.FIONCLEX, termios.FIOCLEX),
+}
+"""Not among them: F_SETOWN, F_SETSIG and the like, by which a socket sends signals to other processes."""
 _CLONE_THREAD: Final = 0x00010000
 _PR_SET_NAME: Final = 15
 
@@ -181,6 +188,9 @@ def _apply_seccomp() -> None:
     rules.set_attr(seccomp.Attr.CTL_TSYNC, 1)
     for name in _ALLOWED.split():
         _add(rules, seccomp.ALLOW, name)
+    for name, commands in _ON_DESCRIPTORS.items():
+        for command in commands:
+            rules.add_rule(seccomp.ALLOW, name, seccomp.Arg(1, seccomp.EQ, command))
     for name in _SILENT:
         _add(rules, seccomp.ERRNO(errno.ENOSYS), name)
     thread = seccomp.Arg(0, seccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)
