@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ __all__ = [
     "first_misfit",
     "restricted",
     "steps",
+    "used",
     "without_dead_parts",
 ]
 
@@ -87,6 +88,11 @@ def active_qubits(circuits: Sequence[QuantumCircuit]) -> frozenset[int]:
     return frozenset(qubit for circuit in circuits for step in steps(circuit) for qubit in step.qubits)
 
 
+def used(circuits: Sequence[QuantumCircuit]) -> frozenset[tuple[str, tuple[int, ...]]]:
+    """What any circuit does, and on which qubits."""
+    return frozenset((step.name, step.qubits) for circuit in circuits for step in steps(circuit))
+
+
 Known = Mapping[str, Mapping[tuple[int, ...], tuple[float | None, float | None]]]
 """Operation → qubits → error and duration (seconds), None where unknown."""
 
@@ -132,20 +138,20 @@ def first_misfit(circuit: QuantumCircuit, target: Target) -> Misfit | None:
 
 def without_dead_parts(target: Target) -> Target:
     """The Target without operations whose error is 1 or more, for the transpiler to avoid them."""
-    return _filtered(target, lambda qubits, error: error is None or error < DEAD)
+    return _filtered(target, lambda _, error: error is None or error < DEAD)
 
 
-def restricted(target: Target, active: frozenset[int]) -> Target:
-    """The Target with operations on ``active`` qubits only; indices stay."""
-    return _filtered(target, lambda qubits, error: active.issuperset(qubits))
+def restricted(target: Target, to: Collection[tuple[str, tuple[int, ...]]]) -> Target:
+    """The Target with these operations on these qubits only; indices stay."""
+    return _filtered(target, lambda what, _: what in to)
 
 
 def copied(target: Target) -> Target:
     """The Target as one of Qiskit's own class, to be named and described without changing its owner's."""
-    return _filtered(target, lambda qubits, error: True)
+    return _filtered(target, lambda *_: True)
 
 
-def _filtered(target: Target, keep: Callable[[tuple[int, ...], float | None], bool]) -> Target:
+def _filtered(target: Target, keep: Callable[[tuple[str, tuple[int, ...]], float | None], bool]) -> Target:
     smaller = Target(
         description=target.description,
         num_qubits=target.num_qubits,
@@ -161,6 +167,8 @@ def _filtered(target: Target, keep: Callable[[tuple[int, ...], float | None], bo
         if isinstance(operation, type) or None in target[name]:
             smaller.add_instruction(operation, name=name)
             continue
-        kept = {qubits: one for qubits, one in target[name].items() if keep(qubits, getattr(one, "error", None))}
+        kept = {
+            qubits: one for qubits, one in target[name].items() if keep((name, qubits), getattr(one, "error", None))
+        }
         smaller.add_instruction(operation, kept, name=name)
     return smaller

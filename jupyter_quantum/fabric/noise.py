@@ -1,7 +1,7 @@
-"""Noise of a device from its Target, on the qubits that a circuit touches.
+"""Noise of a device from its Target, of the operations that a circuit has.
 
-The noise model of a whole device takes seconds to build and to use. Restricted to a few qubits, with their indices
-kept, it gives the same bits for the same seed in milliseconds.
+The noise model of a whole device takes seconds to build and to use. Restricted to what is done, on the qubits where it
+is done, with their indices kept, it gives the same bits for the same seed in milliseconds.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _STATES: Final = {"automatic": 1, "statevector": 1, "density_matrix": 2}
 Aer's automatic choice is one of the other two, whether or not there is room."""
 
 
-def noise_of(target: Target, active: frozenset[int]) -> NoiseModel:
-    """Qiskit Aer's model of the Target's errors on the qubits ``active``; ideal where the Target names none."""
+def noise_of(target: Target, done: frozenset[tuple[str, tuple[int, ...]]]) -> NoiseModel:
+    """Qiskit Aer's model of the Target's errors of what is ``done``; ideal where the Target names none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return NoiseModel.from_backend(_Snapshot(restricted(target, active)))
+        return NoiseModel.from_backend(_Snapshot(restricted(target, done)))
 
 
 def widest(target: Target, method: str, memory_mb: int) -> int | None:

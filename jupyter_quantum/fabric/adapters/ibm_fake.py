@@ -18,7 +18,7 @@ from qiskit_ibm_runtime import fake_provider
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.fabric.adapters.base import Device
 from jupyter_quantum.fabric.estimates import device_seconds, success
-from jupyter_quantum.fabric.isa import DEAD, active_qubits
+from jupyter_quantum.fabric.isa import DEAD, used
 from jupyter_quantum.fabric.noise import noise_of, widest
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
 from jupyter_quantum.wire.devices import Interval
@@ -47,8 +47,8 @@ class FakeDevice(Device):
         self._noise_of = lru_cache(maxsize=64)(partial(noise_of, self.target))
 
     def noise(self, circuits: Sequence[QuantumCircuit]) -> NoiseModel | None:
-        """The snapshot's noise on the qubits that these circuits touch."""
-        model = self._noise_of(active_qubits(circuits))
+        """The snapshot's noise of what these circuits do."""
+        model = self._noise_of(used(circuits))
         return None if model.is_ideal() else model
 
     def widest(self, method: str, memory_mb: int) -> int | None:

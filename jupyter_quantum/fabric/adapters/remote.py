@@ -26,7 +26,7 @@ from jupyter_quantum.fabric.adapters.base import Device, Order
 from jupyter_quantum.fabric.adapters.vendor import Calibration
 from jupyter_quantum.fabric.assemble import Counted, assemble, counts_of_piece
 from jupyter_quantum.fabric.estimates import device_seconds, success
-from jupyter_quantum.fabric.isa import active_qubits
+from jupyter_quantum.fabric.isa import used
 from jupyter_quantum.fabric.mitigation import mitigated, own_pieces
 from jupyter_quantum.fabric.noise import noise_of
 from jupyter_quantum.fabric.plan import Piece, packed, pieces
@@ -103,8 +103,8 @@ class RemoteDevice(Device):
         return packed(found, self.max_batch, mixed=self.mixed_shots)
 
     def noise(self, circuits: Sequence[QuantumCircuit]) -> NoiseModel | None:
-        """What the Target says of the qubits that these circuits touch; None where it names no error."""
-        model = self._noise_of(active_qubits(circuits))
+        """What the Target says of what these circuits do; None where it names no error."""
+        model = self._noise_of(used(circuits))
         return None if model.is_ideal() else model
 
     def seconds(self, circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
