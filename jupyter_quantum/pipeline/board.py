@@ -155,6 +155,10 @@ class Board:
                 found[owner_of(name)] = (before[0] + 1, before[1] + len(runner.devices), before[2] + leases)
         return found
 
+    def knows(self, runner_id: str | None) -> bool:
+        """Whether this runner announced itself and was not lost since."""
+        return runner_id in self.runners
+
     def withdraw(self, device: str) -> None:
         """No runner serves this device any more, whoever announced it."""
         for runner in self.runners.values():
@@ -254,11 +258,12 @@ class Board:
         return [ticket for ticket in both if ticket.job == job_id]
 
     def expired(self) -> list[Ticket]:
-        """Tickets whose lease ran out, or that wait for a runner that is dead; they are lost now."""
+        """Tickets whose lease ran out, or that wait for a runner that is gone or serves them no more; lost now."""
         now = time.monotonic()
         dead = [name for name, runner in self.runners.items() if not self.alive(runner)]
         lost = [ticket for name in dead for ticket in self.forget(name)]
-        gone = [
+        gone = [one for one in self._waiting.values() if one.runner is not None and not self._may(one.runner, one)]
+        gone += [
             ticket
             for ticket in self._leased.values()
             if not ticket.ended and (now > ticket.kill_after or now > ticket.lease_until + self._patience(ticket))
@@ -274,6 +279,11 @@ class Board:
         """
         runner = self.runners.get(ticket.runner or "")
         return self.lease_s if runner is not None and runner.polls > 0 else 0.0
+
+    def _may(self, runner_id: str, ticket: Ticket) -> bool:
+        """Whether the one runner that may take it could."""
+        runner = self.runners.get(runner_id)
+        return runner is not None and ticket.devices <= runner.devices
 
     def _grant(self, ticket: Ticket, runner_id: str) -> None:
         now = time.monotonic()

@@ -416,7 +416,9 @@ class Submitting:
         """After the commit: hand the run to the worker that prepared it, or let the queue have it."""
         self._live.moved(row)
         if row.state is JobState.SCHEDULED and start is not None:
-            same = ticket.runner == start.runner and not ticket.follow.done()
+            same = (
+                ticket.runner == start.runner and not ticket.follow.done() and self._context.board.knows(start.runner)
+            )
             following = self._scheduling.ticket(
                 row, verdict.prepared, start, None if same else verdict.prepared.executable
             )

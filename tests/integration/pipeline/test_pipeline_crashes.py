@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -424,3 +425,51 @@ async def test_a_runner_that_hung_up_takes_no_work(house: House, tmp_path: Path)
         job = await asyncio.wait_for(house.pipeline.submit(ADA, request("aer"), key=None, wait_s=0), 3.0)
         assert (await ended(house, job.id)).state is JobState.COMPLETED
     await server.close()
+
+
+async def test_a_runner_that_is_lost_while_a_job_starts(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gone between the choice of a runner and the offer to it: the job is nobody's for a moment, and runs elsewhere."""
+    artefacts, first = house.store.artefacts, house.runner(name="run_one")
+    read = artefacts.get
+
+    async def late(project: str, digest: str) -> bytes:
+        monkeypatch.undo()
+        await first.die()
+        await house.pipeline.runner_lost("run_one")
+        return await read(project, digest)
+
+    async with first:
+        first.hold()
+        blocks = await house.pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=0)
+        waits = await house.pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=0)
+        await until(lambda: first.executed)
+        monkeypatch.setattr(artefacts, "get", late)
+        await house.pipeline.cancel(ADA, blocks.id)
+        await until(lambda: "run_one" not in house.pipeline._context.board.runners)
+    async with house.runner(name="run_two") as second:
+        done = await ended(house, waits.id)
+        assert (done.state, done.cost) == (JobState.COMPLETED, 420_500)
+        assert second.executed == [f"{waits.id}-2"]
+
+
+async def test_a_runner_that_is_lost_after_it_prepared(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gone before the run was handed to its worker: it never had it, so that even of an opaque device this is known."""
+    opaque = announcement("fake_torino", DeviceKind.EMULATOR, recovery="opaque")
+    first = house.runner(opaque, name="run_one")
+    write = house.store.write
+
+    async def late(act: Any, *more: Any) -> Any:
+        found = await write(act, *more)
+        if getattr(found, "state", None) is JobState.SCHEDULED:
+            monkeypatch.undo()
+            await first.die()
+            await house.pipeline.runner_lost("run_one")
+        return found
+
+    async with first:
+        monkeypatch.setattr(house.store, "write", late)
+        job = await house.pipeline.submit(ADA, request("fake_torino"), key=None, wait_s=0)
+        assert not house.pipeline._context.board.runners
+    async with house.runner(opaque, name="run_two") as second:
+        done = await ended(house, job.id)
+        assert (done.state, done.cost, second.executed) == (JobState.COMPLETED, 420_500, [f"{job.id}-2"])

@@ -178,3 +178,16 @@ async def test_users_take_turns() -> None:
     held = {task.id: task.fence for task in first}
     second = (await made.lease(asks("run_a", slots=2, **held))).tasks
     assert [task.id for task in second] == [others[0].id, others[1].id]
+
+
+async def test_a_task_for_a_runner_that_cannot_take_it_is_lost() -> None:
+    """Its runner is gone, or serves the device no more: the task does not wait for ever."""
+    made = board("run_a", "run_b")
+    offered = [ticket(attempt=1) for _ in range(3)]
+    for one, name in zip(offered, ("run_a", "run_b", "run_c"), strict=True):
+        one.runner = name
+        made.put(one)
+    assert made.expired() == offered[2:]
+    made.announce(made.runners["run_b"].words, ("fake_fez",))
+    assert made.expired() == offered[1:2]
+    assert made.expired() == []
