@@ -19,7 +19,21 @@ from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.devices import Wait
 
-__all__ = ["absent", "again", "did_not_run", "ends", "is_device_fault", "is_findable", "is_remote", "lost", "unknown"]
+__all__ = [
+    "OUTDATED",
+    "absent",
+    "again",
+    "did_not_run",
+    "ends",
+    "is_device_fault",
+    "is_findable",
+    "is_remote",
+    "lost",
+    "unknown",
+]
+
+OUTDATED: Final = "calibration.changed"
+"""What a worker says of a run that was validated for another calibration than the device has: it does not begin it."""
 
 _FAULTS: Final = ("vendor.", "device.", "runner.", "attempt.")
 _NOTHING: Final[Mapping[str, Any]] = {}

@@ -14,7 +14,16 @@ from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.core.reckon import counts_otherwise
 from jupyter_quantum.exceptions import Conflict, JobFailed, QuantumError
 from jupyter_quantum.pipeline.answers import shape_problem
-from jupyter_quantum.pipeline.attempts import absent, again, did_not_run, ends, is_device_fault, is_findable, unknown
+from jupyter_quantum.pipeline.attempts import (
+    OUTDATED,
+    absent,
+    again,
+    did_not_run,
+    ends,
+    is_device_fault,
+    is_findable,
+    unknown,
+)
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.budgets import Budgets, usage
 from jupyter_quantum.pipeline.context import Context
@@ -81,6 +90,9 @@ class Executing:
         device = _device(ticket)
         if row is not None and row.wait is not None and row.state in (JobState.SCHEDULED, JobState.RUNNING):
             self._recovering.follow(row)
+        elif row is not None and row.state is JobState.QUEUED and self._is_outdated(row, report):
+            self._scheduling.outdated(row.id)
+            self._scheduling.kick(device)
         elif row is not None and row.state is JobState.QUEUED:
             self._scheduling.requeued(row)
         else:
@@ -163,16 +175,28 @@ class Executing:
             event = {"tag": tag, "code": error.code} | _said("[]", report)
             if self._is_worth_it(row, ticket, report, error):
                 event |= {"code": "attempt.retry", "why": error.code}
-                return again(tx, row, event, actor, not_before=self._later(tx.now, ticket.attempt))
+                later = {} if self._is_outdated(row, report) else {"not_before": self._later(tx.now, ticket.attempt)}
+                return again(tx, row, event, actor, **later)
             last = {"seconds": report.usage_s, "vendor_s": report.vendor_s, "versions": json.dumps(report.versions)}
             return ends(tx, row, error, event, actor, **last)
 
         return await self._apply(write)
 
     def _is_worth_it(self, row: JobRow, ticket: Ticket, report: TaskReport, error: QuantumError) -> bool:
-        """Whether a fault may pass, is not the user's, and there are attempts left."""
-        may = report.retry and is_device_fault(error.code) and row.cancel_asked is None
-        return may and ticket.attempt < self._context.settings.max_attempts
+        """Whether a fault may pass, is not the user's, and there are attempts left.
+
+        What was leased before a calibration and began after it never ran: it is validated again.
+        """
+        may = (report.retry and is_device_fault(error.code)) or error.code == OUTDATED
+        return may and row.cancel_asked is None and ticket.attempt < self._context.settings.max_attempts
+
+    def _is_outdated(self, row: JobRow, report: TaskReport) -> bool:
+        """Whether its worker knows a calibration that it was not validated for, and so do we by now.
+
+        Where the announcement of it is still on its way, the job waits as for another try, and its turn finds out.
+        """
+        told = report.error is not None and report.error.code == OUTDATED
+        return told and self._scheduling.is_stale(row)
 
     def _later(self, now: datetime, attempt: int) -> datetime:
         """When to try again: twice as late each time, with jitter, so that jobs of one fault do not come together."""

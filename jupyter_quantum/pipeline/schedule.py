@@ -111,6 +111,12 @@ class Scheduling:
         self.queued(row)
         self.kick(row.device)
 
+    def outdated(self, job_id: str) -> None:
+        """A job gives its slot back, and is validated again before it waits for another one."""
+        self.scheduler.apply(Ended(job_id, 0.0))
+        self.stale.append(job_id)
+        self.on_stale.set()
+
     def occupied(self, row: JobRow) -> None:
         """A run of before a restart still has its slot."""
         if not self.scheduler.knows(row.id):
@@ -263,10 +269,8 @@ class Scheduling:
         except Refused as gone:
             await self.take_back(row, gone)
             return
-        if self._is_stale(row):
-            self.scheduler.apply(Ended(job_id, 0.0))
-            self.stale.append(job_id)
-            self.on_stale.set()
+        if self.is_stale(row):
+            self.outdated(job_id)
             return
         start = self._start(row, runner)
         try:
@@ -299,7 +303,7 @@ class Scheduling:
             return
         self._live.moved(row)
 
-    def _is_stale(self, row: JobRow) -> bool:
+    def is_stale(self, row: JobRow) -> bool:
         """Whether policy or calibration is another than the one that the job was decided under."""
         if row.decision is not None:
             decided = DecisionView.model_validate_json(row.decision)

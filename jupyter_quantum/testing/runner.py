@@ -178,6 +178,10 @@ class MemoryRunner:
 
     # What a test decides
 
+    def calibrate(self, device: DeviceAnnouncement) -> None:
+        """Run the device as it is now; the service hears of it with the next :meth:`announce`."""
+        self._devices[device.name] = device
+
     def hold(self) -> None:
         """Runs that start from now on report *started* and then wait for :meth:`go`."""
         self._going.clear()
@@ -264,6 +268,9 @@ class MemoryRunner:
             await self._take_back(task, do)
 
     async def _execute(self, task: Task, do: ExecuteTask) -> Reported:
+        if not do.recover and do.calibration != self._devices[do.device].calibration.digest:
+            changed = ErrorBody(error="JobFailed", code="calibration.changed", message="It was calibrated anew.")
+            return await self._report(task, "failed", error=changed)
         if self._devices[do.device].remote:
             return await self._at_vendor(task, do)
         self.executed.append(do.tag)
