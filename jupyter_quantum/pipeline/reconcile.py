@@ -42,6 +42,7 @@ T = TypeVar("T")
 
 _PATIENCE_S: Final = 1.0
 """Between two tries."""
+_DOWN: Final = "device.offline"
 _LATE = 1_000
 """Ended jobs whose usage fair share remembers after a restart."""
 
@@ -191,19 +192,31 @@ class Reconciling:
         await self.revalidate(job_id)
 
     async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
-        """The act's answer, once the hub, the store and the runner all answer: a job is not refused for their sake."""
+        """The act's answer, once the hub, the store and the runner all answer: a job is not refused for their sake.
+
+        Raises Unavailable ``device.offline`` where the device itself is away: that may take long.
+        """
         while True:
             try:
                 return await act()
             except Unavailable as error:
+                if error.code == _DOWN:
+                    raise
                 log.warning("%s Trying again in %.0f s.", error.message, _PATIENCE_S)
                 await asyncio.sleep(_PATIENCE_S)
 
     async def revalidate(self, job_id: str) -> None:
-        """A job in *validated* keeps its hold, is prepared and decided anew, and goes on where it fits."""
+        """A job in *validated* keeps its hold, is prepared and decided anew, and goes on where it fits.
+
+        Where its device is away, it waits in the queue as it did before: from there it can move to another device, and
+        is validated again once the device is back.
+        """
         row = await self._context.store.read(lambda view: view.job(job_id))
         try:
             row = await self._patiently(lambda: self._prepare_again(row))
+        except Unavailable:
+            await self._wait_for_device(row)
+            return
         except QuantumError as error:
             if error.code != "job.move":  # otherwise it was cancelled meanwhile
                 await self._reject(row, error)
@@ -215,13 +228,33 @@ class Reconciling:
     async def _prepare_again(self, row: JobRow) -> JobRow:
         run = await self._run(row)
         ticket = self._validating.offer(run.parcel, run.device, row.principal, row.id)
+        finding = asyncio.ensure_future(self._validating.found(ticket))
         try:
-            ticket, report = await self._validating.found(ticket)
+            while not finding.done():
+                if self._context.registry.state(run.device) == "offline":
+                    raise Unavailable(f"{row.device} does not answer at the moment.", code=_DOWN)
+                await asyncio.wait({finding}, timeout=_PATIENCE_S)
+            ticket, report = finding.result()
             prepared = single(report)
             self._validating.check_found(run.device, run.parcel, prepared)
         finally:
+            finding.cancel()
             self._validating.close(ticket)
         return await self._deciding_again.decide(run, prepared)
+
+    async def _wait_for_device(self, row: JobRow) -> None:
+        """Back into the queue, since when it has waited there; what it was decided under is looked at again first."""
+        since = {"queued": row.queued}
+        try:
+            row = await self._patiently(
+                lambda: self._context.store.write(
+                    lambda tx: tx.move(row.id, JobState.QUEUED, actor=SERVICE, event={"code": _DOWN}, **since)
+                )
+            )
+        except Conflict:  # cancelled meanwhile
+            return
+        self._live.moved(row)
+        self._scheduling.queued(row)
 
     async def _reject(self, row: JobRow, error: QuantumError) -> None:
         text = error_body(error, row.id).model_dump_json()

@@ -164,24 +164,27 @@ class Validating:
     async def found(self, ticket: Ticket) -> tuple[Ticket, TaskReport]:
         """The ticket that was answered at last, and the answer.
 
-        Raises the error that the worker reported; Unavailable where no runner answers in time.
+        Raises the error that the worker reported; Unavailable where no runner answers in time. Whoever no longer waits
+        takes the task back with it.
         """
-        for _ in range(_TRIES):
-            try:
-                report = await self._answer(ticket)
-            except LeaseLost:
-                ticket = self.again(ticket)
-                continue
-            if report.error is not None:
-                self.close(ticket)
-                raise error_of(report.error)
-            return ticket, report
-        self.close(ticket)
-        raise Unavailable(
-            "The circuits could not be checked: the worker ended several times.",
-            code="runner.lost",
-            hint="Try again later; nothing was charged.",
-        )
+        try:
+            for _ in range(_TRIES):
+                try:
+                    report = await self._answer(ticket)
+                except LeaseLost:
+                    ticket = self.again(ticket)
+                    continue
+                if report.error is not None:
+                    raise error_of(report.error)
+                return ticket, report
+            raise Unavailable(
+                "The circuits could not be checked: the worker ended several times.",
+                code="runner.lost",
+                hint="Try again later; nothing was charged.",
+            )
+        except BaseException:
+            self.close(ticket)
+            raise
 
     async def _answer(self, ticket: Ticket) -> TaskReport:
         if ticket.outcome.done():
@@ -189,7 +192,6 @@ class Validating:
         try:
             return await asyncio.wait_for(asyncio.shield(ticket.outcome), self._context.settings.intake_s)
         except TimeoutError:
-            self.close(ticket)
             raise Unavailable(
                 "No worker was free to check the circuits in time.",
                 code="runner.busy",

@@ -191,3 +191,56 @@ async def test_a_restart_while_it_looks_for_another_device(settings: Settings) -
     async with house.runner(announcement("fake_fez", DeviceKind.EMULATOR)):
         assert (await ended(house, job)).device == "fake_fez"
     await house.close()
+
+
+async def validates_again(house: House, **fields: Any) -> tuple[JobView, MemoryRunner]:
+    """Ada's job that waits to be validated again for its device's new calibration, and a runner that never does it."""
+    await house.pipeline.act_on_device(OTTO, "fake_torino", DeviceAction(action="pause"))
+    job = await submit(house, **fields)
+    await house.pipeline.runner_lost("run_torino")
+    mute = MemoryRunner(house.pipeline, [announcement("fake_torino", DeviceKind.EMULATOR, epoch=2)], slots=0)
+    await mute.__aenter__()
+    await house.pipeline.act_on_device(OTTO, "fake_torino", DeviceAction(action="resume"))
+
+    async def again() -> bool:
+        return (await house.pipeline.job(ADA, job.id)).state is JobState.VALIDATED
+
+    await until(again)
+    return job, mute
+
+
+async def test_a_device_that_goes_down_while_a_job_is_validated_again_is_left(house: House) -> None:
+    """The job waits in the queue again, as long as its owner said from when it first did; then it moves, and runs."""
+    torino, fez = (announcement(name, DeviceKind.EMULATOR) for name in ("fake_torino", "fake_fez"))
+    async with house.runner(torino, name="run_torino"), house.runner(fez):
+        job, mute = await validates_again(house, fallback=["fake_fez"], fallback_after=0.3)
+        await mute.die()
+        await house.pipeline.runner_lost(mute.name)
+        done = await ended(house, job)
+    assert (done.state, done.device, done.moved_from, done.cost) == (
+        JobState.COMPLETED,
+        "fake_fez",
+        ["fake_torino"],
+        420_500,
+    )
+    told = [event["data"].get("code") for event in (await house.pipeline.provenance(ADA, job.id)).events]
+    assert told.index("promise.stale") < told.index("device.offline") < told.index("job.moved")
+
+
+async def test_a_device_that_comes_back_after_it_went_down_gets_its_job(house: House) -> None:
+    """Without another device the job waits for its own, says why, and is validated again before it runs there."""
+    torino = announcement("fake_torino", DeviceKind.EMULATOR)
+    async with house.runner(torino, name="run_torino"):
+        job, mute = await validates_again(house)
+        await mute.die()
+        await house.pipeline.runner_lost(mute.name)
+
+        async def waits() -> str | None:
+            now = await house.pipeline.job(ADA, job.id)
+            return now.wait.words if now.state is JobState.QUEUED and now.wait is not None else None
+
+        assert "does not answer at the moment" in await until(waits)
+    async with house.runner(announcement("fake_torino", DeviceKind.EMULATOR, epoch=2)) as back:
+        done = await ended(house, job)
+    assert (done.state, done.attempts, back.executed) == (JobState.COMPLETED, 1, [f"{job.id}-1"])
+    assert done.executable != job.executable
