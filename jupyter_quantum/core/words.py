@@ -32,7 +32,7 @@ __all__ = [
 
 MARKS = {
     "drift": "The device was calibrated anew while this ran.",
-    "partial": "A part of the result is missing; job.partial() gives the rest.",
+    "partial": "A part of the result is missing, and costs nothing; job.partial() gives the rest.",
 }
 """What the marks of a result mean."""
 

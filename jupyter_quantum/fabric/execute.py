@@ -100,7 +100,7 @@ def _check(device: Device, result: Result) -> None:
         raise JobFailed(
             f"{device.name} needs more memory for this circuit than a run may take.",
             code="job.memory",
-            hint="Use fewer qubits, or fewer gates that entangle them. Not charged.",
+            hint="Use fewer qubits, or fewer gates that entangle them.",
         )
     raise JobFailed(f"{device.name} did not run the circuit: {clean(said, 300)}", code="job.device")
 

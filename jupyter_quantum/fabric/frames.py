@@ -57,6 +57,9 @@ class Outcome(Answer):
     drawing: str = ""
     result: ResultView | None = None
     payloads: list[Blob] = Field(default_factory=list, description="encode: what is handed over, one a submission")
+    carried: list[list[int]] = Field(
+        default_factory=list, description="encode: of each payload, indices of the circuits or PUBs in it, where known"
+    )
     executable: Blob | None = Field(default=None, description="encode: where the task came without it")
     error: ErrorBody | None = None
     versions: dict[str, str] = Field(default_factory=dict)

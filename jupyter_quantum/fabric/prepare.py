@@ -33,7 +33,7 @@ from jupyter_quantum.fabric.shapes import Shapes, Source, kind_of
 from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.devices import Interval
 from jupyter_quantum.wire.jobs import Pub
-from jupyter_quantum.wire.runner import Prepared, Work, order_digest
+from jupyter_quantum.wire.runner import Prepared, Share, Work, order_digest
 
 __all__ = ["Executable", "prepare"]
 
@@ -99,6 +99,7 @@ def _prepare(
     circuits = source.circuits
     shapes.checked(work, partial(check_pubs, work.kind, circuits, work.pubs))
     planned = units(work.kind, circuits, work.pubs, options, limits, device.spec.max_shots)
+    shares = [Share(tasks=count, executions=count * shots) for _, count, shots in planned] if whole else []
     planned += _mitigating(work.kind, circuits, options, planned)
     for circuit, label in zip(circuits, source.labels, strict=True):
         _check_width(device, circuit, devices)
@@ -112,7 +113,7 @@ def _prepare(
     if not whole:
         return found, executable
     order = order_digest(device.name, work.kind, executable.digest, moved, options, device.calibration.digest)
-    return found.model_copy(update={"order": order}), executable
+    return found.model_copy(update={"order": order, "shares": shares}), executable
 
 
 def _mitigating(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from jupyter_quantum.fabric.adapters.vendor import Answer, Status, Submission
 from jupyter_quantum.fabric.frames import Order, Outcome
-from jupyter_quantum.wire.runner import TaskReport
+from jupyter_quantum.wire.runner import PartReport, TaskReport
 
 __all__ = ["Cancelled", "Hands", "Left", "Over", "Part"]
 
@@ -68,6 +68,8 @@ class Part:
 
     tag: str
     payload: bytes
+    owners: list[int] = field(default_factory=list)
+    """Indices of the circuits or PUBs in it, as a worker says; empty where that is not known."""
     handle: str | None = None
     unsure: bool = False
     """Whether it was sent, or may have been, and nobody knows yet whether the vendor has it."""
@@ -89,3 +91,14 @@ class Part:
         """Seconds that the vendor counts; None where it does not tell."""
         told = [one.usage_s for one in (self.answer, self.status) if one is not None and one.usage_s is not None]
         return told[0] if told else None
+
+    def report(self) -> PartReport:
+        """What became of it."""
+        return PartReport(
+            handle=self.handle or None,
+            answered=self.answer is not None,
+            owners=self.owners,
+            usage_s=self.ran_s,
+            vendor_s=self.usage_s,
+            why=self.why,
+        )

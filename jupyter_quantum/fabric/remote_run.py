@@ -51,6 +51,8 @@ _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _GROWTH: Final = 1.5
 _MOST_PARTS: Final = 300
+_MOST_OWNERS: Final = 10_000
+_LIMITS: Final = ("job.time", "job.memory", "job.crash", "task.stopped")
 _METADATA_MOST: Final = 64 * 1024
 
 
@@ -128,6 +130,8 @@ class RemoteRun:
             Part(self._do.tag if at == 0 else f"{self._do.tag}.{at}", payload)
             for at, payload in enumerate(outcome.payloads)
         ]
+        for part, owners in zip(self._parts, outcome.carried, strict=False):
+            part.owners = owners if all(0 <= at < _MOST_OWNERS for at in owners) and len(owners) <= _MOST_OWNERS else []
         for part, handle in zip(self._parts, self._do.handles, strict=False):
             part.handle = handle
 
@@ -137,12 +141,19 @@ class RemoteRun:
             return self._failed()
         outcome = await self.hands.work(Order(task=self.task, step="decode", answers=answers))
         if outcome.error is not None or outcome.result is None:
-            error = outcome.error or _body(JobFailed("The answer could not be read.", code="job.broken"))
-            return self._ended("failed", error=error, charged=True)
+            return self._ended("failed", error=self._unread(outcome.error), charged=True)
         if outcome.result.backend != self._do.device or outcome.result.kind is not self._do.kind:
             return self._ended("failed", error=_body(JobFailed("It is another job's.", code="runner.garbage")))
         result = self._described(outcome.result)
         return self._ended("done", result=result, marks=await self._marks(result))
+
+    def _unread(self, error: ErrorBody | None) -> ErrorBody:
+        """The device answered, and our worker made nothing of it: its own limits are not the run's."""
+        if error is not None and error.code not in _LIMITS:
+            return error
+        why = "it took too much memory" if error is not None and error.code == "job.memory" else "the reader gave up"
+        said = f"{self._do.device} ran this, but its answer could not be read: {why}."
+        return _body(JobFailed(said, code="job.unread"))
 
     def _described(self, result: ResultView) -> ResultView:
         """With what the vendor says of its part; its own seconds, where it tells."""
@@ -154,7 +165,7 @@ class RemoteRun:
 
     async def _marks(self, result: ResultView) -> list[str]:
         marks = []
-        if any(one.missing for one in result.experiments) or any(one.missing for one in result.pubs):
+        if result.missing:
             marks.append("partial")
         with contextlib.suppress(VendorError):
             if await self.hands.drifted():
@@ -450,6 +461,7 @@ class RemoteRun:
             marks=list(marks),
             usage_s=seconds,
             vendor_s=counted,
+            parts=[part.report() for part in self._parts],
         )
 
 

@@ -107,7 +107,7 @@ class Worker:
             return self._failed(do, error)
         except MemoryError:
             self._shapes.forget()
-            return self._failed(do, _out_of_memory(do, order.step))
+            return self._failed(do, _out_of_memory(do))
         except Exception as error:
             return self._failed(do, _defect(do, error))
 
@@ -232,8 +232,14 @@ class Worker:
         executable = self._executable(task)
         if not task.recover:
             self._check_calibration(device, task)
-        payloads = device.encode(DeviceOrder(task.kind, executable.circuits, task.pubs, task.options))
-        return Outcome(payloads=payloads, executable=executable.data if task.executable is None else None)
+        asked = DeviceOrder(task.kind, executable.circuits, task.pubs, task.options)
+        payloads = device.encode(asked)
+        everything = [list(range(len(task.pubs or executable.circuits)))]
+        return Outcome(
+            payloads=payloads,
+            carried=everything if len(payloads) == 1 else device.carried(asked),
+            executable=executable.data if task.executable is None else None,
+        )
 
     def _decode(self, task: ExecuteTask, order: Order) -> Outcome:
         """What the vendor's answers say."""
@@ -281,12 +287,9 @@ class Worker:
         return Executable(self._parsed(work, Limits(bytes=64 * 1024 * 1024, operations=10**7)), data, task.digest)
 
 
-def _out_of_memory(do: object, step: str = "whole") -> QuantumError:
-    """Answers of a vendor are read when its machine has been used, which may cost."""
+def _out_of_memory(do: object) -> QuantumError:
     if isinstance(do, ExecuteTask):
-        free = "" if step == "decode" else " Not charged."
-        message = "The run took more memory than it may."
-        return JobFailed(message, code="job.memory", hint=f"Use fewer qubits.{free}")
+        return JobFailed("The run took more memory than it may.", code="job.memory", hint="Use fewer qubits.")
     return InputError("Checking the circuit took more memory than it may.", code="circuit.memory")
 
 

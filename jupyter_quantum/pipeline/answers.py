@@ -29,6 +29,8 @@ def shape_problem(result: ResultView, do: ExecuteTask, circuits: int) -> str | N
     noun, asked = ("circuit", circuits) if do.kind is JobKind.RUN else ("PUB", len(do.pubs))
     if len(parts) != asked:
         return f"it has {words.plural(len(parts), noun)} instead of {asked}"
+    if len(result.missing) == asked:
+        return "nothing of it came"
     problems = (_LOOK[do.kind](part) for part in parts if not part.missing)
     return next((found for found in problems if found is not None), None)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
+from jupyter_quantum.core.charging import NOTHING, Use
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.money import Cost, PriceList
 from jupyter_quantum.core.tenancy import ProjectSpec
@@ -80,16 +81,15 @@ class Budgets:
         needs = self.needs(device, prepared, cost)
         return self.accounts.claims(tx.named(principal), project, device.words.kind, needs, when)
 
-    def charged(self, row: JobRow, device: Device | None, seconds: float, now: datetime) -> int:
-        """What a run costs that has used the device for so long, by the prices that it was submitted under."""
+    def charged(self, row: JobRow, device: Device | None, use: Use, now: datetime) -> int:
+        """What a use of the device costs, by the prices that the job was submitted under; of nothing, nothing."""
         prices = bound_prices(row) or (device.prices if device is not None else PriceList())
-        if row.prepared is None or prices.free:
+        if row.prepared is None or prices.free or use == NOTHING:
             return 0
-        prepared = Prepared.model_validate_json(row.prepared)
         return prices.amount(
-            tasks=prepared.tasks or prepared.num_circuits,
-            executions=prepared.executions,
-            seconds=max(0.0, seconds),
+            tasks=use.tasks,
+            executions=use.executions,
+            seconds=use.seconds,
             queue_minutes=queue_minutes(row, now) if prices.per_queue_minute else 0.0,
         )
 
@@ -181,9 +181,9 @@ def _seconds_of(kind: DeviceKind) -> str:
     return "qpu_seconds" if kind is DeviceKind.QPU else "simulator_seconds"
 
 
-def usage(row: JobRow, seconds: float) -> dict[str, int]:
-    """What a run has used, by unit, besides credits: shots, and milliseconds on the device."""
-    return {"shots": row.executions or 0, _seconds_of(row.device_kind): math.ceil(max(0.0, seconds) * 1000)}
+def usage(kind: DeviceKind, use: Use) -> dict[str, int]:
+    """A use of a device of this kind, by unit, besides credits: shots, and milliseconds on the device."""
+    return {"shots": use.executions, _seconds_of(kind): math.ceil(use.seconds * 1000)}
 
 
 def bound_prices(row: JobRow) -> PriceList | None:

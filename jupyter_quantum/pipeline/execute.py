@@ -26,11 +26,13 @@ from jupyter_quantum.pipeline.attempts import (
 )
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.budgets import Budgets, usage
+from jupyter_quantum.pipeline.charges import Account, answered, stopped
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.recover import Recovering
 from jupyter_quantum.pipeline.schedule import Scheduling
 from jupyter_quantum.pipeline.scoring import score_of
+from jupyter_quantum.pipeline.sentences import without_result
 from jupyter_quantum.pipeline.views import error_body, error_of
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import AttemptState, JobRow, Json
@@ -124,7 +126,7 @@ class Executing:
         result = report.result
         if result is None or (problem := shape_problem(result, _task_of(ticket), ticket.circuits)) is not None:
             said = "no result" if result is None else problem
-            wrong = JobFailed(f"The device's answer cannot be used: {said}.", code="result.shape", hint="Not charged.")
+            wrong = JobFailed(f"The device's answer cannot be used: {said}.", code="result.shape")
             return await self._failed(ticket, report, wrong)
         raw = result.model_dump_json().encode()
         tenant = ticket.tenant
@@ -134,18 +136,18 @@ class Executing:
         def write(tx: Tx) -> JobRow:
             row = self._confirm(tx, ticket, actor)
             digest = self._context.refer(tx, tenant, raw, digest_of(raw))
-            seconds = _counted(report)
-            amount = self._amount(row, seconds, tx.now)
-            settled = tx.settle(job, ticket.attempt, amount, usage(row, seconds))
+            account = answered(row, report, result)
+            amount = self._amount(row, account, tx.now)
+            settled = tx.settle(job, ticket.attempt, amount, usage(row.device_kind, account.charge.counted))
             tx.add_score(score_of(settled, result, tx.now))
             marks = self._marks(tx, tag, report, row.device)
-            told = _told(report) | {"charged": amount > 0, "marks": marks}
+            told = _told(report) | {"charged": amount > 0, "marks": marks, "charge": account.kept()}
             tx.finish_attempt(tag, AttemptState.COMPLETED, fence=ticket.fence, **told)
             return tx.move(
                 job,
                 JobState.COMPLETED,
                 actor=actor,
-                event={"tag": tag, "result": digest} | _said(marks, report),
+                event={"tag": tag, "result": digest} | _said(marks, report) | account.told(),
                 result=digest,
                 seconds=result.seconds,
                 vendor_s=report.vendor_s,
@@ -157,20 +159,21 @@ class Executing:
         return await self._apply(write, result)
 
     async def _failed(self, ticket: Ticket, report: TaskReport, error: QuantumError) -> JobRow | None:
-        """No result. It costs something only where the runner says that the device was used."""
+        """No result. Whether it costs something depends on how that came about, and on where it ran."""
         job, tag = _run_of(ticket)
-        text = error_body(error, job).model_dump_json()
         actor = f"runner:{report.runner}"
 
         def write(tx: Tx) -> JobRow:
             row = tx.job(job)
             if row.state not in (JobState.SCHEDULED, JobState.RUNNING):
                 raise Conflict("The job has ended.", code="job.move")
-            seconds = _counted(report)
-            charged = report.charged and not is_device_fault(error.code)  # what is not the user's costs nothing
-            amount = self._amount(row, seconds, tx.now) if charged else 0
-            tx.settle(job, ticket.attempt, amount, usage(row, seconds) if charged else {})
-            told = _told(report) | {"charged": charged, "error": text}
+            account = stopped(row, report, error, self._context.registry.get(row.device))
+            amount = self._amount(row, account, tx.now)
+            settled = tx.settle(job, ticket.attempt, amount, usage(row.device_kind, account.charge.counted))
+            charged = (settled.cost or 0) - (row.cost or 0)
+            said = _with_charge(error, without_result(charged, account.charge.counted.seconds))
+            text = error_body(said, job).model_dump_json()
+            told = _told(report) | {"charged": charged > 0, "charge": account.kept(), "error": text}
             tx.finish_attempt(tag, AttemptState.FAILED, fence=ticket.fence, **told)
             event = {"tag": tag, "code": error.code} | _said("[]", report)
             if self._is_worth_it(row, ticket, report, error):
@@ -178,7 +181,7 @@ class Executing:
                 later = {} if self._is_outdated(row, report) else {"not_before": self._later(tx.now, ticket.attempt)}
                 return again(tx, row, event, actor, **later)
             last = {"seconds": report.usage_s, "vendor_s": report.vendor_s, "versions": json.dumps(report.versions)}
-            return ends(tx, row, error, event, actor, **last)
+            return ends(tx, row, said, event, actor, **last)
 
         return await self._apply(write)
 
@@ -253,9 +256,9 @@ class Executing:
             row = tx.move(job, JobState.RUNNING, actor=actor, event={"tag": tag})
         return row
 
-    def _amount(self, row: JobRow, seconds: float, now: datetime) -> int:
+    def _amount(self, row: JobRow, account: Account, now: datetime) -> int:
         """What it cost; the store charges at most what is on hold."""
-        return self._budgets.charged(row, self._context.registry.get(row.device), seconds, now)
+        return self._budgets.charged(row, self._context.registry.get(row.device), account.charge.priced, now)
 
 
 def _confirmed(tx: Tx, tag: str, report: TaskReport) -> dict[str, Any]:
@@ -284,9 +287,10 @@ def _said(marks: Json, report: TaskReport) -> dict[str, Any]:
     return found
 
 
-def _counted(report: TaskReport) -> float:
-    """Seconds that are charged: the vendor's where it tells."""
-    return report.usage_s if report.vendor_s is None else report.vendor_s
+def _with_charge(error: QuantumError, said: str) -> QuantumError:
+    """The error with what it costs, as the last words of its hint."""
+    body = error_body(error)
+    return error_of(body.model_copy(update={"hint": f"{body.hint} {said}" if body.hint else said}))
 
 
 def _is_mark(mark: str) -> bool:
@@ -310,4 +314,4 @@ def _task_of(ticket: Ticket) -> ExecuteTask:
 def _error(report: TaskReport) -> QuantumError:
     if report.error is not None:
         return error_of(report.error)
-    return JobFailed("The run ended without a result and without a reason.", code="worker.failed", hint="Not charged.")
+    return JobFailed("The run ended without a result and without a reason.", code="worker.failed")

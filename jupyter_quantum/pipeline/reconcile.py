@@ -244,17 +244,16 @@ class Reconciling:
 
     async def _wait_for_device(self, row: JobRow) -> None:
         """Back into the queue, since when it has waited there; what it was decided under is looked at again first."""
-        since = {"queued": row.queued}
+
+        def back(tx: Tx) -> JobRow:
+            return tx.move(row.id, JobState.QUEUED, actor=SERVICE, event={"code": _DOWN}, queued=row.queued)
+
         try:
-            row = await self._patiently(
-                lambda: self._context.store.write(
-                    lambda tx: tx.move(row.id, JobState.QUEUED, actor=SERVICE, event={"code": _DOWN}, **since)
-                )
-            )
+            after = await self._patiently(lambda: self._context.store.write(back))
         except Conflict:  # cancelled meanwhile
             return
-        self._live.moved(row)
-        self._scheduling.queued(row)
+        self._live.moved(after)
+        self._scheduling.queued(after)
 
     async def _reject(self, row: JobRow, error: QuantumError) -> None:
         text = error_body(error, row.id).model_dump_json()

@@ -18,6 +18,7 @@ from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.attempts import absent as never_there
 from jupyter_quantum.pipeline.attempts import did_not_run, ends, is_findable, is_remote
 from jupyter_quantum.pipeline.budgets import usage
+from jupyter_quantum.pipeline.charges import whole
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.recover import Recovering
@@ -108,7 +109,7 @@ class Resolving:
                 hint="Nobody pays more than they agreed to.",
             )
         lost = JobFailed(sentences.result_lost(row.device, charge), code="job.lost", hint="Run it again.")
-        tx.settle(row.id, attempt.number, charge, usage(row, 0.0))
+        tx.settle(row.id, attempt.number, charge, usage(row.device_kind, whole(row, 0.0)))
         tx.finish_attempt(attempt.tag, AttemptState.FAILED, fence=None, charged=charge > 0)
         return ends(tx, tx.job(row.id), lost, {"tag": attempt.tag, "code": lost.code}, actor)
 
@@ -143,5 +144,11 @@ def _difference(row: AttemptRow) -> Difference:
         seconds=row.usage,
         vendor_seconds=vendors,
         cost=row.cost,
-        words=sentences.counted_otherwise(row.usage, vendors),
+        words=sentences.counted_otherwise(row.usage, vendors, _charged_s(row)),
     )
+
+
+def _charged_s(row: AttemptRow) -> float | None:
+    """Seconds that credits were charged for; None of an attempt of before they were kept."""
+    priced = json.loads(row.charge).get("priced")
+    return None if priced is None else float(priced["seconds"])

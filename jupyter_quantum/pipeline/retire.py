@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from jupyter_quantum.core.charging import NOTHING, End, charge
 from jupyter_quantum.core.jobs import FINAL, JobState
 from jupyter_quantum.core.tenancy import Principal
 from jupyter_quantum.exceptions import Conflict, QuantumError
@@ -17,6 +18,7 @@ from jupyter_quantum.pipeline.asking import withdraw_open
 from jupyter_quantum.pipeline.attempts import is_remote
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.budgets import Budgets, usage
+from jupyter_quantum.pipeline.charges import Account, is_ours, whole
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.recover import Recovering
@@ -134,15 +136,14 @@ class Retiring:
         return tx.amend(row.id, actor=actor, event=told, cancel_asked=tx.now, wait=wait, **changes)
 
     def _stop_attempt(self, tx: Tx, row: JobRow) -> None:
-        """The runner kills it. Hardware that had it already may have been used: that is charged, by the clock."""
+        """The runner kills it. What it used until then is known by the clock."""
         attempt = tx.attempt(f"{row.id}-{row.attempts}")
         device = self._context.registry.get(row.device)
-        amount, seconds = 0, 0.0
-        used: dict[str, int] = {}
+        used = NOTHING
         if attempt.started is not None:
-            seconds = (tx.now - attempt.started).total_seconds()
-            if device is not None and device.words.recovery != "repeatable":
-                amount = self._budgets.charged(row, device, seconds, tx.now)
-                used = usage(row, seconds)
-        tx.settle(row.id, row.attempts, amount, used)
-        tx.finish_attempt(attempt.tag, AttemptState.CANCELLED, fence=None, usage=seconds, charged=amount > 0)
+            used = whole(row, (tx.now - attempt.started).total_seconds())
+        account = Account(End.TAKEN_BACK, charge(End.TAKEN_BACK, used, ours=is_ours(row, device)))
+        amount = self._budgets.charged(row, device, account.charge.priced, tx.now)
+        tx.settle(row.id, row.attempts, amount, usage(row.device_kind, account.charge.counted))
+        told = {"usage": used.seconds, "charged": amount > 0, "charge": account.kept()}
+        tx.finish_attempt(attempt.tag, AttemptState.CANCELLED, fence=None, **told)

@@ -29,10 +29,14 @@ _What = Literal["success", "seconds", "price", "wait"]
 
 
 def score_of(row: JobRow, result: ResultView, now: datetime) -> ScoreRow:
-    """What was estimated of a job, and what came; for the transaction that has settled its cost."""
+    """What was estimated of a job, and what came; for the transaction that has settled its cost.
+
+    A part of a result says nothing of the time and the price of the whole.
+    """
     prepared: dict[str, Any] = json.loads(row.prepared or "{}")
     success, seconds, found = prepared.get("success") or {}, prepared.get("seconds") or {}, result.agreement
-    priced = bool(row.price_at_most)
+    whole = not result.missing
+    priced = whole and bool(row.price_at_most)
     return ScoreRow(
         job=row.id,
         device=row.device,
@@ -45,7 +49,7 @@ def score_of(row: JobRow, result: ResultView, now: datetime) -> ScoreRow:
         seconds=seconds.get("value"),
         seconds_low=seconds.get("low"),
         seconds_high=seconds.get("high"),
-        took=result.seconds,
+        took=result.seconds if whole else None,
         price=row.price if priced else None,
         price_at_most=row.price_at_most if priced else None,
         cost=row.cost if priced else None,

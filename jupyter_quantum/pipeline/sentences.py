@@ -28,6 +28,7 @@ __all__ = [
     "state_words",
     "unknown_attempt",
     "waiting_for_runner",
+    "without_result",
 ]
 
 
@@ -155,9 +156,17 @@ def result_lost(device: str, charge: int) -> str:
     return f"{device} ran this, but the result is lost. Charged: {words.spent(charge)} credits."
 
 
-def counted_otherwise(ours: float, vendors: float) -> str:
-    """The vendor's seconds are not ours."""
-    return f"The vendor counted {vendors:.3g} s, we {ours:.3g} s; the vendor's were charged."
+def counted_otherwise(ours: float, vendors: float, charged: float | None = None) -> str:
+    """The vendor's seconds are not ours; ``charged``: those of what it answered, all of the vendor's where None."""
+    paid = "the vendor's were" if charged in (None, vendors) else f"{charged:.3g} s were" if charged else "none were"
+    return f"The vendor counted {vendors:.3g} s, we {ours:.3g} s; {paid} charged."
+
+
+def without_result(charged: int, seconds: float) -> str:
+    """What a run cost that gave no result, and the seconds of it that count in budgets."""
+    if charged:
+        return f"Charged: {words.spent(charged)} credits, for what was used."
+    return f"Not charged; {words.seconds(seconds)} of use count in budgets of time." if seconds else "Not charged."
 
 
 def waiting_for_runner(device: str) -> str:

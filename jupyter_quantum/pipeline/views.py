@@ -174,9 +174,8 @@ def approval_view(row: ApprovalRow, job: JobRow, *, project_left: int, may_decid
 def summary(result: ResultView) -> dict[str, Any]:
     """A few words about a result for the provenance: outcomes of the first circuit, sizes of the rest."""
     more: dict[str, Any] = {"mitigation": result.mitigation} if result.mitigation else {}
-    missing = sum(one.missing for one in result.experiments) + sum(one.missing for one in result.pubs)
-    if missing:
-        more["missing"] = missing
+    if result.missing:
+        more["missing"] = len(result.missing)
     if result.experiments:
         counts = result.experiments[0].counts or {}
         top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:16]
@@ -202,6 +201,7 @@ def _attempt(row: AttemptRow) -> dict[str, Any]:
         "recoveries": row.recoveries,
         "cost": row.cost,
         "error": _data(row.error),
+        "charge": _data(row.charge),
     }
 
 

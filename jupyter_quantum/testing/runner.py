@@ -38,10 +38,12 @@ from jupyter_quantum.wire.runner import (
     ExecuteTask,
     Leased,
     LeaseRequest,
+    PartReport,
     Prepared,
     PrepareTask,
     Reported,
     ReportTask,
+    Share,
     Task,
     TaskReport,
     Welcome,
@@ -301,7 +303,30 @@ class MemoryRunner:
         await self._going.wait()
         result = _result(do)
         told = {"marks": self.vendor.marks, "usage_s": result.seconds, "vendor_s": self.vendor.counts}
+        if self.vendor.lacks:
+            return await self._in_part(task, do, result, handle)
         return await self._report(task, "done", result=result, versions=VERSIONS, **told)
+
+    async def _in_part(self, task: Task, do: ExecuteTask, result: ResultView, handle: str) -> Reported:
+        """What its vendor answered, PUB by PUB."""
+        lacks, counts = self.vendor.lacks, self.vendor.counts
+        parts = [
+            PartReport(
+                handle=f"{handle}.{at}",
+                answered=at not in lacks,
+                owners=[at],
+                usage_s=(pub.shots or 0) * SECONDS_A_SHOT,
+                vendor_s=counts,
+                why="the readout was lost" if at in lacks else "",
+            )
+            for at, pub in enumerate(do.pubs)
+        ]
+        missing = PubResult(shape=[], missing=True, metadata={"why": "the readout was lost"})
+        pubs = [missing if at in lacks else pub for at, pub in enumerate(result.pubs)]
+        told: dict[str, Any] = {"marks": ["partial"], "parts": parts, "versions": VERSIONS}
+        told |= {"usage_s": sum(part.usage_s or 0.0 for part in parts)}
+        told |= {"vendor_s": None if counts is None else counts * len(parts)}
+        return await self._report(task, "done", result=result.model_copy(update={"pubs": pubs}), **told)
 
     def _found(self, do: ExecuteTask) -> str | None:
         """By the vendor's id, else by the tag; where the vendor takes a tag once, by submitting it again."""
@@ -341,6 +366,7 @@ class MemoryRunner:
             shots=shots,
             executions=shots * max(1, len(work.pubs)),
             tasks=max(1, len(work.pubs)),
+            shares=[Share(tasks=1, executions=shots)] * max(1, len(work.pubs)) if keep else [],
             success=Interval(value=self.success, low=self.success - 0.02, high=self.success + 0.02),
             seconds=Interval(value=seconds, low=seconds, high=seconds),
             calibration=device.calibration,
@@ -353,7 +379,7 @@ class MemoryRunner:
 
 
 def _killed() -> ErrorBody:
-    return ErrorBody(error="JobFailed", code="worker.stopped", message="The worker was stopped.")
+    return ErrorBody(error="JobFailed", code="task.stopped", message="Stopped while it ran.")
 
 
 def _result(do: ExecuteTask) -> ResultView:

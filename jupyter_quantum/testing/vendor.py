@@ -23,6 +23,8 @@ class MemoryVendor:
         """Seconds that it bills a run with; None: it does not tell."""
         self.marks: list[str] = []
         """What is to be known of its answers."""
+        self.lacks: frozenset[int] = frozenset()
+        """PUBs that it does not answer. Each PUB is a submission of its own then, billed with ``counts`` seconds."""
         self.silent = False
         self.hides = False
         """Whether it does not list what it has, as long as its index is behind."""

@@ -120,6 +120,7 @@ CODES: Final[tuple[str, ...]] = (
     "job.time",
     "job.unfinished",
     "job.unprepared",
+    "job.unread",
     "job.version",
     "jobs.active",
     "keys.algorithm",

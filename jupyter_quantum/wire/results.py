@@ -8,6 +8,7 @@ give is *missing*, never zero.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -99,3 +100,9 @@ class ResultView(Answer):
     )
     seconds: float = Field(ge=0, le=1e9, allow_inf_nan=False, description="time on the device")
     agreement: Agreement | None = Field(default=None, description="with ideal counts, where that is known cheaply")
+
+    @property
+    def missing(self) -> list[int]:
+        """Indices of the circuits (of a run) or PUBs that the device did not give."""
+        parts: Sequence[Experiment | PubResult] = self.experiments or self.pubs
+        return [at for at, one in enumerate(parts) if one.missing]

@@ -37,10 +37,12 @@ __all__ = [
     "ExecuteTask",
     "LeaseRequest",
     "Leased",
+    "PartReport",
     "PrepareTask",
     "Prepared",
     "ReportTask",
     "Reported",
+    "Share",
     "Task",
     "TaskReport",
     "Welcome",
@@ -80,6 +82,7 @@ _CODE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _CODE_MOST = 64
 _WORDS_MOST = 2_000
+_BRIEF_MOST = 500
 _DETAILS_MOST = 16 * 1024
 _VERSIONS_MOST = 64
 _DRAWING_MOST = 1024 * 1024
@@ -105,6 +108,11 @@ def _worded(found: ErrorBody | None) -> ErrorBody | None:
 def _line(text: str, most: int) -> str:
     """Text without control or direction characters, cut where it is too long."""
     return _CONTROL.sub(" ", text if len(text) <= most else text[: most - 1] + "…")
+
+
+def _brief(text: str) -> str:
+    """A line of what somebody else says."""
+    return _line(text, _BRIEF_MOST)
 
 
 def _few(found: dict[str, str]) -> dict[str, str]:
@@ -274,6 +282,13 @@ class Leased(Answer):
     cancel: list[str] = Field(default_factory=list, description="those of stop whose owner took them back")
 
 
+class Share(Answer):
+    """What one circuit of a run, or one PUB, takes of its job: circuits that are charged for, and executions."""
+
+    tasks: Count
+    executions: Count
+
+
 class Prepared(Answer):
     """What a sandboxed worker found out about the circuits on one device. Numbers are None where unknown."""
 
@@ -290,6 +305,10 @@ class Prepared(Answer):
     shots: Count = 0
     executions: Count = 0
     tasks: Count = Field(default=0, description="circuits that the device is charged for")
+    shares: Annotated[list[Share], Field(max_length=10_000)] = Field(
+        default_factory=list,
+        description="what each circuit or PUB takes of tasks and executions; the rest is mitigation's; none in reports",
+    )
     success: Annotated[Interval | None, AfterValidator(_sensible)] = None
     noise_free: bool = False
     basis: Annotated[list[Literal["gates", "readout"]], Field(max_length=2)] = Field(
@@ -306,6 +325,23 @@ class Prepared(Answer):
     pubs: list[Pub] = Field(default_factory=list, description="the PUBs as laid out for the executable")
     options: dict[str, Any] = Field(default_factory=dict, description="with every default and the seed filled in")
     order: Digest | None = Field(default=None, description="order_digest of a run of this")
+
+
+class PartReport(Answer):
+    """What became of one submission to a vendor, and what it used there."""
+
+    handle: Handle | None = Field(default=None, description="the vendor's id of it; None: the vendor never had it")
+    answered: bool = Field(description="whether the vendor gave a result for it")
+    owners: Annotated[list[Count], Field(max_length=10_000)] = Field(
+        default_factory=list, description="indices of the circuits or PUBs in it, as a worker says"
+    )
+    usage_s: Annotated[float | None, Field(ge=0, le=_MOST_S, allow_inf_nan=False)] = Field(
+        default=None, description="seconds as the runner counts them; None where it did not see it running"
+    )
+    vendor_s: Annotated[float | None, Field(ge=0, le=_MOST_S, allow_inf_nan=False)] = Field(
+        default=None, description="seconds that the vendor counts, where it tells"
+    )
+    why: Annotated[str, AfterValidator(_brief)] = Field(default="", description="where it gave none: what is known")
 
 
 class TaskReport(Answer):
@@ -333,6 +369,9 @@ class TaskReport(Answer):
     )
     vendor_s: Annotated[float | None, Field(ge=0, le=_MOST_S, allow_inf_nan=False)] = Field(
         default=None, description="seconds that the vendor counts, where it tells; these are charged"
+    )
+    parts: Annotated[list[PartReport], Field(max_length=1000)] = Field(
+        default_factory=list, description="of a run at a vendor: its submissions, in their order"
     )
     versions: Annotated[dict[str, str], AfterValidator(_few)] = Field(default_factory=dict)
 

@@ -235,6 +235,11 @@ class Device(ABC):
         """Payloads that the vendor takes, one a submission, for an order; only where :attr:`remote`."""
         raise NotImplementedError(f"{self.name} runs in the worker")
 
+    def carried(self, order: Order) -> list[list[int]]:
+        """Which circuits (of a run) or PUBs each of the payloads carries, in their order; nothing where that is not
+        known. Asked for where there are several: it decides what a part of a result costs."""
+        return []
+
     def decode(self, order: Order, answers: Sequence[bytes | None]) -> ResultView:
         """The result of an order from the answers to its payloads, None where one failed; only where :attr:`remote`."""
         raise NotImplementedError(f"{self.name} runs in the worker")

@@ -104,6 +104,10 @@ class IbmDevice(RemoteDevice):
             return super().encode(order)
         return [self._program(order.kind, _pubs(order), order.options)]
 
+    def carried(self, order: Order) -> list[list[int]]:
+        """Every PUB is in the one submission of a sampler or an estimator."""
+        return super().carried(order) if order.kind is JobKind.RUN else [list(range(len(order.pubs)))]
+
     def decode(self, order: Order, answers: Sequence[bytes | None]) -> ResultView:
         """As IBM gave it, PUB by PUB."""
         if order.kind is JobKind.RUN:

@@ -73,6 +73,11 @@ class RemoteDevice(Device):
             for group in self._packed(found)
         ]
 
+    def carried(self, order: Order) -> list[list[int]]:
+        """The owners of the circuits of each submission; those of mitigation have none."""
+        found = self._pieces(order)[0]
+        return [sorted({found[at].owner for at in group} - {-1}) for group in self._packed(found)]
+
     def decode(self, order: Order, answers: Sequence[bytes | None]) -> ResultView:
         """The result; circuits of a submission without an answer are marked as missing."""
         found, own = self._pieces(order)

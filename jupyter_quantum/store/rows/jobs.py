@@ -188,6 +188,8 @@ class AttemptRow:
     """Its runner was lost; from then on it is believed that the vendor does not have what it does not find."""
     recoveries: int = 0
     """How often somebody was sent to look for it."""
+    charge: Json = "{}"
+    """``pipeline.charges.Account``: how it ended, what was charged for, what did not come, its submissions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ attempts = Table(
     text("calibration", null=True),
     integer("absent_after", null=True),
     integer("recoveries", server_default="0"),
+    text("charge", server_default="{}"),
     UniqueConstraint("job", "number"),
     Index(None, "state", "lease_until"),
     Index(None, "device", "ended"),

@@ -21,6 +21,7 @@ __all__ = [
     "payloads_are_repeatable",
     "same_tag_same_submission",
     "secret_stays_inside",
+    "submissions_name_their_pubs",
     "tags_find_submissions",
     "wrong_secret_is_refused",
 ]
@@ -34,6 +35,20 @@ def payloads_are_repeatable(bench: Bench) -> str | None:
         return "it runs in the worker"
     _, order = bench.prepare("sampler", registers() if bench.device.num_qubits > 2 else marked(1, 1), [Pub(circuit=0)])
     assert bench.encode(order) == bench.encode(order)
+    return None
+
+
+def submissions_name_their_pubs(bench: Bench) -> str | None:
+    """Which PUBs are in which submission: all of them are somewhere, so that a part of a result has its price."""
+    if isinstance(bench.vendor, LocalVendor):
+        return "it runs in the worker"
+    pubs = [Pub(circuit=0, shots=shots) for shots in (bench.shots, max(1, bench.shots // 2), bench.shots)]
+    _, order = bench.prepare("sampler", marked(1, 1), pubs)
+    carried = bench.device.carried(order)
+    if not carried:
+        return "it does not tell"
+    assert len(carried) == len(bench.encode(order))
+    assert {at for group in carried for at in group} == {0, 1, 2}, carried
     return None
 
 

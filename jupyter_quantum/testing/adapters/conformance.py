@@ -64,6 +64,7 @@ from jupyter_quantum.testing.adapters.checks_vendor import (
     payloads_are_repeatable,
     same_tag_same_submission,
     secret_stays_inside,
+    submissions_name_their_pubs,
     tags_find_submissions,
     wrong_secret_is_refused,
 )
@@ -94,6 +95,7 @@ CHECKS: Final[list[Check]] = [
     published_options_are_taken,
     too_many_shots_are_refused,
     payloads_are_repeatable,
+    submissions_name_their_pubs,
     tags_find_submissions,
     same_tag_same_submission,
     ended_submissions_stay,

@@ -57,13 +57,10 @@ async def test_a_fault_that_may_pass_is_tried_again_a_few_times(house: House, ru
 
 
 async def test_what_a_failing_device_used_is_not_charged(house: House, runner: MemoryRunner) -> None:
-    """A machine that ran for a while and failed costs nothing, whatever its vendor counts; a user's own limit does."""
+    """A machine that ran for a while and failed costs nothing, whatever its vendor counts."""
     runner.fail_next("job.device", "The cryostat is warm.", retry=True, used=0.5)
     done = await ended(house, await submit(house))
     assert (done.state, done.attempts, done.cost) == (JobState.COMPLETED, 2, 420_500)
-    runner.fail_next("job.time", used=0.5)
-    failed = await ended(house, await submit(house))
-    assert (failed.state, failed.cost) == (JobState.FAILED, 20_000 + 400_000 + 250)
 
 
 async def test_while_it_waits_for_another_try_it_says_so(settings: Settings) -> None:

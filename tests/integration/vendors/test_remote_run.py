@@ -160,6 +160,25 @@ async def test_part_of_a_result(far: Far) -> None:
     assert 0 < len(missing) < 16
     assert all(one.metadata["why"] == "the readout was lost" and not one.registers for one in missing)
     assert report.marks == ["partial"]
+    (part,) = report.parts
+    assert (part.answered, part.owners, part.handle) == (True, list(range(16)), report.handles[0])
+    assert part.vendor_s == report.vendor_s
+
+
+async def test_parts_say_what_became_of_each_submission(far: Far) -> None:
+    """Some fail at the vendor: which PUBs were in them, what the vendor counts, and why; the others are answered."""
+    far.vendor.behave(fail=0.5, seed=3)
+    task = await far.task("searchable", work_of(bell(), "sampler", [Pub(circuit=0, shots=10 + at) for at in range(8)]))
+    report = await far.do(task)
+    assert report.state == "done", report.error
+    assert report.result is not None
+    assert [part.owners for part in report.parts] == [[at] for at in range(8)]  # other shots, another submission
+    assert [part.handle for part in report.parts] == report.handles
+    assert [not part.answered for part in report.parts] == [one.missing for one in report.result.pubs]
+    assert 0 < len(report.result.missing) < 8
+    assert {part.why for part in report.parts if not part.answered} == {"the cryostat is warm"}
+    assert [part.vendor_s for part in report.parts] == pytest.approx([0.001 * (10 + at) for at in range(8)])
+    assert sum(part.vendor_s or 0.0 for part in report.parts) == pytest.approx(report.vendor_s)
 
 
 @pytest.mark.parametrize(
