@@ -104,7 +104,7 @@ def _prepare(
     for circuit, label in zip(circuits, source.labels, strict=True):
         _check_width(device, circuit, devices)
         if work.kind is not JobKind.ESTIMATOR:
-            _check_measured(circuit, label, shapes)
+            _check_measured(work.kind, circuit, label, shapes)
     compiled = _compile(device, circuits, work, options, shapes, devices)
     executable = _executable(compiled, source, work, shapes, whole)
     pubs = work.pubs if whole else []
@@ -144,12 +144,18 @@ def _check_width(device: Device, circuit: QuantumCircuit, devices: Mapping[str, 
     )
 
 
-def _check_measured(circuit: QuantumCircuit, label: Label, shapes: Shapes) -> None:
+def _check_measured(kind: JobKind, circuit: QuantumCircuit, label: Label, shapes: Shapes) -> None:
     if not shapes.once([circuit], "measures", partial(_measures, circuit)):
         raise refusal(
             "no_measurement",
             f"The circuit “{clean(label.name, 60)}” measures nothing, so there would be nothing to count.",
             "Add circuit.measure_all(), or ask an estimator for expectation values.",
+        )
+    if kind is JobKind.SAMPLER and not any(register.size for register in circuit.cregs):
+        raise refusal(
+            "no_measurement",
+            f"The circuit “{clean(label.name, 60)}” measures into no register, and a sampler returns registers.",
+            "Put its bits into a ClassicalRegister, or use backend.run, which counts all bits.",
         )
 
 

@@ -117,6 +117,11 @@ def _check_observables(at: int, pub: Pub, qubits: int) -> None:
             f"PUB {at}: observables are not a regular array of {{Pauli label: coefficient}}.", code="pub.observables"
         ) from None
     for one in array.ravel():
+        if not any(one.values()):
+            raise InputError(
+                f"PUB {at}: an observable has only coefficients of 0, so there is nothing to measure.",
+                code="pub.observables",
+            )
         for label, factor in one.items():
             if not isinstance(label, str) or len(label) != qubits or not _PAULI.issuperset(label):
                 raise InputError(

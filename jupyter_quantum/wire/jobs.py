@@ -48,7 +48,7 @@ class Pub(Request):
     parameters: Any = None
     observables: Any = None
     shots: Annotated[int | None, Field(ge=1)] = None
-    precision: Annotated[float | None, Field(gt=0)] = None
+    precision: Annotated[float | None, Field(gt=0, le=1e6, allow_inf_nan=False)] = None
 
 
 class WorkRequest(Request):
