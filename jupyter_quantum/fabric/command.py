@@ -17,6 +17,7 @@ from jupyter_quantum.fabric.config import load
 from jupyter_quantum.fabric.frames import Hello
 from jupyter_quantum.fabric.pool import Pool
 from jupyter_quantum.fabric.runner import Runner
+from jupyter_quantum.fabric.sandbox import keep_to_oneself
 from jupyter_quantum.fabric.settings import Settings
 from jupyter_quantum.fabric.vendors.fleet import Fleet
 
@@ -37,6 +38,7 @@ def runner(
 
     Exit codes: 0 drained, or checked; 1 the file cannot be used, or the service refuses this runner.
     """
+    keep_to_oneself()  # its environment may hold every secret; a vendor's SDK runs under the same unix user
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         settings = load(config)

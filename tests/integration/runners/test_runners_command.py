@@ -42,3 +42,30 @@ def test_what_cannot_be_made_is_said(tmp_path: Path, trusted: Authority) -> None
     assert done.returncode == 1
     assert "no adapter named 'unheard_of'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_a_runner_knows_is_its_own(tmp_path: Path, trusted: Authority) -> None:
+    """Its environment may hold secrets: another process of the same unix user, a vendor's SDK say, cannot read it."""
+    plain = "from jupyter_quantum.fabric.sandbox import drop_capabilities; drop_capabilities()\n"  # who root is, is not
+    look = (
+        "import sys\nfor name in ('environ', 'mem', 'maps'):\n"
+        "    try: open(f'/proc/{sys.argv[1]}/{name}', 'rb').close(); print('read', name)\n"
+        "    except OSError: pass"
+    )
+    file = settings_file(tmp_path / "far", "https://nowhere.invalid/services/quantum/", "s3cret", trusted.ca)
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "JQ_SECRET_IBM": '{"token": "x"}'}
+    command = [sys.executable, "-c", plain + _COMMAND, f"--config={file}"]
+    with subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True) as runner:
+        assert runner.stderr is not None
+        try:
+            assert any("does not answer" in line for line in runner.stderr)
+            seen = subprocess.run(
+                [sys.executable, "-c", plain + look, str(runner.pid)],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        finally:
+            runner.kill()
+    assert seen.stdout == ""
