@@ -260,9 +260,12 @@ class RemoteRun:
         part.why = part.why or "the vendor does not have this part"
 
     async def _same_again(self, part: Part) -> None:
-        """What is found need not be sent; a vendor that refuses the same tag may well have what was sent before."""
+        """What is found need not be sent; a vendor that refuses the same tag may well have what was sent before.
+
+        An outage is no answer: the vendor may know a tag for a shorter time than it keeps what was sent under it.
+        """
         with contextlib.suppress(VendorError):
-            part.handle = await self.vendor.find(part.tag)
+            part.handle = await self._patiently(part.tag, self.vendor.find)
         if part.handle is not None:
             return
         try:
@@ -366,12 +369,12 @@ class RemoteRun:
             except VendorError as error:
                 part.why = str(error)
 
-    async def _patiently(self, handle: str, ask: Callable[[str], Awaitable[T]]) -> T:
+    async def _patiently(self, name: str, ask: Callable[[str], Awaitable[T]]) -> T:
         """The vendor's answer, however long it is away."""
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                return await ask(handle)
+                return await ask(name)
             except VendorUnavailable:
                 await self._pause(pause)
                 pause = min(pause * _GROWTH, self.hands.poll_s)

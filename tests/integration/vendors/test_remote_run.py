@@ -204,6 +204,21 @@ async def test_recovering_finds(far: Far, device: str, told: bool, state: str) -
     assert len(far.vendor.jobs()[tag_of(task)]) == 1
 
 
+@pytest.mark.parametrize("device", ["idempotent", "searchable"])
+async def test_recovering_in_an_outage(far: Far, device: str) -> None:
+    """A vendor that is away is waited for and then asked: nothing is sent meanwhile, and nobody gives up."""
+    task = await far.task(device)
+    await far.do(task)
+    far.vendor.behave(busy=1.0)
+    end = await far.give(anew(task))
+    await asyncio.sleep(12)
+    assert not end.done(), end.result()
+    far.vendor.behave(busy=0.0)
+    report = await asyncio.wait_for(end, 60)
+    assert report.state == "done", report.error
+    assert len(far.vendor.jobs()[tag_of(task)]) == 1
+
+
 async def test_recovering_what_is_not_there(far: Far) -> None:
     """A search that had time enough says *absent*; an idempotent vendor is given the payload under the same tag."""
     task = await far.task("searchable")
