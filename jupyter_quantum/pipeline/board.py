@@ -170,8 +170,10 @@ class Board:
 
     def serving(self, device: str) -> Runner | None:
         """The live runner that serves this device; of several, the one that announced itself last."""
-        latest = reversed(self.runners.values())
-        return next((r for r in latest if device in r.devices and self.alive(r)), None)
+        for runner in reversed(self.runners.values()):  # asked for each row of each report: a loop is half the time
+            if device in runner.devices and self.alive(runner):
+                return runner
+        return None
 
     @property
     def expects(self) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
 from jupyter_quantum.core.charging import NOTHING, Use
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.money import Cost, PriceList
-from jupyter_quantum.core.tenancy import ProjectSpec
+from jupyter_quantum.core.tenancy import Principal, ProjectSpec
 from jupyter_quantum.exceptions import QuotaExceeded
 from jupyter_quantum.pipeline import sentences
 from jupyter_quantum.pipeline.accounts import Accounts
@@ -31,12 +33,27 @@ _NOBODY: Final = "nobody"
 """Stands in an account's id for somebody whom the ledger does not know yet; nothing is ever written under it."""
 
 
+_KNOWN: Final = 512
+_KNOWN_S: Final = 5.0
+"""Seconds after which balances are read again even so: somebody may have the database's file open."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Budgets as they were read, at which number of bookings and at which moment."""
+
+    quota: QuotaView
+    at: int
+    read: float
+
+
 class Budgets:
     """Prices and budgets of one request."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.accounts = Accounts(context.settings, context.tenants)
+        self._known: OrderedDict[tuple[object, ...], _Known] = OrderedDict()
         self.expected_wait: Callable[[Device, Prepared], float | None] = lambda _device, _prepared: None
         """Seconds that a run would probably wait; set by the pipeline, asked where waiting costs something."""
 
@@ -95,10 +112,32 @@ class Budgets:
 
     # What is left
 
+    async def quota(self, who: Principal, project: ProjectSpec) -> QuotaView:
+        """The budgets that bind somebody in a project, as they are now.
+
+        They are read again only after a commit that may have changed an account; where other programs write to the
+        database, each time.
+        """
+        store = self._context.store
+        at, name = store.bookings, store.names.get(who.id)
+        if at is None or name is None:
+            return await store.read(lambda view: self.quota_of(view, who.id, who.name, project))
+        bound = self.accounts.binding(name, project, self._context.clock())
+        key = (who.id, who.name, project.name, *bound)
+        known, now = self._known.pop(key, None), time.monotonic()
+        if known is None or known.at != at or now - known.read > _KNOWN_S:
+            known = _Known(await store.read(lambda view: self._quota(view, bound, who.name, project)), at, now)
+        self._known[key] = known
+        while len(self._known) > _KNOWN:
+            self._known.popitem(last=False)
+        return known.quota
+
     def quota_of(self, view: View, principal: str, name: str, project: ProjectSpec) -> QuotaView:
         """The budgets as they are now; one that nothing was ever put on hold in is full."""
         who = view.pseudonym(principal) or _NOBODY
-        bound = self.accounts.binding(who, project, self._context.clock())
+        return self._quota(view, self.accounts.binding(who, project, self._context.clock()), name, project)
+
+    def _quota(self, view: View, bound: Sequence[Sequence[AccountSpec]], name: str, project: ProjectSpec) -> QuotaView:
         found = [self._meter(view, specs, name) for specs in bound]
         credit = [each for each in found if each.unit == "credits"]
         least = min(range(len(credit)), key=lambda i: credit[i].available)

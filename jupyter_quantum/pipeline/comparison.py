@@ -72,6 +72,8 @@ class Comparison:
         self.dry_run: DryRun | None = None
         self.resources: Resources | None = None
         self.drawing = ""
+        self.recalled = False
+        """Whether everything was known, and no worker was asked."""
         self._asker = parts.deciding.asker(who, project)
         self._key = key_of(parcel, parts.context.settings.limits.caps())
         self._devices = {device.name: device for device in devices}
@@ -82,15 +84,20 @@ class Comparison:
             self.rows[device.name] = self._blank(device, problem)
 
     async def changes(self, dry_run: str | None, *, resources: bool = False) -> AsyncGenerator[list[ReportRow], None]:
-        """Ask every runner, and yield rows as they are known.
+        """Ask every runner, and yield rows as they are known; before the first of them, all as they stand.
+
+        Where nobody has to be asked, nothing is yielded: everything is there when this ends.
 
         Raises the error of a runner where no device of any runner could be checked.
         """
         known = self._known({dry_run} if not resources else set(self._devices))
-        asking = [asyncio.create_task(self._ask(ticket)) for ticket in self._tickets(dry_run, resources, known)]
+        tickets = self._tickets(dry_run, resources, known)
+        asking = [asyncio.create_task(self._ask(ticket)) for ticket in tickets]
         try:
-            store, budgets, who = self._parts.context.store, self._parts.deciding.budgets, self.who
-            quota = await store.read(lambda view: budgets.quota_of(view, who.id, who.name, self.project))
+            self.recalled = not asking
+            if asking:
+                yield list(self.rows.values())
+            quota = await self._parts.deciding.budgets.quota(self.who, self.project)
             if (rows := await self._rows(known, quota)) and asking:
                 yield rows
             open_, failures = len(asking), list[_Failed]()
@@ -110,8 +117,9 @@ class Comparison:
             self._fail(failures)
             self._remember()
         finally:
-            for task in asking:
+            for task, ticket in zip(asking, tickets, strict=True):
                 task.cancel()
+                self._parts.validating.close(ticket)  # a task that never began closes nothing
 
     # Asking
 

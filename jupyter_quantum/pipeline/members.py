@@ -117,7 +117,7 @@ class Members:
         """What a member of a project has, and the first steps. Raises as ``People.project`` does."""
         spec = self._context.people.project(who, project)
         role = self._context.tenants.role(who, spec.name)
-        quota = await self._context.store.read(lambda view: self._budgets.quota_of(view, who.id, who.name, spec))
+        quota = await self._budgets.quota(who, spec)
         ends = [row.end for row in self._context.tenants.granted(who.id) if row.project == spec.name and row.end]
         devices = [device.name for device in self._context.registry]
         return WelcomeView(

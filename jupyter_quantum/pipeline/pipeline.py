@@ -254,9 +254,7 @@ class Pipeline:
     async def quota(self, who: Principal, project: str | None = None) -> QuotaView:
         """The budgets that bind the caller in a project."""
         spec = self._context.people.project(who, project)
-        return await self._context.store.read(
-            lambda view: self._deciding.budgets.quota_of(view, who.id, who.name, spec)
-        )
+        return await self._deciding.budgets.quota(who, spec)
 
     # Devices
 

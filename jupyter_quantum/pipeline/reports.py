@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
@@ -28,6 +30,8 @@ from jupyter_quantum.wire.runner import Prepared
 
 __all__ = ["Reports", "promise"]
 
+log = logging.getLogger(__name__)
+
 
 class Reports:
     """Makes reports, and binds jobs to them."""
@@ -40,6 +44,8 @@ class Reports:
         self.evidence = Evidence()
         """Set its ``ask`` to have measurements shown beside the estimates."""
         self._parts = Parts(context, deciding, validating, queues, enveloping, self.evidence, Recall())
+        self._coming: dict[str, asyncio.Task[None]] = {}
+        """Reports that were given out and are being stored."""
 
     async def make(self, who: Principal, request: ReportRequest) -> ReportView:
         """Validate on each device asked for. Raises what makes the circuits unusable anywhere."""
@@ -48,10 +54,15 @@ class Reports:
             async for line in lines:
                 view = line.report
         assert view is not None  # the last line has it, or an error was raised
+        await self._settled(view.id)
         return view
 
     def stream(self, who: Principal, request: ReportRequest) -> AsyncGenerator[ReportLine, None]:
-        """The same, with rows as they come. What can be refused beforehand is raised here, before the first line."""
+        """The same, with rows as they come. What can be refused beforehand is raised here, before the first line.
+
+        A report for which no worker was asked is given out while it is being stored: a crash at this moment costs
+        nothing but asking again. Whoever uses it waits until it is stored.
+        """
         project = self._context.people.project(who, request.project)
         if request.circuits is None:
             raise InputError("The request has no circuits.", code="circuit.missing")
@@ -63,12 +74,15 @@ class Reports:
         return self._lines(comparison, request)
 
     async def _lines(self, comparison: Comparison, request: ReportRequest) -> AsyncGenerator[ReportLine, None]:
-        yield ReportLine(name=_name(request), rows=list(comparison.rows.values()))
+        name = _name(request)
         async with contextlib.aclosing(comparison.changes(request.dry_run, resources=request.resources)) as changes:
             async for rows in changes:
-                yield ReportLine(rows=rows)
+                yield ReportLine(name=name, rows=rows)
+                name = ""
         view = self._view(request, comparison)
         await self._keep(comparison.who, request, comparison.parcel, view)
+        if not comparison.recalled or self._context.store.shared:  # another process may be asked for it at once
+            await self._settled(view.id)
         yield ReportLine(report=view)
 
     async def get(self, who: Principal, report_id: str, check: Callable[[str], None]) -> ReportView:
@@ -97,6 +111,8 @@ class Reports:
     # Inside
 
     async def _stored(self, who: Principal, report_id: str) -> StoredReport:
+        with contextlib.suppress(Exception):  # said where it was given out, or in the log
+            await self._settled(report_id)
         row = await self._context.store.read(lambda view: view.report(report_id))
         people = self._context.people
         if not people.owns(who, row.principal, row.project) and row.project not in people.leads(who):
@@ -157,7 +173,18 @@ class Reports:
             self._context.refer(tx, view.project, parcel.circuits.data, parcel.source)
             tx.add_report(row, actor=who.id)
 
-        await self._context.store.write(write)
+        storing = self._coming[view.id] = asyncio.create_task(self._context.store.write(write))
+        storing.add_done_callback(lambda done: self._ended(view.id, done))
+
+    async def _settled(self, report_id: str) -> None:
+        """Wait until a report is stored; raises why it could not be."""
+        if (storing := self._coming.get(report_id)) is not None:
+            await asyncio.shield(storing)
+
+    def _ended(self, report_id: str, storing: asyncio.Task[None]) -> None:
+        del self._coming[report_id]
+        if not storing.cancelled() and (error := storing.exception()) is not None:
+            log.error("report %s could not be stored: %s", report_id, error)
 
 
 def _name(request: ReportRequest) -> str:

@@ -187,7 +187,7 @@ class Ledger(Unit):
             return False
         more = spec.limit - found.declared
         values = {"key": spec.id, "before": found.declared, "spec": spec.limit, "more": more, "warn": spec.soft}
-        if _DECLARE.run(self._conn, values).rowcount != 1:  # another process was quicker
+        if self._book(_DECLARE, values).rowcount != 1:  # another process was quicker
             return True
         if more > 0:
             self._enter(kind, spec.id, None, more, actor=actor, ref=ref or None)
@@ -214,7 +214,7 @@ class Ledger(Unit):
             starts=spec.starts,
             declared=spec.limit,
         )
-        made = _OPEN[self._conn.dialect.name].run(self._conn, c.ACCOUNTS.encode(row)).rowcount == 1
+        made = self._book(_OPEN[self._conn.dialect.name], c.ACCOUNTS.encode(row)).rowcount == 1
         if made and spec.limit:
             self._enter(kind, spec.id, None, spec.limit, actor=actor, ref=ref or None)
         return True
@@ -252,9 +252,9 @@ class Ledger(Unit):
     def _hold(self, spec: AccountSpec, amount: int) -> int | None:
         """Hold in one account. One statement checks and takes; only a new or changed account needs more."""
         wanted = {"key": spec.id, "spec": spec.limit, "amount": amount}
-        found = _HOLD.run(self._conn, wanted).first()
+        found = self._book(_HOLD, wanted).first()
         if found is None and self.declare(spec):
-            found = _HOLD.run(self._conn, wanted).first()
+            found = self._book(_HOLD, wanted).first()
         return None if found is None else int(found[0])
 
     def _recover(self, claim: Claim) -> bool:
@@ -266,7 +266,7 @@ class Ledger(Unit):
             self._shift(spec.id, 0, -amount)
 
     def _shift(self, account: str, used: int, held: int) -> None:
-        _CHANGE.run(self._conn, {"key": account, "more_used": used, "more_held": held})
+        self._book(_CHANGE, {"key": account, "more_used": used, "more_held": held})
 
     def _warn(self, job: JobRow, spec: AccountSpec, amount: int, filled: int) -> None:
         """Tell once when a soft limit is reached: the user of theirs, the leads of the project's."""

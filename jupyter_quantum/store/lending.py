@@ -71,13 +71,13 @@ class Lending(Ledger):
             lender.resets,
         )
         self.declare(loan_spec(loan, lender.organisation))
-        if _GIVE.run(self._conn, {"key": lender.id, "amount": amount}).rowcount != 1:
+        if self._book(_GIVE, {"key": lender.id, "amount": amount}).rowcount != 1:
             there = self.account(lender.id)
             left = 0 if there is None else there.available
             raise Conflict(
                 "So much of this grant is not unused.", code="ledger.lend", details={"left": left, "needed": amount}
             )
-        _GET.run(self._conn, {"key": borrower, "amount": amount})
+        self._book(_GET, {"key": borrower, "amount": amount})
         self._post(Kind.LEND, lender.id, Part.AVAILABLE, borrower, Part.AVAILABLE, amount, actor=actor, ref=loan_id)
         self._tell_loan("ledger.lent", loan, amount, actor)
         return self._shelf(c.LOANS).add(loan)
@@ -94,15 +94,15 @@ class Lending(Ledger):
         back = 0 if there is None else there.available
         back = back if most is None else min(back, most)
         changes: dict[str, object] = {}
-        if back and _GIVE.run(self._conn, {"key": loan.borrower, "amount": back}).rowcount == 1:
-            _GET.run(self._conn, {"key": loan.lender, "amount": back})
+        if back and self._book(_GIVE, {"key": loan.borrower, "amount": back}).rowcount == 1:
+            self._book(_GET, {"key": loan.lender, "amount": back})
             self._post(
                 Kind.RECALL, loan.borrower, Part.AVAILABLE, loan.lender, Part.AVAILABLE, back, actor=actor, ref=loan_id
             )
             self._tell_loan("ledger.recalled", loan, back, actor)
             changes["recalled"] = loan.recalled + back
         if end and loan.closed is None:
-            _CLOSE.run(self._conn, {"key": loan.borrower, "moment": c.micros(self.now)})
+            self._book(_CLOSE, {"key": loan.borrower, "moment": c.micros(self.now)})
             changes["closed"] = self.now
         return self._shelf(c.LOANS).change(loan, **changes) if changes else loan
 
@@ -111,10 +111,10 @@ class Lending(Ledger):
 
         Call it again when something was released since. Returns how much expired.
         """
-        _CLOSE.run(self._conn, {"key": account.id, "moment": c.micros(self.now)})
+        self._book(_CLOSE, {"key": account.id, "moment": c.micros(self.now)})
         now = self.account(account.id)
         unused = 0 if now is None else now.available
-        if unused and _GIVE.run(self._conn, {"key": account.id, "amount": unused}).rowcount == 1:
+        if unused and self._book(_GIVE, {"key": account.id, "amount": unused}).rowcount == 1:
             self._enter(Kind.EXPIRE, account.id, None, unused)
             data = {"account": account.id, "amount": unused}
             self._tell("ledger.expired", actor="service", project=account.project or None, data=data)

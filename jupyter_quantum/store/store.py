@@ -64,6 +64,7 @@ class Store:
         self._current: dict[str, str] = {}
         """Tenant → id of the key that sealed when it was last looked up; a hint for :meth:`ready`, no more."""
         self.artefacts = Artefacts(self, self._safe)
+        self._bookings = 0
 
     @property
     def path(self) -> Path:
@@ -74,6 +75,16 @@ class Store:
     def shared(self) -> bool:
         """Whether other processes may write to the database too."""
         return self.engine.dialect.name != "sqlite"
+
+    @property
+    def bookings(self) -> int | None:
+        """Grows after every commit that may have changed an account: what was read of accounts at the same number is
+        what they say now. None where other processes write too.
+        """
+        return None if self.shared else self._bookings
+
+    def _bump(self) -> None:
+        self._bookings += 1  # by the writer's thread alone
 
     def migrate(self) -> None:
         """Bring the database to this version's tables (blocking; call it before serving)."""
@@ -100,7 +111,7 @@ class Store:
     async def apart(self, work: Callable[[Tx], T]) -> T:
         """Write what is no act of a request with an idempotency key, but comes before it: keys, artefacts."""
         if self._writer is None:
-            self._writer = Writer(self.engine, self._safe, self.names)
+            self._writer = Writer(self.engine, self._safe, self.names, self._bump)
         answer: T = await self._writer.submit(work)
         return answer
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, CursorResult, insert
 from sqlalchemy.dialects import postgresql, sqlite
 
 from jupyter_quantum.core.ids import new_id
@@ -137,6 +137,8 @@ class Unit(View):
         """Principals whose pseudonym this request has deleted."""
         self._sealing: dict[str, DataKey] = {}
         """The keys that this request seals with, by tenant."""
+        self.booked = False
+        """Whether this request may have changed an account."""
         self._blobs: set[tuple[str, str]] = set()
         """Tenant and digest of what this request has kept already."""
 
@@ -178,6 +180,11 @@ class Unit(View):
         if self._events:
             c.EVENTS.insert.run_each(self._conn, self._events)
             self._events = []
+
+    def _book(self, statement: c.Statement, values: Mapping[str, Any]) -> CursorResult[Any]:
+        """Run a statement that changes accounts; the only way to do so."""
+        self.booked = True
+        return statement.run(self._conn, values)
 
     def finish(self) -> None:
         """End of the request: entries that no move carried get an event of their own, then everything is written."""

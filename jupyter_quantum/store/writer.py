@@ -79,10 +79,11 @@ class _Request:
 class Writer:
     """Runs requests one after the other in its own thread; an answer means that the request is on disk."""
 
-    def __init__(self, engine: Engine, safe: Safe, names: Names) -> None:
+    def __init__(self, engine: Engine, safe: Safe, names: Names, booked: Callable[[], None]) -> None:
         self._engine = engine
         self._safe = safe
         self._names = names
+        self._booked = booked
         self._conn: Connection | None = None
         self._most = _GROUP if engine.dialect.name == "sqlite" else _SHARED_GROUP
         self._queue: SimpleQueue[_Request | None] = SimpleQueue()
@@ -149,6 +150,8 @@ class Writer:
             for done in group:
                 if done.tx is not None:
                     done.tx.committed()
+            if any(done.tx.booked for done in group if done.tx is not None):
+                self._booked()
         except Exception as error:
             # The commit failed (disk full, another process holds the lock): nothing of the group is there.
             for failed in group:

@@ -140,7 +140,8 @@ class ReportLine(Answer):
 
     The first line has a row for every device in the report's order, those to be checked as *pending*; then come rows
     as they are there; the last line has the stored report with all of them (the latest ones come with it), or the
-    error that took its place.
+    error that took its place. Where no device has to be checked, because all of it is known, the last line is the only
+    one.
     """
 
     name: str = Field(default="", description="in the first line: what the job to come is called")

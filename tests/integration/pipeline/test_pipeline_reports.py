@@ -20,6 +20,7 @@ from jupyter_quantum.pipeline.evidence import Found
 from jupyter_quantum.testing.runner import MemoryRunner, announcement
 from jupyter_quantum.wire.base import CircuitBundle, ErrorBody
 from jupyter_quantum.wire.devices import MirrorResult, Score, Wait
+from jupyter_quantum.wire.jobs import JobRequest
 from jupyter_quantum.wire.reports import DryRun, ReportLine, ReportRequest, ReportRow
 from jupyter_quantum.wire.runner import DeviceAnnouncement, Prepared, ReportTask, Task, Work
 from tests.integration.pipeline.conftest import ADA, BEN, COURSE, DEVICES, PRICES, House, running, until
@@ -200,6 +201,51 @@ async def test_asking_the_same_again_asks_no_worker(house: House) -> None:
         await runner.announce(announcement("aer", slots=2, epoch=2))
         assert (await report())["aer"].calibration != first["aer"].calibration
         assert runner.asked == 4 * len(DEVICES)
+
+
+async def test_what_is_known_comes_in_one_line(house: House, runner: MemoryRunner) -> None:
+    """Nobody has to be asked: no pending rows first, the whole report at once, and it is there for whoever wants it."""
+    assert len(await lines(house.pipeline)) > 1
+    (only,) = await lines(house.pipeline)
+    assert only.report is not None
+    assert not any(row.pending for row in only.report.rows)
+    assert await house.pipeline.get_report(ADA, only.report.id) == only.report
+    job = await house.pipeline.submit(ADA, JobRequest(device="aer", report=only.report.id), key=None, wait_s=0.0)
+    assert job.report == only.report.id
+
+
+async def test_a_report_that_could_not_be_stored_is_unknown(
+    house: House, runner: MemoryRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One given out at once whose storing fails is in the log, and no job is made of it; one that was awaited fails."""
+    await lines(house.pipeline)
+    store = house.pipeline._context.store
+
+    async def full(_work: Any) -> None:
+        raise Unavailable("The disk is full.", code="store.unavailable")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "write", full)
+        (only,) = await lines(house.pipeline)
+        assert only.report is not None
+        with pytest.raises(Unavailable, match="disk is full"):
+            await house.pipeline.report(ADA, ReportRequest(circuits=CIRCUITS))
+        with pytest.raises(Unavailable, match="disk is full"):
+            await lines(house.pipeline, options={"shots": 9})
+    with pytest.raises(NotFound):
+        await house.pipeline.submit(ADA, JobRequest(device="aer", report=only.report.id), key=None, wait_s=0.0)
+    assert only.report.id in caplog.text
+
+
+async def test_where_processes_share_a_database_a_report_is_stored_first(
+    house: House, runner: MemoryRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another replica may get the job of it the next moment."""
+    await lines(house.pipeline)
+    monkeypatch.setattr(type(house.pipeline._context.store), "shared", property(lambda _: True))
+    (only,) = await lines(house.pipeline)
+    assert only.report is not None
+    assert not house.pipeline._reports._coming
 
 
 async def test_a_free_device_starts_now_as_the_forecast_says(house: House, runner: MemoryRunner) -> None:
