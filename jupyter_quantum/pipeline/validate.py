@@ -102,9 +102,11 @@ class Validating:
         Raises QuantumError ``runner.garbage`` where it is less than was asked for: the worker parsed what a user sent,
         so that it does not name the price alone.
         """
-        if prepared.executions < device.executions_at_least(parcel.kind, parcel.pubs, parcel.options) or (
-            prepared.tasks or prepared.num_circuits
-        ) < max(1, len(parcel.pubs)):
+        if (
+            prepared.executions < device.executions_at_least(parcel.kind, parcel.pubs, parcel.options)
+            or (prepared.tasks or prepared.num_circuits) < max(1, len(parcel.pubs))
+            or not _splits(device, parcel, prepared)
+        ):
             raise QuantumError("The worker gave an answer that makes no sense.", code="runner.garbage")
         limits = self._context.settings.limits
         device.check_shots(prepared.shots, limits.shots)
@@ -226,6 +228,23 @@ class Validating:
         ticket = Ticket(do, affinity, settings.prepare_s, settings.memory_mb, job, part=part)
         self._context.board.put(ticket)
         return ticket
+
+
+def _splits(device: Device, parcel: Parcel, prepared: Prepared) -> bool:
+    """Whether what each circuit or PUB takes is at least what it asks for, and together no more than the whole."""
+    shares = prepared.shares
+    if not shares:
+        return True
+    if parcel.kind is JobKind.RUN:
+        least = [device.executions_at_least(parcel.kind, (), parcel.options)] * prepared.num_circuits
+    else:
+        least = [device.executions_at_least(parcel.kind, (pub,), parcel.options) for pub in parcel.pubs]
+    return (
+        len(shares) == len(least)
+        and all(one.tasks and one.executions >= few for one, few in zip(shares, least, strict=True))
+        and sum(one.tasks for one in shares) <= (prepared.tasks or prepared.num_circuits)
+        and sum(one.executions for one in shares) <= prepared.executions
+    )
 
 
 def bundle_of(format_: str, data: bytes) -> CircuitBundle:

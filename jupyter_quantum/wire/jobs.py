@@ -312,7 +312,10 @@ class Provenance(Answer):
     calibration: CalibrationRef | None
     policy: DecisionView | None
     approver: str | None
-    attempts: list[dict[str, Any]]
+    attempts: list[dict[str, Any]] = Field(
+        description="each try: how it ended, where and how long it ran, the vendor's ids; charge: what was priced and "
+        "what counted in budgets, indices of what is missing, and each submission with what it used"
+    )
     times: dict[str, Any]
     summary: dict[str, Any]
     snapshot: Digest | None = Field(

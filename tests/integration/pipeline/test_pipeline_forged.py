@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from jupyter_quantum.core.jobs import FINAL, JobKind, JobState
-from jupyter_quantum.exceptions import JobFailed
+from jupyter_quantum.exceptions import JobFailed, QuantumError
 from jupyter_quantum.testing.runner import MemoryRunner
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.jobs import JobRequest, JobView, Pub
 from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult, ResultView
-from jupyter_quantum.wire.runner import Task
+from jupyter_quantum.wire.runner import Prepared, Share, Task
 from tests.integration.pipeline.conftest import ADA, DEVICES, House, request, until
 
 EIGHT = Array(dtype="<f8", shape=[], data=b"\0" * 8)
@@ -112,3 +112,30 @@ async def test_words_of_a_runner_have_an_end(house: House) -> None:
     assert "runner.garbage" in (row.error or "")
     assert "\\u001b" not in (row.error or "")
     assert max(len(str(event.data)) for event in events) < 2_000
+
+
+SPLITS: Mapping[str, list[Share]] = {
+    "a PUB less": [Share(tasks=1, executions=2000)],
+    "less than it asks for": [Share(tasks=1, executions=1), Share(tasks=1, executions=1000)],
+    "more than the whole": [Share(tasks=1, executions=1000), Share(tasks=1, executions=9000)],
+    "more circuits than there are": [Share(tasks=9, executions=1000), Share(tasks=1, executions=1000)],
+    "no circuit": [Share(tasks=0, executions=1000), Share(tasks=1, executions=1000)],
+}
+
+
+@pytest.mark.parametrize("name", SPLITS)
+async def test_what_a_part_of_a_job_takes_is_not_made_up(house: House, name: str) -> None:
+    """A worker that splits a job so that what comes costs too little is not believed, before anything is on hold."""
+
+    class Splitter(MemoryRunner):
+        def _prepare(self, *asked: Any, **more: Any) -> Prepared:
+            return super()._prepare(*asked, **more).model_copy(update={"shares": SPLITS[name]})
+
+    pubs = [Pub(circuit=0, shots=1000)] * 2
+    async with Splitter(house.pipeline, DEVICES):
+        with pytest.raises(QuantumError) as caught:
+            await house.pipeline.submit(
+                ADA, request("fake_torino", kind=JobKind.SAMPLER, pubs=pubs), key=None, wait_s=5
+            )
+    assert caught.value.code == "runner.garbage"
+    await house.ledger()
