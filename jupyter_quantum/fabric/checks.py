@@ -50,7 +50,11 @@ _STANDARD: Final = get_standard_gate_name_mapping()
 _ALSO_RESERVED: Final = """
 barrier initialize unitary diagonal pauli store snapshot kraus superop roerror quantum_channel multiplexer
 if_else while_loop for_loop switch_case break_loop continue_loop box u0 cu1 cu3 cu2 ccz mcx mcphase mcp mcu
-mcu1 mcu2 mcu3 mcy mcz mcr mcrx mcry mcrz mcsx mcswap mcx_gray qerror_loc
+mcu1 mcu2 mcu3 mcy mcz mcr mcrx mcry mcrz mcsx mcswap mcx_gray qerror_loc aer_store
+save_amplitudes save_amplitudes_sq save_clifford save_density_matrix save_expval save_expval_var
+save_matrix_product_state save_probabilities save_probabilities_dict save_probs save_probs_ket save_stabilizer
+save_state save_statevector save_statevector_dict save_superop save_unitary set_density_matrix
+set_matrix_product_state set_stabilizer set_statevector set_superop set_unitary
 """
 RESERVED: Final = frozenset(_STANDARD) | frozenset(_ALSO_RESERVED.split())
 """Names that simulators and transpilers take by name alone, whatever definition a gate carries."""

@@ -333,6 +333,8 @@ def _files() -> list[Case]:
         ("a stretch", lambda: _qpy(_stretched(), 17), "circuit.variables"),
         ("an expression upon expressions", lambda: _qpy(_negated(200)), "circuit.nesting"),
         ("a measurement that is a gate", lambda: _with(_defined("measure")), "circuit.reserved_name"),
+        ("a saved state that is a gate", lambda: _with(_defined("save_statevector")), "circuit.reserved_name"),
+        ("a set state that is a gate", lambda: _with(_defined("set_statevector")), "circuit.reserved_name"),
         ("an if that is a gate", lambda: _with(_defined("if_else")), "circuit.reserved_name"),
         (
             "a name that reads backwards",

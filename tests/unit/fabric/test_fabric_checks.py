@@ -14,10 +14,11 @@ from qiskit.circuit import Parameter
 from qiskit.circuit.classical import expr, types
 from qiskit.circuit.library import CXGate, QFTGate, UnitaryGate, XGate
 from qiskit.transpiler import InstructionProperties, Target
+from qiskit_aer import AerSimulator
 
 from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import CircuitRejected, InputError, OptionRejected
-from jupyter_quantum.fabric.checks import check_circuits
+from jupyter_quantum.fabric.checks import RESERVED, check_circuits
 from jupyter_quantum.fabric.estimates import device_seconds, simulator_seconds, success, survey
 from jupyter_quantum.fabric.isa import active_qubits, first_misfit, without_dead_parts
 from jupyter_quantum.fabric.limits import Limits
@@ -255,3 +256,14 @@ def test_variables_that_qpy_13_cannot_hold_are_refused(inside: bool) -> None:
         with pytest.raises(CircuitRejected, match=f"`{name}`") as caught:
             check_circuits([outer], Limits())
         assert caught.value.code == "circuit.variables"
+
+
+def test_what_aer_takes_by_name_is_reserved() -> None:
+    """Every name by which Aer would run something of its own in the place of a gate's definition."""
+    known = {name for method in ("statevector", "stabilizer", "unitary", "superop") for name in _aer(method)}
+    assert known <= RESERVED
+
+
+def _aer(method: str) -> set[str]:
+    backend = AerSimulator(method=method)
+    return {*backend.operation_names, *(backend.configuration().custom_instructions or ())}
