@@ -25,6 +25,8 @@ _DEVICE: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _WORDS_MOST: Final = 500
 _DEVICES_MOST: Final = 200
 _QUBITS_MOST: Final = 1_000_000
+_RUNNERS_MOST: Final = 64
+"""Of one service at a time: each is kept in memory with its Targets."""
 
 
 def owner_of(runner: str) -> str:
@@ -53,6 +55,7 @@ def check_announced(settings: Settings, board: Board, words: Announce) -> None:
     owner = owner_of(words.runner)
     if owner:
         _check_allowed(settings, owner, words.devices)
+        _check_number(board, owner, words.runner)
     for device in words.devices:
         other = next((one for one in _others(board, owner, device.name)), None)
         if other is not None:
@@ -62,6 +65,16 @@ def check_announced(settings: Settings, board: Board, words: Announce) -> None:
                 hint="Stop that one first, or give the device another name.",
                 details={"device": device.name},
             )
+
+
+def _check_number(board: Board, owner: str, runner: str) -> None:
+    beside = sum(owner_of(name) == owner and name != runner for name in board.runners)
+    if beside >= _RUNNERS_MOST:
+        raise Conflict(
+            f"{owner} has {_RUNNERS_MOST} runners already.",
+            code="runner.many",
+            hint="One that has ended is forgotten once its lease has run out.",
+        )
 
 
 def _others(board: Board, owner: str, device: str) -> Iterable[str]:

@@ -194,6 +194,11 @@ class Registry:
         """How many devices wait for an operator."""
         return sum(row.state == "pending" for row in self._admissions.values())
 
+    def pending_of(self, owner: str, names: Iterable[str]) -> int:
+        """How many of this owner's devices would wait, were these to wait too."""
+        wait = {row.device for row in self._admissions.values() if row.state == "pending" and row.runner == owner}
+        return len(wait | set(names))
+
     def drop(self, name: str) -> Device | None:
         """An operator took it back."""
         return self._devices.pop(name, None)

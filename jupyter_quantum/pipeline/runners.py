@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.tenancy import Principal
@@ -39,6 +39,8 @@ from jupyter_quantum.wire.runner import (
 
 __all__ = ["Runners"]
 
+_PENDING_MOST: Final = 400
+"""Devices of one owner that wait for an operator: each is a row, and a line that somebody has to read."""
 _STATES: Mapping[str, DeviceState] = {"pause": "paused", "isolate": "isolated", "drain": "drained", "resume": "ready"}
 
 
@@ -72,12 +74,18 @@ class Runners:
         check_announced(self._context.settings, self._context.board, words)
         owner, registry = owner_of(words.runner), self._context.registry
         admitted = [device for device in words.devices if registry.admits(device, owner)]
-        self._context.board.announce(words, [device.name for device in admitted])
         waiting = [
             (device, why)
             for device in words.devices
             if device not in admitted and (why := registry.awaits(device, owner)) is not None
         ]
+        if owner and waiting and registry.pending_of(owner, (device.name for device, _ in waiting)) > _PENDING_MOST:
+            raise InputError(
+                f"More than {_PENDING_MOST} devices of {owner} would wait for an operator.",
+                code="runner.device",
+                hint="Have those looked at that wait already.",
+            )
+        self._context.board.announce(words, [device.name for device in admitted])
         targets = {device.name: canonical(device.target) for device in admitted}
         for raw in targets.values():
             await self._context.keep(NOBODY, raw)

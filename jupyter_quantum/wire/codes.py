@@ -194,6 +194,7 @@ CODES: Final[tuple[str, ...]] = (
     "runner.device",
     "runner.garbage",
     "runner.lost",
+    "runner.many",
     "runner.name",
     "runner.protocol",
     "runner.service",

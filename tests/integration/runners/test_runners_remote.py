@@ -161,6 +161,30 @@ async def test_a_runner_announces_what_it_was_allowed(tmp_path: Path, trusted: A
         assert "7 to 9" in answer["message"]
 
 
+async def test_a_runner_does_not_fill_the_service(tmp_path: Path, trusted: Authority) -> None:
+    """So many runners of one service at a time, and so many devices that wait for an operator; the known ones go on."""
+    async with site(tmp_path, trusted) as here:
+        token = here.token("quantum-far")
+        for at in range(64):
+            assert (await here.post("runner/v1/announce", announce(runner=f"r{at}"), token))[0] == 200
+        status, answer = await here.post("runner/v1/announce", announce(FAR, runner="r64"), token)
+        assert (status, answer["code"]) == (409, "runner.many")
+        told: list[int] = []
+        first: list[Any] = []
+        for batch in range(4):
+            devices = [
+                announcement(f"far_{batch}_{at}", DeviceKind.QPU, region="eu", target={}, options={})
+                for at in range(150)
+            ]
+            first = first or devices
+            status, answer = await here.post("runner/v1/announce", announce(*devices, runner="r0"), token)
+            told.append(status)
+        assert told == [200, 200, 422, 422]
+        assert here.house.pipeline._context.registry.pending == 300
+        assert (await here.post("runner/v1/announce", announce(*first, runner="r0"), token))[0] == 200
+        assert (await here.post("runner/v1/announce", announce(FAR, runner="r1"), token))[0] == 200
+
+
 async def test_options_are_no_errand_for_the_service(tmp_path: Path, trusted: Authority) -> None:
     """The service checks users' options by what a runner announces: a schema that has it fetch an address, or match a
     pattern for ever, or that is none, is refused before any user meets it; so is a Target that has no shape.
