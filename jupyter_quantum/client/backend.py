@@ -68,6 +68,11 @@ class HubBackend(BackendV2):  # type: ignore[misc]  # Qiskit ships no types
         return Options(**_DEFAULTS)
 
     @property
+    def connection(self) -> Connection:
+        """The way to the service."""
+        return self._connection
+
+    @property
     def view(self) -> DeviceView:
         """The device as last seen: state, price list, wait, schema of its options."""
         return self._view

@@ -152,6 +152,7 @@ class ProvenanceCard(Provenance):
             ("Approved by", self.approver or "–"),
             ("Attempts", str(len(self.attempts))),
             ("Device's ids", ", ".join(str(one) for done in self.attempts for one in done.get("handles") or []) or "–"),
+            ("Session there", ", ".join(_sessions(self.attempts)) or "–"),
             ("Waited", words.seconds(self.times.get("queue_seconds"))),
             ("Success", _expected(self.estimate)),
             ("Seconds", _against(self.estimate.get("seconds"), self.actual.get("seconds"))),
@@ -174,6 +175,12 @@ class ProvenanceCard(Provenance):
         return table((), self.rows(), f"Provenance of {self.job.name}") + (
             details(words.plural(len(moves), "move"), table(("Move", "At", "Hash"), moves)) if moves else ""
         )
+
+
+def _sessions(attempts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The vendor's sessions that attempts ran in, each once, and what they are there."""
+    found = [f"{one['session']} ({one.get('session_mode')})" for one in attempts if one.get("session")]
+    return list(dict.fromkeys(found))
 
 
 def _expected(estimate: Mapping[str, Any]) -> str:

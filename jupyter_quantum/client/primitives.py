@@ -149,7 +149,8 @@ def _submit(
         backend = mode.admit()
     tags = chosen.environment.job_tags
     transpile = cast(Literal["auto", "never"], chosen.transpile)
-    terms = Terms(", ".join(tags) if tags else None, transpile, fallback=primitive.fallback)
+    session = None if mode is None else mode.reference
+    terms = Terms(", ".join(tags) if tags else None, transpile, fallback=primitive.fallback, session=session)
     job = backend.submit(work, options, terms)
     assert isinstance(job, PrimitiveJob)
     if mode is not None:

@@ -21,6 +21,7 @@ from jupyter_quantum.core.money import credits_to_micro
 from jupyter_quantum.exceptions import JobRejected, QuantumError, error_from
 from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.jobs import JobRequest, JobView
+from jupyter_quantum.wire.sessions import SessionRef
 
 __all__ = ["FIRST_WAIT_S", "Terms", "decided", "ended", "names_of", "send"]
 
@@ -43,6 +44,8 @@ class Terms:
     """Devices that it may move to, in this order."""
     fallback_after: float | None = None
     """Seconds that it waits for a device that starts nothing."""
+    session: SessionRef | None = None
+    """The session or batch that it belongs into."""
 
 
 def names_of(fallback: str | Iterable[str]) -> tuple[str, ...]:
@@ -76,6 +79,7 @@ def send(
         fallback=list(terms.fallback),
         fallback_after=terms.fallback_after,
         origin=origin(),
+        session=terms.session,
     )
     view = connection.post("jobs", JobView, request, wait_s=FIRST_WAIT_S)
     return decided(connection, view)

@@ -33,6 +33,7 @@ __all__ = [
 MARKS = {
     "drift": "The device was calibrated anew while this ran.",
     "partial": "A part of the result is missing, and costs nothing; job.partial() gives the rest.",
+    "without-session": "The vendor ran this outside of its session.",
 }
 """What the marks of a result mean."""
 

@@ -14,7 +14,7 @@ from jupyter_quantum.fabric.pool import Ended, Pool
 from jupyter_quantum.fabric.remote_parts import Left
 from jupyter_quantum.fabric.running import Running
 from jupyter_quantum.fabric.vendors.fleet import Fleet
-from jupyter_quantum.wire.runner import ExecuteTask, Task, TaskReport
+from jupyter_quantum.wire.runner import ExecuteTask, Reported, SessionReport, Task, TaskReport
 
 __all__ = ["RunnerHands"]
 
@@ -30,7 +30,7 @@ class RunnerHands:
         fleet: of the runner.
         poll_s: the longest pause between two questions to the vendor.
         pool: gives the pool of now.
-        report: sends a report.
+        report: sends a report; None: the service has not taken it.
         draining: set once the runner drains.
         lease_s: gives how long a lease lasts.
     """
@@ -42,7 +42,7 @@ class RunnerHands:
         poll_s: float,
         *,
         pool: Callable[[], Pool],
-        report: Callable[[Task, TaskReport], Awaitable[Task | None]],
+        report: Callable[[Task, TaskReport], Awaitable[Reported | None]],
         draining: asyncio.Event,
         lease_s: Callable[[], float],
     ) -> None:
@@ -81,6 +81,14 @@ class RunnerHands:
     async def started(self, handles: list[str]) -> None:
         """Tell the service."""
         await self._report(self._running.task, TaskReport(runner="", fence=0, state="started", handles=handles))
+
+    async def session(self, told: SessionReport) -> str | None:
+        """Tell the service; nothing is handed over before it has answered."""
+        said = TaskReport(runner="", fence=0, state="session", session=told)
+        answer = await self._report(self._running.task, said)
+        if answer is None:
+            raise Left
+        return answer.session
 
     def lease_left(self) -> float:
         """Seconds."""

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from jupyter_quantum.fabric.adapters.vendor import Answer, Status, Submission
 from jupyter_quantum.fabric.frames import Order, Outcome
-from jupyter_quantum.wire.runner import PartReport, TaskReport
+from jupyter_quantum.wire.runner import PartReport, SessionReport, TaskReport
 
 __all__ = ["Cancelled", "Hands", "Left", "Over", "Part"]
 
@@ -26,6 +26,12 @@ class Hands(Protocol):
 
     async def started(self, handles: list[str]) -> None:
         """Tell the service that the vendor has it, under these handles."""
+
+    async def session(self, told: SessionReport) -> str | None:
+        """Tell the service what became of the vendor's session; the id of the one that counts, None: none does.
+
+        Raises :class:`Left` where the service does not answer, or the lease is lost.
+        """
 
     def lease_left(self) -> float:
         """Seconds for which the lease is certain."""

@@ -13,6 +13,9 @@ A task to *recover* hands over nothing anew: it finds the attempt's submissions 
 there. Only an *idempotent* vendor gets the payload under the same tag again, which by its contract is the same
 submission.
 
+A run that belongs into a vendor's session (:mod:`.remote_session`) is handed over in it, and outside of it where the
+vendor takes it there no more: only what was refused for certain is handed over a second time.
+
 When the runner drains, or has lost the lease, a run is left alone where it is, and nothing is reported.
 """
 
@@ -37,10 +40,11 @@ from jupyter_quantum.fabric.adapters.vendor import (
 from jupyter_quantum.fabric.frames import Order
 from jupyter_quantum.fabric.refusals import error_body
 from jupyter_quantum.fabric.remote_parts import Cancelled, Hands, Left, Over, Part
+from jupyter_quantum.fabric.remote_session import Seat
 from jupyter_quantum.fabric.vendors.process import VendorProcess
 from jupyter_quantum.wire.base import ErrorBody, digest_of
 from jupyter_quantum.wire.results import ResultView
-from jupyter_quantum.wire.runner import ExecuteTask, Task, TaskReport
+from jupyter_quantum.wire.runner import ExecuteTask, SessionReport, Task, TaskReport
 
 __all__ = ["RemoteRun"]
 
@@ -70,7 +74,11 @@ class RemoteRun:
     vendor: VendorProcess
     hands: Hands
     _parts: list[Part] = field(default_factory=list)
-    _executable: bytes | None = None
+    _seat: Seat = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is opened yet."""
+        self._seat = Seat(self._do.session, self.vendor, self.hands)
 
     async def run(self) -> TaskReport | None:
         """The report that ends the task; None: say nothing."""
@@ -138,7 +146,8 @@ class RemoteRun:
     async def _decode(self) -> TaskReport:
         answers = [part.answer.data if part.answer is not None else None for part in self._parts]
         if not any(answer is not None for answer in answers):
-            return self._failed()
+            gone = await self._seat.took_along(self._parts)
+            return self._failed() if gone is None else self._gone(gone)
         outcome = await self.hands.work(Order(task=self.task, step="decode", answers=answers))
         if outcome.error is not None or outcome.result is None:
             return self._ended("failed", error=self._unread(outcome.error), charged=True)
@@ -175,6 +184,7 @@ class RemoteRun:
     # Handing over
 
     async def _submit(self) -> None:
+        await self._seat.take()
         for part in self._parts:
             await self._hand_over(part)
             if part.handle is not None:
@@ -186,7 +196,7 @@ class RemoteRun:
         for left in reversed(range(_TRIES)):
             try:
                 most_s = await self._leased()
-                part.handle = await self.vendor.submit(part.tag, part.payload, most_s)
+                part.handle = await self._given(part, most_s)
                 return
             except VendorError as error:
                 part.unsure = part.unsure or isinstance(error, VendorUnsure)
@@ -196,6 +206,17 @@ class RemoteRun:
                     return
             await self._pause(pause)
             pause = min(pause * 2 * _GROWTH, _LONGEST_PAUSE_S)
+
+    async def _given(self, part: Part, most_s: float) -> str:
+        """The handle. What the vendor refuses to take in its session, it gets outside of it: it is not there yet."""
+        sure = not part.unsure or self.hands.recovery == "idempotent"
+        try:
+            return await self.vendor.submit(part.tag, part.payload, most_s, self._seat.handle)
+        except VendorRefused as error:
+            if self._seat.handle is None or not sure:
+                raise
+            await self._seat.leave(str(error))
+        return await self.vendor.submit(part.tag, part.payload, await self._leased())
 
     async def _not_taken(self, part: Part, error: VendorError) -> None:
         """The vendor's last word on a part. What it did not answer before may be there, whatever it says now."""
@@ -241,6 +262,7 @@ class RemoteRun:
 
     async def _recover(self) -> None:
         until = self._indexed()
+        self._seat.keep()
         for part in self._parts:
             part.unsure = part.handle is None
         for part in self._parts:
@@ -425,6 +447,11 @@ class RemoteRun:
         """Seconds that the vendor counts; None where it does not tell of any part."""
         told = [part.usage_s for part in self._parts if part.usage_s is not None]
         return sum(told) if told else None
+
+    def _gone(self, told: SessionReport) -> TaskReport:
+        """It has not run, and may run outside of the session."""
+        why = JobFailed(f"{self._do.device} ended the session before it ran this: {told.words}.", code="vendor.session")
+        return self._ended("failed", error=_body(why), retry=True).model_copy(update={"session": told})
 
     def _failed(self) -> TaskReport:
         """No part has a result."""

@@ -24,6 +24,7 @@ from jupyter_quantum.fabric.parts import Parts
 from jupyter_quantum.fabric.pool import Ended, Pool, Session
 from jupyter_quantum.fabric.remote_hands import RunnerHands
 from jupyter_quantum.fabric.remote_run import RemoteRun
+from jupyter_quantum.fabric.remote_session import end_session
 from jupyter_quantum.fabric.running import Running
 from jupyter_quantum.fabric.settings import Settings
 from jupyter_quantum.fabric.transport import OUTAGES, Refusal, Transport
@@ -33,6 +34,7 @@ from jupyter_quantum.wire.runner import (
     PROTOCOLS,
     Announce,
     DeviceAnnouncement,
+    EndSessionTask,
     ExecuteTask,
     Leased,
     LeaseRequest,
@@ -220,6 +222,9 @@ class Runner:
         """One task, and those that follow it in the same worker."""
         first = running.task
         try:
+            if isinstance(first.do, EndSessionTask):  # no circuit, so no worker
+                await self._last(running, await end_session(first.do, self._fleet.of(first.do.device)))
+                return
             running.pool = self._pool
             running.session = await running.pool.acquire(first.affinity, first.memory_mb)
             following: Task | None = first
@@ -269,7 +274,8 @@ class Runner:
         running.reporting = True
         asked = time.monotonic()
         try:
-            return await self._report(running.task, report)
+            answer = await self._report(running.task, report)
+            return None if answer is None else answer.next
         finally:
             running.reporting = False
             running.renewed = asked
@@ -318,17 +324,17 @@ class Runner:
             return failure(task, "garbage", 0.0)
         return TaskReport(runner="", fence=0, state="done", result=outcome.result, usage_s=outcome.result.seconds)
 
-    async def _report(self, task: Task, report: TaskReport) -> Task | None:
-        """Send until the service has it; a refusal means that the lease is lost, and the work with it."""
+    async def _report(self, task: Task, report: TaskReport) -> Reported | None:
+        """Send until the service has it; a refusal means that the lease is lost, and the work with it: None."""
         full = report.model_copy(
             update={"runner": self._settings.runner, "fence": task.fence, "versions": self._packages}
         )
         pause = _BACKOFF_S[0]
         for _ in range(_REPORT_TRIES):
             try:
-                following = (await self._service.post(f"tasks/{task.id}/report", full, Reported)).next
+                answer = await self._service.post(f"tasks/{task.id}/report", full, Reported)
                 _count(task, report)
-                return following
+                return answer
             except Refusal as error:
                 log.info("task %s: report refused (%s)", task.id, error)
                 return None
@@ -389,7 +395,7 @@ class Runner:
 
 def _count(task: Task, report: TaskReport) -> None:
     """How a task ended, with the code of what went wrong."""
-    if report.state not in ("started", "part"):
+    if report.state not in ("started", "part", "session"):
         error = report.error or next((one.error for one in report.prepared if one.error is not None), None)
         METRICS.tasks.labels(task.do.task, error.code if error is not None else report.state).inc()
 

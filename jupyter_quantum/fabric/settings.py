@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -34,6 +34,13 @@ class DeviceSpec(BaseModel):
     secret: str | None = None
     """Name of the vendor's secret at the secrets provider; only remote devices have one."""
     max_shots: Annotated[int, Field(ge=1)] = 100_000
+    sessions: Literal["batch", "dedicated", "off"] | None = None
+    """What users' sessions are at the vendor; None: batches where it has them, which cost no more than their jobs.
+
+    *dedicated* ones bill what they wait between jobs too. Nobody here is charged for that, since nobody approved it:
+    it stays with who pays the vendor, is bounded by :attr:`session_s`, and is told at each session's end."""
+    session_s: Annotated[float, Field(ge=60, le=31 * 86_400)] | None = None
+    """The longest that a vendor's session may be open, seconds; without it there are no dedicated ones."""
 
     def own(self, model: type[Own]) -> Own:
         """The adapter's own settings. Raises ``ValueError`` naming the device and the setting that cannot be used."""

@@ -39,7 +39,15 @@ from jupyter_quantum.wire.base import CircuitBundle, digest_of
 from jupyter_quantum.wire.jobs import Pub
 from jupyter_quantum.wire.reports import DryRun, Resources
 from jupyter_quantum.wire.results import ResultView
-from jupyter_quantum.wire.runner import ExecuteTask, Prepared, PrepareTask, ReportTask, Work, order_digest
+from jupyter_quantum.wire.runner import (
+    EndSessionTask,
+    ExecuteTask,
+    Prepared,
+    PrepareTask,
+    ReportTask,
+    Work,
+    order_digest,
+)
 
 __all__ = ["READY", "Worker"]
 
@@ -98,6 +106,7 @@ class Worker:
     def _answer(self, order: Order) -> Outcome:
         task = order.task
         do = task.do
+        assert not isinstance(do, EndSessionTask), "it has no circuit"
         try:
             if isinstance(do, ExecuteTask):
                 act = {"whole": self._execute, "encode": self._encode, "decode": self._decode}[order.step]

@@ -18,6 +18,7 @@ from jupyter_quantum.exceptions import Conflict
 from jupyter_quantum.pipeline.bus import Bell
 from jupyter_quantum.wire.runner import (
     Announce,
+    EndSessionTask,
     ExecuteTask,
     Leased,
     LeaseRequest,
@@ -47,7 +48,7 @@ class LeaseLost(Exception):
 class Ticket:
     """One task on its way: put on the board, leased, reported."""
 
-    do: PrepareTask | ReportTask | ExecuteTask
+    do: PrepareTask | ReportTask | ExecuteTask | EndSessionTask
     affinity: str
     timeout_s: float
     memory_mb: int

@@ -32,6 +32,7 @@ from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.recover import Recovering
 from jupyter_quantum.pipeline.schedule import Scheduling
 from jupyter_quantum.pipeline.scoring import score_of
+from jupyter_quantum.pipeline.seats import left_by_session
 from jupyter_quantum.pipeline.sentences import without_result
 from jupyter_quantum.pipeline.views import error_body, error_of
 from jupyter_quantum.store import Tx
@@ -176,6 +177,8 @@ class Executing:
             told = _told(report) | {"charged": charged > 0, "charge": account.kept(), "error": text}
             tx.finish_attempt(tag, AttemptState.FAILED, fence=ticket.fence, **told)
             event = {"tag": tag, "code": error.code} | _said("[]", report)
+            if left_by_session(tx, row, ticket, report):  # it runs outside of it, however often it was tried
+                return again(tx, row, event | {"code": "attempt.session", "why": error.code}, actor)
             if self._is_worth_it(row, ticket, report, error):
                 event |= {"code": "attempt.retry", "why": error.code}
                 later = {} if self._is_outdated(row, report) else {"not_before": self._later(tx.now, ticket.attempt)}

@@ -54,6 +54,7 @@ from jupyter_quantum.pipeline.schedule import Scheduling
 from jupyter_quantum.pipeline.scoring import Scores
 from jupyter_quantum.pipeline.sending import Sender
 from jupyter_quantum.pipeline.series import Measuring
+from jupyter_quantum.pipeline.sessions import Sessions
 from jupyter_quantum.pipeline.settings import Settings
 from jupyter_quantum.pipeline.standings import Standings
 from jupyter_quantum.pipeline.submit import Submitting
@@ -180,6 +181,7 @@ class Pipeline:
         self.door = Door(context)
         """What every request passes: keys that act once, rate limits."""
         self._delivering = Delivering(context, self._live, Sender(settings.egress, settings.authorities))
+        self.sessions = Sessions(context, self._live)
         self.webhooks = Webhooks(context, self._delivering)
         self._runners = Runners(context, self._scheduling, self._executing, self._reconciling, self._live)
         self.admissions = Admitting(context, self._runners, self._scheduling, self._live)
@@ -233,6 +235,7 @@ class Pipeline:
         await self._delivering.turn()
         await self._measuring.turn()
         await self._falling.turn()
+        await self.sessions.turn()
         self._scheduling.kick_all()
         await self._runners.write_waits(self._queues.texts())
 

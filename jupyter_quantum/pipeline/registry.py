@@ -251,6 +251,7 @@ class Registry:
             price=price_view(device.prices),
             wait=wait,
             options=words.options,
+            sessions=words.sessions,
         )
 
     def due(self, now: datetime) -> list[Device]:
@@ -267,8 +268,14 @@ def what_changed(row: AdmissionRow, words: DeviceAnnouncement, owner: str) -> st
         "region": (before["region"], words.region),
         "qubits": (before["num_qubits"], words.num_qubits),
         "after a crash": (before["recovery"], words.recovery),
+        "sessions": (_paid(before.get("sessions", {})), _paid(words.sessions)),
     }
     return ", ".join(f"{name} {old or '–'} → {new or '–'}" for name, (old, new) in pairs.items() if old != new)
+
+
+def _paid(sessions: Mapping[Any, str]) -> str:
+    """What an operator must know of a device's sessions: that they cost more than their jobs."""
+    return "dedicated" if "dedicated" in sessions.values() else ""
 
 
 def _executions(precision: float | None) -> int:

@@ -20,6 +20,7 @@ from jupyter_quantum.pipeline.origins import check_announced, owner_of
 from jupyter_quantum.pipeline.reconcile import Reconciling
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling
+from jupyter_quantum.pipeline.seats import Seats
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.crypt import SERVICE as NOBODY
 from jupyter_quantum.store.rows import AdmissionRow, DeviceRow, DeviceState
@@ -60,6 +61,7 @@ class Runners:
         self._executing = executing
         self._reconciling = reconciling
         self._live = live
+        self._seats = Seats(context, live)
         self.health = Health(context, self._judged)
         executing.on_end.append(self.health.ended)
         self._states: dict[str, str] = {}
@@ -116,6 +118,8 @@ class Runners:
         """A move of a task. Raises Conflict ``fence`` where the lease is not this runner's any more."""
         board = self._context.board
         ticket = board.held(task_id, report)
+        if isinstance(ticket.do, ExecuteTask) and report.state == "session":
+            return Reported(session=await self._seats.told(ticket, report))
         if isinstance(ticket.do, ExecuteTask):
             await self._executing.report(ticket, report)
             return Reported()

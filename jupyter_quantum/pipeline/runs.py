@@ -21,6 +21,7 @@ from jupyter_quantum.wire.base import ErrorBody
 from jupyter_quantum.wire.devices import Interval
 from jupyter_quantum.wire.reports import ReportRow
 from jupyter_quantum.wire.runner import Prepared
+from jupyter_quantum.wire.sessions import SessionRef
 
 __all__ = ["Covered", "Run", "Verdict", "ahead", "check_promise", "check_success", "policy_error", "refusal"]
 
@@ -36,6 +37,8 @@ class Run:
     device: Device
     promised: ReportRow | None = None
     """What the report said, where the job comes from one."""
+    session: SessionRef | None = None
+    """What it says of its session, where it is new."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,19 +34,20 @@ from jupyter_quantum.pipeline.later import Later
 from jupyter_quantum.pipeline.live import Live
 from jupyter_quantum.pipeline.regions import check_region
 from jupyter_quantum.pipeline.registry import Device
+from jupyter_quantum.pipeline.seats import WITHOUT, seat, seat_of
 from jupyter_quantum.pipeline.views import error_body
 from jupyter_quantum.store import Tx
 from jupyter_quantum.store.rows import AttemptRow, AttemptState, JobRow
 from jupyter_quantum.wire.devices import CalibrationRef
 from jupyter_quantum.wire.jobs import DecisionView
-from jupyter_quantum.wire.runner import ExecuteTask, Prepared
+from jupyter_quantum.wire.runner import ExecuteTask, Prepared, SessionTask
 
 __all__ = ["Scheduling", "Start"]
 
 SERVICE = "service"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Start:
     """A slot given to a job, and the attempt that will use it."""
 
@@ -54,6 +55,8 @@ class Start:
     number: int
     runner: str
     fence: int
+    session: SessionTask | None = None
+    """The vendor's session that the run goes into, as it was when the tag was written."""
 
     @property
     def tag(self) -> str:
@@ -160,6 +163,7 @@ class Scheduling:
         event = {"tag": start.tag, "runner": start.runner}
         row = tx.move(start.job, JobState.SCHEDULED, actor=SERVICE, event=event, expect_version=version)
         device = self._context.registry.get(row.device)
+        start.session, missed = seat(tx, row, device)
         tx.add_attempt(
             AttemptRow(
                 job=start.job,
@@ -172,13 +176,16 @@ class Scheduling:
                 lease_until=until,
                 device=row.device,
                 calibration=None if device is None else device.words.calibration.digest,
+                session=None if start.session is None else start.session.handle,
+                session_mode=None if start.session is None or not start.session.handle else start.session.mode,
+                marks=json.dumps([WITHOUT] if missed else []),
             )
         )
         return tx.job(start.job)
 
     def ticket(self, row: JobRow, prepared: Prepared, start: Start, executable: bytes | None) -> Ticket:
         """The execute task of a start. ``executable`` is None where the worker that prepared it goes on."""
-        ticket = self._ticket(row, prepared, start.tag, executable)
+        ticket = self._ticket(row, prepared, start.tag, executable, session=start.session)
         ticket.attempt = start.number
         ticket.runner, ticket.fence = start.runner, start.fence
         return ticket
@@ -187,8 +194,8 @@ class Scheduling:
         """The task that looks for an attempt, for whichever runner serves the device."""
         prepared = Prepared.model_validate_json(row.prepared or "{}")
         cancel = row.cancel_asked is not None
-        handles = json.loads(attempt.handles)
-        ticket = self._ticket(row, prepared, attempt.tag, executable, recover=True, handles=handles, cancel=cancel)
+        known = {"handles": json.loads(attempt.handles), "session": seat_of(attempt)}
+        ticket = self._ticket(row, prepared, attempt.tag, executable, recover=True, cancel=cancel, **known)
         ticket.attempt, ticket.fence = attempt.number, attempt.fence
         return ticket
 

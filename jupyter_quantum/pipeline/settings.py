@@ -168,6 +168,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     approval_expiry_s: float = 7 * 86_400.0
     lease_s: float = 45.0
+    session_idle_s: float = 1800.0
+    """A vendor's session in which no job runs for so long is ended."""
     prepare_s: float = 30.0
     """The longest a validation may take in a worker; then it is killed."""
     intake_s: float = 60.0

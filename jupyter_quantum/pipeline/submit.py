@@ -53,6 +53,7 @@ from jupyter_quantum.pipeline.schedule import SERVICE, Scheduling, Start
 from jupyter_quantum.pipeline.validate import PUBS, Parcel, Validating, single
 from jupyter_quantum.pipeline.views import decision_view, error_body, job_view
 from jupyter_quantum.store import Tx, View
+from jupyter_quantum.store.reads.sessions import SessionClosed
 from jupyter_quantum.store.rows import JobRow
 from jupyter_quantum.store.view import mismatch
 from jupyter_quantum.wire.base import digest_of
@@ -182,9 +183,10 @@ class Submitting:
             body=digest_of(body.encode()) if key else None,
             replay_of=replay_of,
             origin=None if request.origin is None else request.origin.model_dump_json(),
+            session=None if request.session is None else request.session.id,
             **_allowed(request, device.name, parcel),
         )
-        return Run(row, parcel, self._deciding.asker(who, project), project, device, promised)
+        return Run(row, parcel, self._deciding.asker(who, project), project, device, promised, request.session)
 
     # The door
 
@@ -201,8 +203,9 @@ class Submitting:
         """Validate, then decide; not ended by a client that goes away."""
         self._validating.check_size(run.parcel)  # what is too large to be kept is not recorded
         try:
+            await self._context.store.read(lambda view: view.check_open(run.row))
             self._admit(run)
-        except (Unavailable, TooBusy):  # a repeated request has its first answer all the same
+        except (Unavailable, TooBusy, SessionClosed):  # a repeated request has its first answer all the same
             first = await self._first(run.row)
             if first is None:
                 raise
@@ -268,6 +271,8 @@ class Submitting:
                 return first
         if keep:
             self._context.refer(tx, row.project, run.parcel.circuits.data, row.source)
+        if run.session is not None:
+            tx.join_session(row, run.session.kind, run.session.max_s)
         tx.add_job(row, actor=row.principal)
         return row.id
 

@@ -121,6 +121,7 @@ def job_view(row: JobRow, result: ResultView | None = None) -> JobView:
         version=row.version,
         replay_of=row.replay_of,
         origin=_model(Origin, row.origin),
+        session=row.session,
         result=None if result is None else result.model_dump(mode="json"),
     )
 
@@ -199,6 +200,8 @@ def _attempt(row: AttemptRow) -> dict[str, Any]:
         "handles": _data(row.handles),
         "marks": _data(row.marks),
         "recoveries": row.recoveries,
+        "session": row.session,
+        "session_mode": row.session_mode,
         "cost": row.cost,
         "error": _data(row.error),
         "charge": _data(row.charge),

@@ -42,6 +42,7 @@ __all__ = [
     "SCORES",
     "SERIES",
     "SERIES_RUNS",
+    "SESSIONS",
     "WEBHOOKS",
     "WORKLOADS",
     "Codec",
@@ -210,5 +211,6 @@ LOANS: Final = Codec(rows.LoanRow, tables.loans, "id", guard="recalled")
 RAISES: Final = Codec(rows.RaiseRow, tables.raises, "id")
 SERIES: Final = Codec(rows.SeriesRow, tables.series, "id")
 SERIES_RUNS: Final = Codec(rows.SeriesRunRow, tables.series_runs, "id", guard="state")
+SESSIONS: Final = Codec(rows.SessionRow, tables.sessions, "id", guard="state")
 SCORES: Final = Codec(rows.ScoreRow, tables.scores, "job")
 PRICES: Final = Codec(rows.PriceRow, tables.prices, "id")

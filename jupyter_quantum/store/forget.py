@@ -65,6 +65,7 @@ PLACES: Final[list[Place]] = [
     Place(t.exports, "principal", ("asked_by",)),
     Place(t.answers, "principal", delete=True),
     Place(t.webhooks, "principal"),
+    Place(t.sessions, "principal"),
 ]
 """Every place, in no order; a test finds columns that are missing here by their names."""
 

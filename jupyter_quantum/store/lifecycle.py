@@ -26,7 +26,7 @@ _ENDED: Final = frozenset({AttemptState.COMPLETED, AttemptState.FAILED, AttemptS
 _FIXED: Final = frozenset(
     {"id", "principal", "owner", "organisation", "project", "kind", "created", "source", "state", "version", "changed"}
     | {"envelope", "held", "on_hold", "accounts", "cost", "attempts", "idempotency", "body", "token", "priority"}
-    | {"replay_of", "origin"}
+    | {"replay_of", "origin", "session"}
 )
 """Columns that a caller never changes: who and what, and what the store itself keeps."""
 

@@ -28,6 +28,7 @@ from jupyter_quantum.store.rows import (
     ReportRow,
 )
 from jupyter_quantum.store.series import SeriesWrites
+from jupyter_quantum.store.sessions import SessionWrites
 from jupyter_quantum.store.tenancy import TenancyWrites
 from jupyter_quantum.store.webhooks import WebhookWrites
 
@@ -46,6 +47,7 @@ class Tx(
     ExportWrites,
     KeepingWrites,
     SeriesWrites,
+    SessionWrites,
 ):
     """One request's writes: all of them or none."""
 

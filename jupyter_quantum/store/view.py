@@ -32,6 +32,7 @@ from jupyter_quantum.store.reads.ledger import LedgerReads
 from jupyter_quantum.store.reads.policy import PolicyReads
 from jupyter_quantum.store.reads.requests import RequestReads
 from jupyter_quantum.store.reads.series import SeriesReads
+from jupyter_quantum.store.reads.sessions import SessionReads
 from jupyter_quantum.store.reads.tenancy import TenancyReads
 from jupyter_quantum.store.rows import (
     ApprovalRow,
@@ -78,6 +79,7 @@ class View(
     ExecutionReads,
     KeepingReads,
     SeriesReads,
+    SessionReads,
 ):
     """Everything that can be read, as of one moment. Methods named for one thing raise NotFound where it is absent."""
 

@@ -35,6 +35,7 @@ from jupyter_quantum.wire.runner import (
     PROTOCOL,
     Announce,
     DeviceAnnouncement,
+    EndSessionTask,
     ExecuteTask,
     Leased,
     LeaseRequest,
@@ -43,6 +44,8 @@ from jupyter_quantum.wire.runner import (
     PrepareTask,
     Reported,
     ReportTask,
+    SessionReport,
+    SessionTask,
     Share,
     Task,
     TaskReport,
@@ -253,6 +256,9 @@ class MemoryRunner:
         do = task.do
         if isinstance(do, ExecuteTask):
             return await self._execute(task, do)
+        if isinstance(do, EndSessionTask):
+            self.vendor.end(do.handle)
+            return await self._report(task, "done", vendor_s=self.vendor.usage_s)
         names = do.devices if isinstance(do, ReportTask) else [do.device]
         found = [self._prepare(do.work, self._devices[name], keep=isinstance(do, PrepareTask)) for name in names]
         if isinstance(do, ReportTask):  # rows come one by one, as a real runner's do
@@ -293,6 +299,8 @@ class MemoryRunner:
         if not do.recover and self._failures:
             return await self._fail(task)
         (self.recovered if do.recover else self.executed).append(do.tag)
+        if not do.recover and do.session is not None:
+            await self._join(task, do.tag, do.session)
         handle = self._found(do) if do.recover else await self.vendor.receive(do.tag)
         if handle is None:
             sure = do.recover and self._devices[do.device].recovery != "opaque"
@@ -301,6 +309,9 @@ class MemoryRunner:
             return await self._take_back(task, do)
         await self._report(task, "started", handles=[handle])
         await self._going.wait()
+        if (gone := self._gone(do)) is not None:
+            error = ErrorBody(error="JobFailed", code="vendor.session", message="The session ended before.")
+            return await self._report(task, "failed", error=error, retry=True, session=gone)
         result = _result(do)
         told = {"marks": self.vendor.marks, "usage_s": result.seconds, "vendor_s": self.vendor.counts}
         if self.vendor.lacks:
@@ -327,6 +338,22 @@ class MemoryRunner:
         told |= {"usage_s": sum(part.usage_s or 0.0 for part in parts)}
         told |= {"vendor_s": None if counts is None else counts * len(parts)}
         return await self._report(task, "done", result=result.model_copy(update={"pubs": pubs}), **told)
+
+    async def _join(self, task: Task, tag: str, asked: SessionTask) -> None:
+        """Into the vendor's session, which is opened where it is not; outside of it where it takes no more runs."""
+        handle = asked.handle
+        if handle is None:
+            said = self.vendor.open(asked.name)
+            handle = (await self._report(task, "session", session=said)).session
+            if said.handle is not None and handle != said.handle:
+                self.vendor.end(said.handle)
+        if handle is not None and not self.vendor.takes(handle, tag):
+            await self._report(task, "session", session=SessionReport(handle=handle, why="ended"))
+
+    def _gone(self, do: ExecuteTask) -> SessionReport | None:
+        """The session that took this run with it."""
+        found = [name for name, tags in self.vendor.sessions.items() if do.tag in tags and name in self.vendor.drops]
+        return SessionReport(handle=found[0], why="ended") if found else None
 
     def _found(self, do: ExecuteTask) -> str | None:
         """By the vendor's id, else by the tag; where the vendor takes a tag once, by submitting it again."""

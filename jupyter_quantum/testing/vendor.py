@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from jupyter_quantum.wire.runner import SessionReport
+
 __all__ = ["MemoryVendor"]
 
 
@@ -30,7 +32,39 @@ class MemoryVendor:
         """Whether it does not list what it has, as long as its index is behind."""
         self.stalls: asyncio.Event | None = None
         """Submissions wait for it before they arrive; those whose runner dies first never do."""
+        self.sessions: dict[str, list[str]] = {}
+        """Id of each session that was opened → tags of the runs in it."""
+        self.names: dict[str, str] = {}
+        """Id of each session → the name that it was opened under."""
+        self.ended: list[str] = []
+        """Sessions that take no more runs."""
+        self.drops: set[str] = set()
+        """Sessions that ended and took what waited in them along."""
+        self.opens: SessionReport | None = None
+        """What comes of the next opening, where it is not a session."""
+        self.usage_s: float | None = None
+        """Seconds that it counts for a session."""
         self._handles: dict[str, str] = {}
+
+    def open(self, name: str) -> SessionReport:
+        """Open a session."""
+        said, self.opens = self.opens, None
+        if said is not None:
+            return said
+        handle = f"session-{len(self.sessions) + 1}"
+        self.sessions[handle], self.names[handle] = [], name
+        return SessionReport(handle=handle)
+
+    def end(self, session: str) -> None:
+        """End a session."""
+        self.ended.append(session)
+
+    def takes(self, session: str, tag: str) -> bool:
+        """Note a run in a session, unless that has ended."""
+        if session in self.ended:
+            return False
+        self.sessions[session].append(tag)
+        return True
 
     async def receive(self, tag: str) -> str | None:
         """A submission over the network: its id, None where the answer is lost."""

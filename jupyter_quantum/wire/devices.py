@@ -8,6 +8,7 @@ from pydantic import Field
 
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.wire.base import Answer, Credits, Digest, Request, Time
+from jupyter_quantum.wire.sessions import SessionKind, SessionMode
 
 __all__ = [
     "AdmissionDecision",
@@ -110,6 +111,9 @@ class DeviceView(Answer):
     wait: Wait
     options: dict[str, Any] = Field(default_factory=dict, description="kind of job → JSON schema of its options")
     scores: list[Score] = Field(default_factory=list, description="how good estimates have been here")
+    sessions: dict[SessionKind, SessionMode] = Field(
+        default_factory=dict, description="what a session or batch is at the vendor; absent: it groups jobs here only"
+    )
 
 
 class Devices(Answer):

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from jupyter_quantum.core.jobs import DeviceKind, JobKind, JobState
 from jupyter_quantum.wire.base import Answer, CircuitBundle, Credits, Digest, Request, Time
 from jupyter_quantum.wire.devices import CalibrationRef, Wait
+from jupyter_quantum.wire.sessions import SessionRef
 
 __all__ = [
     "ApprovalDecision",
@@ -101,6 +102,7 @@ class JobRequest(WorkRequest):
         default=None, description="seconds that it waits for a device that does not start jobs; an hour where omitted"
     )
     origin: Origin | None = Field(default=None, description="the cell that it is sent from; none outside notebooks")
+    session: SessionRef | None = Field(default=None, description="the session or batch that it belongs into")
 
 
 class ReplayRequest(Request):
@@ -170,6 +172,7 @@ class JobView(Answer):
     version: int = Field(description="grows with each move")
     replay_of: str | None = Field(default=None, description="the job that it runs once more")
     origin: Origin | None = Field(default=None, description="the cell that it was sent from, as its sender says")
+    session: str | None = Field(default=None, description="id of the session or batch that it belongs into")
     result: dict[str, Any] | None = Field(
         default=None, description="jupyter_quantum.wire.results.ResultView, only where asked for with wait"
     )

@@ -28,12 +28,14 @@ from jupyter_quantum.wire.devices import CalibrationRef, Interval
 from jupyter_quantum.wire.jobs import Pub
 from jupyter_quantum.wire.reports import DryRun, Resources
 from jupyter_quantum.wire.results import ResultView
+from jupyter_quantum.wire.sessions import SessionKind, SessionMode
 
 __all__ = [
     "PROTOCOL",
     "PROTOCOLS",
     "Announce",
     "DeviceAnnouncement",
+    "EndSessionTask",
     "ExecuteTask",
     "LeaseRequest",
     "Leased",
@@ -42,6 +44,8 @@ __all__ = [
     "Prepared",
     "ReportTask",
     "Reported",
+    "SessionReport",
+    "SessionTask",
     "Share",
     "Task",
     "TaskReport",
@@ -144,6 +148,12 @@ class DeviceAnnouncement(Answer):
     indexing_s: Annotated[float, Field(ge=0, le=86_400)] = Field(
         default=0.0, description="remote: for so long a submission may not be found yet, seconds"
     )
+    sessions: dict[SessionKind, SessionMode] = Field(
+        default_factory=dict, description="remote: what a user's session or batch is at the vendor; absent: nothing"
+    )
+    session_s: Annotated[float, Field(ge=0, le=31 * 86_400)] = Field(
+        default=0.0, description="remote: the longest that a session may be open, seconds; 0: as the vendor allows"
+    )
     calibration: CalibrationRef
     target: dict[str, Any] = Field(description="Qiskit Target as JSON; jupyter_quantum.targets reads it")
     options: dict[str, Any] = Field(description="kind of job → JSON schema of its options")
@@ -208,6 +218,20 @@ class PrepareTask(Answer):
     keep: bool = Field(default=True, description="keep what was prepared in the worker for the execute task to come")
 
 
+class SessionTask(Answer):
+    """The vendor's session that a run belongs into: there is one for a user's session in a project on a device.
+
+    The runner opens it where there is no ``handle``, and says so (:class:`SessionReport`) before it hands the run over.
+    """
+
+    name: str = Field(description="ours, and opaque: the same name is the same session")
+    mode: SessionMode
+    most_s: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="the longest that it may be open, seconds; 0: as the vendor allows"
+    )
+    handle: str | None = Field(default=None, description="the vendor's id of the one that is open")
+
+
 class ExecuteTask(Answer):
     """Run what was prepared. ``digest`` is checked against the executable before it runs.
 
@@ -237,6 +261,18 @@ class ExecuteTask(Answer):
     device_s: Annotated[float, Field(ge=0)] = Field(
         default=0.0, description="remote: the most seconds that it may run, the vendor's queue not counted; 0: any"
     )
+    session: SessionTask | None = Field(default=None, description="remote: where it belongs into a vendor's session")
+
+
+class EndSessionTask(Answer):
+    """End a vendor's session: it takes no more jobs, those that it has go on. Harmless where it has ended.
+
+    Answered *done*, with what the vendor counts for it where it tells; *failed* with ``retry`` where nobody answered.
+    """
+
+    task: Literal["session"] = "session"
+    device: str
+    handle: str
 
 
 def order_digest(
@@ -257,7 +293,7 @@ class Task(Answer):
     affinity: str = Field(description="opaque: tasks with the same value belong to one user and may share a worker")
     timeout_s: float
     memory_mb: int
-    do: Annotated[ReportTask | PrepareTask | ExecuteTask, Field(discriminator="task")]
+    do: Annotated[ReportTask | PrepareTask | ExecuteTask | EndSessionTask, Field(discriminator="task")]
 
 
 class LeaseRequest(Answer):
@@ -344,16 +380,29 @@ class PartReport(Answer):
     why: Annotated[str, AfterValidator(_brief)] = Field(default="", description="where it gave none: what is known")
 
 
+class SessionReport(Answer):
+    """What became of a run's session at the vendor. Open under ``handle``; or, with ``why``, the run goes without it.
+
+    *refused*: the vendor opens none. *unsure*: it was asked and did not answer; it is not asked twice. *unavailable*:
+    nothing was done. *ended*: it took no more jobs, or ended before it ran this one.
+    """
+
+    handle: Handle | None = None
+    why: Literal["", "refused", "unsure", "unavailable", "ended"] = ""
+    words: Annotated[str, AfterValidator(lambda text: _line(text, _WORDS_MOST))] = ""
+
+
 class TaskReport(Answer):
     """A move of a task. *done*, *failed*, *absent* and *unknown* end the lease.
 
     *started*: the device has it (``handles``: under these ids). *part*: some rows of a report, more follow. *absent*:
-    what was to be recovered is not at the vendor, and will not be. *unknown*: nobody can tell.
+    what was to be recovered is not at the vendor, and will not be. *unknown*: nobody can tell. *session*: what became
+    of the vendor's session; the answer (:attr:`Reported.session`) says which one counts.
     """
 
     runner: str
     fence: int
-    state: Literal["started", "part", "done", "failed", "absent", "unknown"]
+    state: Literal["started", "part", "session", "done", "failed", "absent", "unknown"]
     handles: Annotated[list[Handle], Field(max_length=1000)] = Field(default_factory=list)
     retry: bool = Field(default=False, description="of a failure: whether another try may well succeed")
     marks: list[str] = Field(default_factory=list, description="what is to be known of the result: drift, partial")
@@ -374,9 +423,13 @@ class TaskReport(Answer):
         default_factory=list, description="of a run at a vendor: its submissions, in their order"
     )
     versions: Annotated[dict[str, str], AfterValidator(_few)] = Field(default_factory=dict)
+    session: SessionReport | None = None
 
 
 class Reported(Answer):
     """Answer to a report: the task that follows in the same worker, if any."""
 
     next: Task | None = None
+    session: str | None = Field(
+        default=None, description="to *session*: the vendor's id of the one that the run goes into; None: into none"
+    )

@@ -1,8 +1,8 @@
 """A fake of an Azure Quantum workspace and of its blob storage; Q#'s simulator runs the QIR.
 
-Made from the documented REST API (https://learn.microsoft.com/rest/api/quantum: jobs, providers, storage), of which
-``azure/quantum/_client/operations/_operations.py`` of the SDK 3.13 has paths and verbs, and from Blob storage's
-``Put Blob`` and ``Get Blob`` (https://learn.microsoft.com/rest/api/storageservices).
+Made from the documented REST API (https://learn.microsoft.com/rest/api/quantum: jobs, sessions, providers, storage),
+of which ``azure/quantum/_client/operations/_operations.py`` of the SDK 3.13 has paths and verbs, and from Blob
+storage's ``Put Blob`` and ``Get Blob`` (https://learn.microsoft.com/rest/api/storageservices).
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class Azure(Fake):
     def __init__(self, *, held: bool = False) -> None:
         super().__init__()
         self.jobs: dict[str, _Job] = {}
+        self.sessions: dict[str, dict[str, Any]] = {}
+        self.faulty = "/jobs/"
         self.blobs: dict[str, bytes] = {}
         self.held = held
         self.fails = ""
@@ -54,7 +56,7 @@ class Azure(Fake):
         return {"api_key": KEY}
 
     def breaks(self, request: Request) -> bool:
-        return request.method == "PUT" and "/jobs/" in request.path
+        return request.method == "PUT" and self.faulty in request.path
 
     def failure(self, status: int) -> Reply:
         return Reply(status, {"error": {"code": "Planned", "message": f"planned {status}"}})
@@ -109,10 +111,36 @@ class Azure(Fake):
             return self.failure(400)
         if name in self.jobs:
             return Reply(409, {"error": {"code": "JobAlreadyExists", "message": "A job with this id exists."}})
+        if body.get("sessionId") is not None:
+            session = self.sessions.get(body["sessionId"])
+            if session is None or session["status"] not in {"Waiting", "Executing"}:
+                return Reply(409, {"error": {"code": "SessionClosed", "message": "The session takes no jobs."}})
         job = self.jobs[name] = _Job(body | {"id": name})
         if not self.held:
             self._run(job)
         return Reply(201, self._described(job))
+
+    @route("PUT", f"{_BASE}/sessions/([^/:]+)")
+    def open_session(self, request: Request, name: str) -> Reply:
+        body = request.json()
+        if body["target"] != TARGET or body["jobFailurePolicy"] != "Continue":
+            return self.failure(400)
+        if name not in self.sessions:
+            self.sessions[name] = body | {"id": name, "itemType": "Session", "status": "Waiting"}
+        return Reply(200, self.sessions[name])
+
+    @route("GET", f"{_BASE}/sessions/([^/:]+)")
+    def session(self, request: Request, name: str) -> Reply:
+        return Reply(body=self.sessions[name]) if name in self.sessions else self.failure(404)
+
+    @route("POST", f"{_BASE}/sessions/([^/:]+):close")
+    def close_session(self, request: Request, name: str) -> Reply:
+        self.end(name, "Succeeded")
+        return Reply(body=self.sessions[name])
+
+    def end(self, name: str, status: str = "TimedOut") -> None:
+        """End a session, as Azure does by itself where no job comes."""
+        self.sessions[name]["status"] = status
 
     def _described(self, job: _Job) -> dict[str, Any]:
         more: dict[str, Any] = {"status": job.status, "itemType": "Job", "creationTime": "2026-11-27T04:00:00Z"}

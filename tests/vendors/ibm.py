@@ -1,9 +1,10 @@
 """A fake of IBM's service: what ``QiskitRuntimeService`` talks to, run by Qiskit's primitives on a snapshot.
 
 Made from the documented Qiskit Runtime REST API (https://quantum.cloud.ibm.com/docs/api/qiskit-runtime-rest: backends,
-jobs, metrics, instances; version of 2026-04-15) and from what the SDK 0.51 calls: ``api/rest/runtime.py``,
-``api/rest/program_job.py``, ``api/rest/cloud_backend.py``, ``accounts/account.py`` (Global Search, Global Catalog) and
-``ibm_cloud_sdk_core/token_managers`` (IAM). It is reached as an HTTP proxy, so that all of IBM's hosts lead to it.
+jobs, metrics, sessions, instances; version of 2026-04-15) and from what the SDK 0.51 calls: ``api/rest/runtime.py``,
+``api/rest/program_job.py``, ``api/rest/runtime_session.py``, ``api/rest/cloud_backend.py``, ``accounts/account.py``
+(Global Search, Global Catalog) and ``ibm_cloud_sdk_core/token_managers`` (IAM). It is reached as an HTTP proxy, so that
+all of IBM's hosts lead to it.
 """
 
 from __future__ import annotations
@@ -46,6 +47,15 @@ class _Job:
     visible: float = field(default_factory=time.monotonic)
 
 
+@dataclass
+class _Session:
+    id: str
+    body: dict[str, Any]
+    began: float = field(default_factory=time.monotonic)
+    accepting: bool = True
+    state: str = "open"
+
+
 class Ibm(Fake):
     """One backend of one instance. ``held``: jobs stay queued until :meth:`run_all`."""
 
@@ -55,6 +65,9 @@ class Ibm(Fake):
         self._born = int(time.time())
         self.backend = "ibm_" + self._fake.name.removeprefix("fake_")
         self.jobs: dict[str, _Job] = {}
+        self.sessions: dict[str, _Session] = {}
+        self.faulty = "/api/v1/jobs"
+        self.open_plan = False
         self.held = held
         self.indexing_s = indexing_s
         self.fails: tuple[int, str] | None = None
@@ -71,7 +84,7 @@ class Ibm(Fake):
         return {"token": TOKEN, "instance": CRN}
 
     def breaks(self, request: Request) -> bool:
-        return request.method == "POST" and request.path == "/api/v1/jobs"
+        return request.method == "POST" and request.path == self.faulty
 
     def failure(self, status: int) -> Reply:
         error = {"code": 1000 + status, "message": f"planned {status}", "solution": "", "more_info": ""}
@@ -155,12 +168,69 @@ class Ibm(Fake):
         body = request.json()
         if body.get("backend") != self.backend or body.get("program_id") not in {"sampler", "estimator"}:
             return self.failure(400)
+        if (name := body.get("session_id")) is not None:
+            session = self.sessions.get(name)
+            if session is None or not self._seen(session).accepting:
+                error = {"code": 1205, "message": "The session is closed.", "solution": "Open another one."}
+                return Reply(400, {"errors": [error], "trace": "t"})
+            session.state = "active"
         job = _Job(uuid.uuid4().hex[:20], body, datetime.now(UTC).isoformat().replace("+00:00", "Z"))
         job.visible += self.indexing_s
         self.jobs[job.id] = job
         if not self.held:
             threading.Thread(target=self._run, args=(job,), daemon=True).start()
         return Reply(body={"id": job.id, "backend": self.backend})
+
+    @route("POST", "/api/v1/sessions")
+    def open_session(self, request: Request) -> Reply:
+        body = request.json()
+        if body.get("backend") != self.backend or body.get("mode") not in {"batch", "dedicated"}:
+            return self.failure(400)
+        if self.open_plan and body["mode"] == "dedicated":
+            return self.failure(403)
+        session = _Session(uuid.uuid4().hex[:20], body)
+        self.sessions[session.id] = session
+        return Reply(body=self._session(session))
+
+    def _seen(self, session: _Session) -> _Session:
+        """As it is now: its time may be up, which cancels what waits in it."""
+        if time.monotonic() - session.began >= session.body.get("max_ttl", 28_800):
+            self.end(session.id)
+        return session
+
+    def end(self, name: str) -> None:
+        """End a session as IBM does by itself: it takes no jobs, and those that wait in it are cancelled."""
+        self.sessions[name].accepting, self.sessions[name].state = False, "closed"
+        for job in self.jobs.values():
+            if job.body.get("session_id") == name and job.status == "Queued":
+                job.status = "Cancelled"
+
+    def _session(self, session: _Session) -> dict[str, Any]:
+        theirs = [job.seconds for job in self.jobs.values() if job.body.get("session_id") == session.id]
+        batch = session.body["mode"] == "batch"
+        return {
+            "id": session.id,
+            "backend_name": self.backend,
+            "mode": session.body["mode"],
+            "state": session.state,
+            "accepting_jobs": session.accepting,
+            "max_ttl": session.body.get("max_ttl", 28_800),
+            "interactive_ttl": 60,
+            "elapsed_time": sum(theirs) if batch else (60.0 if theirs else 0),
+            "timestamps": [],
+        }
+
+    @route("GET", "/api/v1/sessions/([^/]+)")
+    def session(self, request: Request, name: str) -> Reply:
+        found = self.sessions.get(name)
+        return self.failure(404) if found is None else Reply(body=self._session(self._seen(found)))
+
+    @route("PATCH", "/api/v1/sessions/([^/]+)")
+    def close_session(self, request: Request, name: str) -> Reply:
+        if name not in self.sessions:
+            return self.failure(404)
+        self.sessions[name].accepting = bool(request.json()["accepting_jobs"])
+        return Reply(204)
 
     @route("GET", "/api/v1/jobs")
     def listed(self, request: Request) -> Reply:

@@ -1,7 +1,7 @@
 """A fake of IonQ's cloud, run by Qiskit's state vectors.
 
 Made from IonQ's documented API v0.4 (https://docs.ionq.com/api-reference/v0.4: backends, characterizations, jobs,
-results) and from what the SDK 1.1 sends and reads: ``ionq_client.py``, ``helpers.py`` (the JSON of circuits),
+results, sessions) and from what the SDK 1.1 sends and reads: ``ionq_client.py``, ``helpers.py`` (the JSON of circuits),
 ``ionq_job.py``. A circuit is built from IonQ's JSON alone, so that a wrong gate or qubit shows in the counts.
 """
 
@@ -44,6 +44,8 @@ class Ionq(Fake):
     def __init__(self, *, held: bool = False, offers_shots: bool = False) -> None:
         super().__init__()
         self.jobs: dict[str, _Job] = {}
+        self.sessions: dict[str, dict[str, Any]] = {}
+        self.faulty = "/v0.4/jobs"
         self.held = held
         self.offers_shots = offers_shots
         self.fails: dict[str, str] | None = None
@@ -54,7 +56,7 @@ class Ionq(Fake):
         return {"backend": backend, "gateset": gateset, "url": f"{self.url}/v0.4"}
 
     def breaks(self, request: Request) -> bool:
-        return request.method == "POST" and request.path == "/v0.4/jobs"
+        return request.method == "POST" and request.path == self.faulty
 
     def failure(self, status: int) -> Reply:
         return Reply(status, {"statusCode": status, "error": "Planned", "message": f"planned {status}"})
@@ -90,11 +92,42 @@ class Ionq(Fake):
             return self.failure(400)
         if body["input"]["qubits"] > _QUBITS[body["backend"]]:
             return self.failure(400)
+        if body.get("session_id") is not None:
+            session = self.sessions.get(body["session_id"])
+            if session is None or session["status"] == "ended":
+                return Reply(400, {"statusCode": 400, "error": "Bad Request", "message": "Session is not active"})
+            session |= {"status": "started", "started_at": session["started_at"] or _now()}
         job = _Job(str(uuid.uuid4()), body)
         self.jobs[job.id] = job
         if not self.held:
             self._run(job)
         return Reply(body={"id": job.id, "status": "submitted", "session_id": None})
+
+    @route("POST", "/v0.4/sessions")
+    def open_session(self, request: Request) -> Reply:
+        body = request.json()
+        if body["backend"] != _QPU or not body["settings"].get("duration_limit_min"):
+            return self.failure(400)
+        name = str(uuid.uuid4())
+        about = {"id": name, "status": "created", "active": True, "created_at": _now(), "started_at": None}
+        self.sessions[name] = body | about | {"ended_at": None}
+        return Reply(201, self.sessions[name])
+
+    @route("GET", "/v0.4/sessions/([^/]+)")
+    def session(self, request: Request, name: str) -> Reply:
+        return Reply(body=self.sessions[name]) if name in self.sessions else self.failure(404)
+
+    @route("POST", "/v0.4/sessions/([^/]+)/end")
+    def end_session(self, request: Request, name: str) -> Reply:
+        if name not in self.sessions:
+            return self.failure(404)
+        self.end(name)
+        return Reply(body=self.sessions[name])
+
+    def end(self, name: str) -> None:
+        """End a session, as IonQ does by itself when a limit is reached."""
+        session = self.sessions[name]
+        session |= {"status": "ended", "active": False, "ended_at": session["ended_at"] or _now()}
 
     @route("GET", "/v0.4/jobs/([^/]+)")
     def job(self, request: Request, name: str) -> Reply:
@@ -149,6 +182,10 @@ class Ionq(Fake):
             job.probabilities = {str(at): n / job.body["shots"] for at, n in enumerate(times) if n}
             job.shots = drawn.tolist() if self.offers_shots else []
         job.status = "completed"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _circuit(found: dict[str, Any]) -> QuantumCircuit:

@@ -32,6 +32,7 @@ from jupyter_quantum.fabric.isa import Misfit
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
 from jupyter_quantum.fabric.terminal import flat, measured, squeezed, unfinished
 from jupyter_quantum.targets import CLASSES
+from jupyter_quantum.wire.sessions import SessionMode
 
 __all__ = ["AzureDevice", "QsharpDevice"]
 
@@ -54,6 +55,10 @@ class AzureDevice(RemoteDevice):
         from jupyter_quantum.fabric.adapters.azure_vendor import AzureVendor
 
         return AzureVendor(spec, secret)
+
+    def session_modes(self) -> tuple[SessionMode, ...]:
+        """A session of Azure's groups jobs, and is billed as they are: a batch."""
+        return ("batch",)
 
     def misfit(self, circuit: QuantumCircuit) -> Misfit | None:
         """QIR's base profile measures at the end."""

@@ -1,10 +1,11 @@
 """A workspace of Azure Quantum through its real SDK, with the input and the result in the workspace's blob storage.
 
-*Idempotent*: the id of a job is the caller's to choose, and it is made from the tag.
+*Idempotent*: the id of a job is the caller's to choose, and it is made from the tag; so is that of a session.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import ClientAuthenticationError, ResourceExistsError, ResourceNotFoundError
 from azure.identity import ClientSecretCredential, DefaultAzureCredential
 from azure.quantum import Job, Workspace
+from azure.quantum.job.session import Session, SessionJobFailurePolicy
 from azure.storage.blob import BlobClient, ContainerClient, ContentSettings
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import Target
@@ -23,6 +25,7 @@ from jupyter_quantum.fabric.adapters.faults import judged, told
 from jupyter_quantum.fabric.adapters.vendor import (
     Answer,
     Calibration,
+    SessionStatus,
     Status,
     Submission,
     Vendor,
@@ -48,6 +51,8 @@ _STATES: Final = {
     "Failed": Submission.FAILED,
     "Cancelled": Submission.CANCELLED,
 }
+_OPEN: Final = frozenset({"Waiting", "Executing"})
+"""States of a session that takes jobs."""
 _GATES: Final = "ccx cx cy cz h id rx rxx ry ryy rz rzz s sdg swap t tdg x y z"
 """Gates that QIR's base profile has a word for."""
 _BLOBS: Final[dict[str, Any]] = {"retry_total": 2, "connection_timeout": 5, "read_timeout": 20}
@@ -75,6 +80,7 @@ class AzureVendor(Vendor):
     """One target of a workspace."""
 
     submit_s = 120.0
+    same_session = True
 
     def __init__(self, spec: DeviceSpec, secret: Mapping[str, str]) -> None:
         self._own = spec.own(AzureSettings)
@@ -145,6 +151,13 @@ class AzureVendor(Vendor):
 
     def submit(self, tag: str, payload: bytes) -> str:
         """Upload the input and create the job under the id that the tag gives."""
+        return self._create(tag, payload, None)
+
+    def submit_in_session(self, session: str, tag: str, payload: bytes) -> str:
+        """The same, in a session of the workspace."""
+        return self._create(tag, payload, session)
+
+    def _create(self, tag: str, payload: bytes, session: str | None) -> str:
         provider, shots, qir = _read(payload)
         job_id = _id_of(tag)
         with self._judged(submitting=True):
@@ -169,9 +182,11 @@ class AzureVendor(Vendor):
                     output_data_format=OUTPUT,
                     input_params={"shots": shots, "count": shots, "entryPoint": "ENTRYPOINT__main", "arguments": []},
                     tags=[tag],
+                    session_id=session,
                 )
-            except ResourceExistsError:
-                return job_id
+            except ResourceExistsError as error:  # every 409: the job is there, or its session takes none
+                if session is not None and self._known(job_id) is None:
+                    raise VendorRefused(f"Azure Quantum: {told(error, self._secrets)}") from None
             return job_id
 
     def _known(self, job_id: str) -> str | None:
@@ -179,6 +194,35 @@ class AzureVendor(Vendor):
             return str(self._workspace.get_job(job_id).id)
         except ResourceNotFoundError:
             return None
+
+    def open_session(self, name: str, mode: str, most_s: float) -> str:
+        """A session under the id that its name gives; a job that fails does not end it. Azure ends it by itself where
+        no job comes for ten minutes, and knows no other limit."""
+        with self._judged(submitting=True):
+            provider, _ = self._workspace._get_target_status(name=self._own.target)[0]
+            session = Session(
+                self._workspace,
+                target=self._own.target,
+                provider_id=provider,
+                id=_id_of(name),
+                name=name,
+                job_failure_policy=SessionJobFailurePolicy.CONTINUE,
+            )
+            with contextlib.suppress(ResourceExistsError):
+                session.open()
+            return str(session.id)
+
+    def session(self, handle: str) -> SessionStatus:
+        """Whether it takes jobs."""
+        with self._judged():
+            found = self._workspace.get_session(handle).details.status
+        return SessionStatus(open=str(getattr(found, "value", found)) in _OPEN)
+
+    def end_session(self, handle: str) -> SessionStatus:
+        """Close it; jobs that it has go on."""
+        with self._judged():
+            self._workspace.close_session(self._workspace.get_session(handle))
+        return self.session(handle)
 
     def find(self, tag: str) -> str | None:
         """The job under the tag's id."""

@@ -43,6 +43,7 @@ from jupyter_quantum.wire.devices import CalibrationRef, Interval
 from jupyter_quantum.wire.jobs import Pub
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import DeviceAnnouncement
+from jupyter_quantum.wire.sessions import SessionKind, SessionMode
 
 __all__ = ["Device", "Facade", "Order", "RunOptions"]
 
@@ -90,6 +91,7 @@ class Device(ABC):
     def __init__(self, spec: DeviceSpec, threads: int, target: Target, calibrated: datetime | None) -> None:
         self.spec = spec
         self.name = spec.name
+        self.sessions = self._sessions()
         self.target = target
         self.live = without_dead_parts(target)
         self.options = schemas(
@@ -131,10 +133,33 @@ class Device(ABC):
             slots=self.spec.slots,
             recovery=self.recovery,
             remote=self.remote,
+            sessions=self.sessions,
+            session_s=self.spec.session_s or 0.0,
             calibration=self.calibration,
             target=self._document,
             options=self.options,
         )
+
+    def session_modes(self) -> tuple[SessionMode, ...]:
+        """Which sessions its vendor has, and :class:`~jupyter_quantum.fabric.adapters.vendor.Vendor` opens. Asked for
+        while the device is made: only ``spec`` and ``name`` are there."""
+        return ()
+
+    def _sessions(self) -> dict[SessionKind, SessionMode]:
+        """What a user's session and batch are at the vendor. Raises ``ValueError`` for what it does not have.
+
+        A session that may wait at a price is one only where the operator says so; else it is a batch.
+        """
+        modes, wanted = self.session_modes(), self.spec.sessions
+        if wanted not in (None, "off", *modes):
+            has = " or ".join(modes) or "none"
+            raise ValueError(f"device {self.name}: sessions: {wanted} is not what its vendor has ({has})")
+        if wanted == "dedicated" and self.spec.session_s is None:
+            raise ValueError(f"device {self.name}: session_s: dedicated sessions need a limit, in seconds")
+        found: dict[SessionKind, SessionMode] = {}
+        if "batch" in modes and wanted != "off":
+            found = {"session": "batch", "batch": "batch"}
+        return found | {"session": "dedicated"} if wanted == "dedicated" else found
 
     def own_options(self) -> Mapping[JobKind, Mapping[str, Any]]:
         """Options that only this device has: kind of job → name → JSON schema of the value with its ``default``.

@@ -2,6 +2,8 @@
 
 A worker writes OpenQASM 3 with Braket's own converter and reads Braket's result; for a QPU whose native gates Qiskit
 knows, the circuit is in a verbatim box on physical qubits, so that it runs as it was validated.
+
+Braket has no sessions: a reservation is booked and paid beforehand, and a hybrid job runs the user's own program there.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.fabric.shape import estimated, plain
 from jupyter_quantum.wire.results import Array, Bits, PubResult, ResultView
+from jupyter_quantum.wire.sessions import SessionMode
 
 __all__ = ["IbmDevice"]
 
@@ -85,6 +86,10 @@ class IbmDevice(RemoteDevice):
         from jupyter_quantum.fabric.adapters.ibm_vendor import IbmVendor
 
         return IbmVendor(spec, secret)
+
+    def session_modes(self) -> tuple[SessionMode, ...]:
+        """IBM's two. A dedicated session is billed by the clock; a batch as its jobs would be without it."""
+        return ("batch", "dedicated")
 
     def own_options(self) -> Mapping[JobKind, Mapping[str, Any]]:
         """IBM's, its groups flattened; ``resilience_level`` is 0 where it is not set: nothing is mitigated unasked."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from qiskit_ibm_runtime import QiskitRuntimeService, RuntimeJobV2
 from qiskit_ibm_runtime.accounts.exceptions import InvalidAccountError
+from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qiskit_ibm_runtime.decoders.result_decoder import ResultDecoder
 from qiskit_ibm_runtime.exceptions import IBMInputValueError, RuntimeInvalidStateError
 from requests import PreparedRequest, Response
@@ -23,7 +24,15 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from jupyter_quantum.fabric.adapters.faults import judged, told
-from jupyter_quantum.fabric.adapters.vendor import Answer, Calibration, Status, Submission, Vendor, VendorRefused
+from jupyter_quantum.fabric.adapters.vendor import (
+    Answer,
+    Calibration,
+    SessionStatus,
+    Status,
+    Submission,
+    Vendor,
+    VendorRefused,
+)
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
 from jupyter_quantum.targets import target_to_json
 
@@ -144,6 +153,13 @@ class IbmVendor(Vendor):
 
     def submit(self, tag: str, payload: bytes) -> str:
         """Post the job, its tag with it."""
+        return self._post(tag, payload, None)
+
+    def submit_in_session(self, session: str, tag: str, payload: bytes) -> str:
+        """The same, in a session or batch of IBM's."""
+        return self._post(tag, payload, session)
+
+    def _post(self, tag: str, payload: bytes, session: str | None) -> str:
         program, params, most_s = _read(payload)
         with self._judged(submitting=True):
             client = self._connected()._active_api_client
@@ -153,11 +169,40 @@ class IbmVendor(Vendor):
                 params=params,
                 image=None,
                 log_level=None,
-                session_id=None,
+                session_id=session,
                 job_tags=[tag],
                 max_execution_time=most_s,
             )
             return str(answer["id"])
+
+    def open_session(self, name: str, mode: str, most_s: float) -> str:
+        """A session of IBM's in one of its modes. It begins, and bills, with the first job that runs in it, and ends
+        by itself where none comes; it cannot be named, nor searched for."""
+        with self._judged(submitting=True):
+            client = self._connected()._active_api_client
+            answer = client.create_session(self._own.backend, None, int(most_s) or None, mode)
+            return str(answer["id"])
+
+    def session(self, handle: str) -> SessionStatus:
+        """Whether it takes jobs, and the seconds that IBM counts: by the clock, or of a batch those of its jobs."""
+        with self._judged():
+            try:
+                found = self._connected()._active_api_client.session_details(handle)
+            except RequestsApiError as error:
+                if error.status_code != 404:
+                    raise
+                return SessionStatus(open=False)
+        counted = found.get("elapsed_time")
+        return SessionStatus(
+            open=bool(found.get("accepting_jobs")) and found.get("state") != "closed",
+            usage_s=float(counted) if isinstance(counted, int | float) else None,
+        )
+
+    def end_session(self, handle: str) -> SessionStatus:
+        """It takes no more jobs; those that it has run to their end."""
+        with self._judged():
+            self._connected()._active_api_client.close_session(handle)
+        return self.session(handle)
 
     def find(self, tag: str) -> str | None:
         """The first job with this tag."""

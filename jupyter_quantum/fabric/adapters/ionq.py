@@ -32,6 +32,7 @@ from jupyter_quantum.fabric.counts import rounded
 from jupyter_quantum.fabric.isa import Misfit
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.fabric.terminal import measured, squeezed, unfinished
+from jupyter_quantum.wire.sessions import SessionMode
 
 __all__ = ["IonqDevice"]
 
@@ -56,6 +57,10 @@ class IonqDevice(RemoteDevice):
     def connect(cls, spec: DeviceSpec, secret: Mapping[str, str]) -> Vendor:
         """IonQ's API."""
         return IonqVendor(spec, secret)
+
+    def session_modes(self) -> tuple[SessionMode, ...]:
+        """IonQ keeps a machine for a session (for accounts that have them); its simulator has none."""
+        return () if self.spec.own(IonqSettings).backend == "simulator" else ("dedicated",)
 
     def own_options(self) -> Mapping[JobKind, Mapping[str, Any]]:
         """Of the simulator its noise and the seed; of a machine IonQ's debiasing, off where it is not asked for."""

@@ -3,13 +3,17 @@
 *Opaque*: IonQ has no id of the caller's choice and nothing to search by. The SDK posts again by itself on 429 and 5xx;
 here a job is posted once, and one that was not answered is *unsure*: nobody runs it again, an operator looks for the
 tag among the jobs' metadata in IonQ's console.
+
+IonQ's sessions (``/sessions``; for accounts that have them) keep a machine, so that they are opened only where the
+operator says ``sessions = "dedicated"``. They have no name: one whose answer was lost is not opened again, and ends by
+its own limit.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from itertools import permutations
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -24,6 +28,7 @@ from jupyter_quantum.fabric.adapters.faults import judged, told
 from jupyter_quantum.fabric.adapters.vendor import (
     Answer,
     Calibration,
+    SessionStatus,
     Status,
     Submission,
     Vendor,
@@ -46,6 +51,7 @@ _STATES: Final = {
 }
 _RETRY: Final = frozenset({"InternalError", "SimulationTimeout", "SystemCancel"})
 """Codes of a failed job of which IonQ's documentation does not blame the circuit."""
+_MINUTE_S: Final = 60
 _ONE: Final = ("x", "y", "z", "h", "s", "sdg", "sx", "sxdg", "t", "tdg", "rx", "ry", "rz", "p", "id")
 _TWO: Final = ("cx", "rxx", "ryy", "rzz", "swap")
 _ERRORS_OF: Final = {"cx": 1, "rxx": 1, "ryy": 1, "rzz": 1, "swap": 3}
@@ -104,10 +110,17 @@ class IonqVendor(Vendor):
 
     def submit(self, tag: str, payload: bytes) -> str:
         """Post the job, once; the tag is in its metadata, for people."""
-        body = self._body(tag, payload)
+        return self._post("jobs", self._body(tag, payload))
+
+    def submit_in_session(self, session: str, tag: str, payload: bytes) -> str:
+        """The same, in a session of IonQ's."""
+        return self._post("jobs", self._body(tag, payload) | {"session_id": session})
+
+    def _post(self, where: str, body: Mapping[str, Any]) -> str:
+        """Make something, once; its id."""
         with self._judged(submitting=True):
             answer = requests.post(
-                self._client.make_path("jobs"),
+                self._client.make_path(where),
                 data=json.dumps(body),
                 headers=self._client.api_headers,
                 timeout=(5, self.submit_s - 10),
@@ -115,6 +128,27 @@ class IonqVendor(Vendor):
             )
             IonQAPIError.raise_for_status(answer)
             return str(answer.json()["id"])
+
+    def open_session(self, name: str, mode: str, most_s: float) -> str:
+        """A session with a limit in whole minutes, never a longer one; IonQ ends it by itself then."""
+        if mode != "dedicated" or most_s < _MINUTE_S:
+            raise VendorRefused("IonQ has dedicated sessions only, of a minute or longer")
+        settings = {"duration_limit_min": int(most_s // _MINUTE_S)}
+        return self._post("sessions", {"backend": self._own.backend, "settings": settings})
+
+    def session(self, handle: str) -> SessionStatus:
+        """Whether it takes jobs, and how long it was open."""
+        with self._judged():
+            return _session(self._get("sessions", handle))
+
+    def end_session(self, handle: str) -> SessionStatus:
+        """End it; jobs that it has are not cancelled."""
+        with self._judged():
+            answer = requests.post(
+                self._client.make_path("sessions", handle, "end"), headers=self._client.api_headers, timeout=30
+            )
+            IonQAPIError.raise_for_status(answer)
+        return self.session(handle)
 
     def _body(self, tag: str, payload: bytes) -> dict[str, Any]:
         """The job as a worker wrote it, as far as it may say: not for another backend, nor in a session."""
@@ -181,6 +215,15 @@ class IonqVendor(Vendor):
             )
             IonQAPIError.raise_for_status(answer)
             return True
+
+
+def _session(found: Mapping[str, Any]) -> SessionStatus:
+    """Open unless it has ended; IonQ tells no usage but when it began and ended."""
+    began, ended = found.get("started_at"), found.get("ended_at")
+    counted = None
+    if isinstance(began, str) and isinstance(ended, str):
+        counted = max(0.0, (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
+    return SessionStatus(open=found.get("status") != "ended" and bool(found.get("active", True)), usage_s=counted)
 
 
 def _seconds(job: Mapping[str, Any]) -> float | None:

@@ -14,6 +14,17 @@ it never parses a circuit. What it sends was encoded by a locked worker, what co
 ``calibration``    the Target with errors and durations as they are now
 =================  ====================================================================================================
 
+A vendor that has sessions (:meth:`~jupyter_quantum.fabric.adapters.base.Device.session_modes`) has four more. Without
+them a user's session groups jobs at the service, and nothing else.
+
+=====================  ================================================================================================
+``open_session``       one for a user's session in a project; returns the vendor's id of it. Asked for with the first
+                       run, never twice where the answer was lost, unless :attr:`Vendor.same_session`
+``submit_in_session``  ``submit`` in one. What the vendor refuses there is submitted again outside of it
+``session``            whether it takes jobs, and what the vendor counts for it
+``end_session``        it takes no more jobs; those that it has go on. Harmless where it has ended
+=====================  ================================================================================================
+
 What can go wrong is one of three: :class:`VendorUnavailable` (nothing was done, try again), :class:`VendorRefused`
 (the vendor said no and will say so again), :class:`VendorUnsure` (it was sent and nothing came back). Any other
 exception counts as *unsure* during ``submit``, and as *unavailable* otherwise.
@@ -31,6 +42,7 @@ from typing import Any
 __all__ = [
     "Answer",
     "Calibration",
+    "SessionStatus",
     "Status",
     "Submission",
     "Vendor",
@@ -111,6 +123,16 @@ class Calibration:
     """When it was measured; None where the vendor does not tell."""
 
 
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """A session as the vendor describes it."""
+
+    open: bool
+    """Whether it takes jobs."""
+    usage_s: float | None = None
+    """Seconds that the vendor counts for it as a whole, where it tells."""
+
+
 class Vendor(ABC):
     """One device at a vendor.
 
@@ -122,6 +144,8 @@ class Vendor(ABC):
     """The longest that ``submit`` may take, seconds; it is given up then, and counts as unsure."""
     indexing_s: float = 0.0
     """For so long after a submission ``find`` may not see it yet, seconds."""
+    same_session: bool = False
+    """Whether ``open_session`` with the same name gives the same session, however often it is sent."""
 
     def announce(self) -> Calibration:
         """Connect, and describe the device. Raises :class:`VendorError`."""
@@ -157,6 +181,25 @@ class Vendor(ABC):
     @abstractmethod
     def calibration(self) -> Calibration:
         """The device as it is now."""
+
+    def open_session(self, name: str, mode: str, most_s: float) -> str:
+        """Open a session, ``dedicated`` or ``batch``, for at most ``most_s`` seconds (0: as the vendor allows).
+
+        ``name`` is ours, and names nobody. Nothing may be billed for a session without a job in it.
+        """
+        raise VendorRefused("this vendor has no sessions")
+
+    def submit_in_session(self, session: str, tag: str, payload: bytes) -> str:
+        """As :meth:`submit`, in this session."""
+        raise VendorRefused("this vendor has no sessions")
+
+    def session(self, handle: str) -> SessionStatus:
+        """Where the session is; one that the vendor does not know (any more) is not open."""
+        raise VendorRefused("this vendor has no sessions")
+
+    def end_session(self, handle: str) -> SessionStatus:
+        """Have it take no more jobs; as it is then. Jobs that it has are not cancelled."""
+        raise VendorRefused("this vendor has no sessions")
 
     def close(self) -> None:  # noqa: B027  most have nothing to close
         """Let go of connections."""

@@ -18,6 +18,7 @@ from typing import Final, Literal
 from jupyter_quantum.fabric.adapters import adapter
 from jupyter_quantum.fabric.adapters.vendor import (
     Calibration,
+    SessionStatus,
     Status,
     Vendor,
     VendorError,
@@ -28,7 +29,7 @@ from jupyter_quantum.fabric.adapters.vendor import (
 from jupyter_quantum.fabric.frames import read_frame, write_frame
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.sandbox import die_with_parent, keep_to_oneself
-from jupyter_quantum.fabric.vendors.messages import MOST, READY, Call, Reading, Reply, Start
+from jupyter_quantum.fabric.vendors.messages import MOST, READY, UNSURE, Call, Reading, Reply, Start
 from jupyter_quantum.fabric.vendors.scrub import Scrubber
 from jupyter_quantum.targets import canonical
 from jupyter_quantum.wire.base import digest_of
@@ -87,10 +88,24 @@ class Host:
             digest=digest_of(canonical(target)),
             submit_s=self._vendor.submit_s,
             indexing_s=self._vendor.indexing_s,
+            same_session=self._vendor.same_session,
         )
 
     def _submit(self, call: Call) -> Reply:
-        return Reply(id=call.id, handle=self._handle(self._vendor.submit(call.name, call.payload)))
+        if call.session:
+            found = self._vendor.submit_in_session(call.session, call.name, call.payload)
+        else:
+            found = self._vendor.submit(call.name, call.payload)
+        return Reply(id=call.id, handle=self._handle(found))
+
+    def _open_session(self, call: Call) -> Reply:
+        return Reply(id=call.id, handle=self._handle(self._vendor.open_session(call.name, call.mode, call.most_s)))
+
+    def _session(self, call: Call) -> Reply:
+        return Reply(id=call.id, session=_session(self._vendor.session(call.name)))
+
+    def _end_session(self, call: Call) -> Reply:
+        return Reply(id=call.id, session=_session(self._vendor.end_session(call.name)))
 
     def _find(self, call: Call) -> Reply:
         found = self._vendor.find(call.name)
@@ -123,6 +138,10 @@ class Host:
         return Reply(id=call.id, ended=not self._vendor.cancel(call.name))
 
 
+def _session(found: SessionStatus) -> SessionStatus:
+    return SessionStatus(bool(found.open), _seconds(found.usage_s))
+
+
 def _seconds(told: float | None) -> float | None:
     """What can be charged; None where the vendor tells nothing, or nonsense."""
     return float(told) if told is not None and 0 <= told <= _MOST_S else None
@@ -133,7 +152,7 @@ def _kind(call: Call, error: Exception) -> Kind:
         return "unavailable"
     if isinstance(error, VendorRefused):
         return "refused"
-    if isinstance(error, VendorUnsure) or call.verb == "submit":
+    if isinstance(error, VendorUnsure) or call.verb in UNSURE:
         return "unsure"
     return "unavailable"
 

@@ -12,11 +12,11 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jupyter_quantum.fabric.adapters.vendor import Status
+from jupyter_quantum.fabric.adapters.vendor import SessionStatus, Status
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.wire.base import Blob, Digest
 
-__all__ = ["MOST", "READY", "Call", "Reading", "Reply", "Start", "Verb"]
+__all__ = ["MOST", "READY", "UNSURE", "Call", "Reading", "Reply", "Start", "Verb"]
 
 MOST: Final = 128 * 1024 * 1024
 """Bytes of the largest message."""
@@ -24,7 +24,22 @@ MOST: Final = 128 * 1024 * 1024
 READY: Final = 0
 """The id of the first reply, which answers no call."""
 
-Verb = Literal["announce", "submit", "find", "status", "result", "cancel", "calibration"]
+Verb = Literal[
+    "announce",
+    "submit",
+    "find",
+    "status",
+    "result",
+    "cancel",
+    "calibration",
+    "open_session",
+    "session",
+    "end_session",
+]
+
+
+UNSURE: Final[tuple[Verb, ...]] = ("submit", "open_session")
+"""Verbs after which, without an answer, nobody knows whether something is there now."""
 
 
 class _Message(BaseModel):
@@ -39,12 +54,16 @@ class Start(_Message):
 
 
 class Call(_Message):
-    """One verb. ``name`` is the tag of *submit* and *find*, the handle of *status*, *result* and *cancel*."""
+    """One verb. ``name`` is the tag of *submit* and *find*, our name of *open_session*, the handle of all others."""
 
     id: int
     verb: Verb
     name: str = ""
     payload: Blob = b""
+    session: str = ""
+    """Of *submit*: the handle of the session that it goes into, where it goes into one."""
+    mode: str = ""
+    most_s: float = 0.0
 
 
 class Reading(_Message):
@@ -55,6 +74,7 @@ class Reading(_Message):
     digest: Digest
     submit_s: float
     indexing_s: float
+    same_session: bool = False
 
 
 class Reply(_Message):
@@ -69,4 +89,5 @@ class Reply(_Message):
     usage_s: float | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
     ended: bool = False
+    session: SessionStatus | None = None
     reading: Reading | None = None

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from jupyter_quantum.fabric.adapters.vendor import (
     Answer,
+    SessionStatus,
     Status,
     VendorError,
     VendorRefused,
@@ -35,8 +36,10 @@ from jupyter_quantum.fabric.metrics import METRICS
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.secrets import Secrets
 from jupyter_quantum.fabric.settings import DeviceSpec
-from jupyter_quantum.fabric.vendors.messages import MOST, READY, Call, Reading, Reply, Start, Verb
+from jupyter_quantum.fabric.vendors.messages import MOST, READY, UNSURE, Call, Reading, Reply, Start, Verb
 from jupyter_quantum.fabric.vendors.scrub import Scrubber
+from jupyter_quantum.fabric.vendors.sessions import Opening
+from jupyter_quantum.wire.sessions import SessionMode
 
 __all__ = ["VendorProcess"]
 
@@ -81,6 +84,7 @@ class VendorProcess:
         self.spec = spec
         self.submit_s = 30.0
         self.indexing_s = 0.0
+        self._opening = Opening(spec, self._open_session)
         self._secrets = secrets
         self._home = tempfile.TemporaryDirectory(prefix="jq-vendor-")
         self._starting = asyncio.Lock()
@@ -111,16 +115,20 @@ class VendorProcess:
         if reply.reading is None:
             raise VendorUnavailable("the vendor process gave no calibration")
         self.submit_s, self.indexing_s = reply.reading.submit_s, reply.reading.indexing_s
+        self._opening.same = reply.reading.same_session
         return reply.reading
 
-    async def submit(self, tag: str, payload: bytes, most_s: float) -> str:
-        """Hand over a payload within ``most_s`` seconds, the start of the process counted; returns the handle."""
+    async def submit(self, tag: str, payload: bytes, most_s: float, session: str | None = None) -> str:
+        """Hand over a payload within ``most_s`` seconds, the start of the process counted; returns the handle.
+
+        ``session``: handle of the session that it goes into.
+        """
         until = time.monotonic() + most_s
         await self._running()
         left = until - time.monotonic()
         if left < most_s / 2:  # the lease was looked at before
             raise VendorUnavailable("the vendor process took too long to start")
-        reply = await self._call("submit", left, tag, payload)
+        reply = await self._call("submit", left, tag, payload, session=session or "")
         if not reply.handle:
             raise VendorUnsure("the vendor took the job and named no id for it")
         return reply.handle
@@ -147,16 +155,53 @@ class VendorProcess:
         """Take a submission back; False where it had ended."""
         return not (await self._call("cancel", _CALL_S, handle)).ended
 
+    async def open_session(self, name: str, mode: SessionMode, most_s: float) -> str:
+        """The session of this name, opened where it is not; one, however many runs ask for it at the same time."""
+        return await self._opening.of(name, mode, most_s)
+
+    async def _open_session(self, name: str, mode: SessionMode, most_s: float) -> str:
+        reply = await self._call("open_session", _CALL_S, name, mode=mode, limit_s=most_s)
+        if not reply.handle:
+            raise VendorUnsure("the vendor opened a session and named no id for it")
+        return reply.handle
+
+    async def session(self, handle: str) -> SessionStatus:
+        """Where a session is."""
+        return self._seen(await self._call("session", _CALL_S, handle))
+
+    async def end_session(self, handle: str) -> SessionStatus:
+        """Have it take no more jobs."""
+        return self._seen(await self._call("end_session", _CALL_S, handle))
+
+    @staticmethod
+    def _seen(reply: Reply) -> SessionStatus:
+        if reply.session is None:
+            raise VendorUnavailable("the vendor process said nothing of the session")
+        return reply.session
+
     # Inside
 
-    async def _call(self, verb: Verb, most_s: float, name: str = "", payload: bytes = b"") -> Reply:
+    async def _call(
+        self,
+        verb: Verb,
+        most_s: float,
+        name: str = "",
+        payload: bytes = b"",
+        *,
+        session: str = "",
+        mode: str = "",
+        limit_s: float = 0.0,
+    ) -> Reply:
+        call = Call(
+            id=next(self._numbers), verb=verb, name=name, payload=payload, session=session, mode=mode, most_s=limit_s
+        )
         with METRICS.asking(self.spec.name, verb):
-            return await self._ask(verb, most_s, name, payload)
+            return await self._ask(call, most_s)
 
-    async def _ask(self, verb: Verb, most_s: float, name: str, payload: bytes) -> Reply:
+    async def _ask(self, call: Call, most_s: float) -> Reply:
+        verb = call.verb
         writer = await self._running()
         waiting = self._waiting
-        call = Call(id=next(self._numbers), verb=verb, name=name, payload=payload)
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         waiting[call.id] = answered
         try:
@@ -179,7 +224,7 @@ class VendorProcess:
     def _late(self, verb: Verb) -> None:
         """A thread over there still waits; too many of them, or one that may still send a job, end the process."""
         self._abandoned += 1
-        if verb == "submit" or self._abandoned >= _ABANDONED_MOST:
+        if verb in UNSURE or self._abandoned >= _ABANDONED_MOST:
             self._kill()
 
     def _kill(self) -> None:
@@ -307,4 +352,4 @@ class VendorProcess:
 
 
 def _lost(verb: Verb, why: str) -> VendorError:
-    return VendorUnsure(why) if verb == "submit" else VendorUnavailable(why)
+    return VendorUnsure(why) if verb in UNSURE else VendorUnavailable(why)

@@ -35,6 +35,7 @@ from jupyter_quantum.store.rows.people import PersonRow
 from jupyter_quantum.store.rows.policy import DecisionRow, EnvelopeKind, EnvelopeRow, EnvelopeState, EnvelopeUseRow
 from jupyter_quantum.store.rows.requests import RequestRow, RequestState
 from jupyter_quantum.store.rows.series import ScoreRow, SeriesRow, SeriesRunRow, SeriesRunState
+from jupyter_quantum.store.rows.sessions import SessionRow, SessionState
 from jupyter_quantum.store.rows.tenancy import DeclaredRow, MembershipKind, MembershipRow, RevisionRow, WorkloadRow
 
 __all__ = [
@@ -83,6 +84,8 @@ __all__ = [
     "SeriesRow",
     "SeriesRunRow",
     "SeriesRunState",
+    "SessionRow",
+    "SessionState",
     "Sought",
     "TenantData",
     "TreeState",

@@ -151,6 +151,8 @@ class JobRow:
     """The first that was said of its wait: ``at`` (ISO 8601), ``p50`` and ``p90`` in seconds from then."""
     origin: Json | None = None
     """``wire.jobs.Origin``: the notebook and the cell that it was sent from."""
+    session: str | None = None
+    """The client's id of the session or batch that it belongs into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,10 @@ class AttemptRow:
     """How often somebody was sent to look for it."""
     charge: Json = "{}"
     """``pipeline.charges.Account``: how it ended, what was charged for, what did not come, its submissions."""
+    session: str | None = None
+    """The vendor's id of the session that it ran in; None: in none."""
+    session_mode: str | None = None
+    """``dedicated`` or ``batch``: what that session is at the vendor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from jupyter_quantum.store.tables.people import people
 from jupyter_quantum.store.tables.policy import decisions, envelope_uses, envelopes
 from jupyter_quantum.store.tables.requests import requests
 from jupyter_quantum.store.tables.series import scores, series, series_runs
+from jupyter_quantum.store.tables.sessions import sessions
 from jupyter_quantum.store.tables.tenancy import declared, memberships, revisions, seen_tokens, workloads
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "seen_tokens",
     "series",
     "series_runs",
+    "sessions",
     "trash",
     "tree",
     "webhooks",

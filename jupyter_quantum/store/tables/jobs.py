@@ -78,6 +78,7 @@ jobs = Table(
     Column("vendor_s", Float, nullable=True),
     text("forecast", null=True),
     text("origin", null=True),
+    text("session", null=True),
     UniqueConstraint("principal", "idempotency"),
     CheckConstraint("on_hold >= 0", name="hold"),
     # Ids sort by time, so these also answer "newest first".
@@ -85,6 +86,7 @@ jobs = Table(
     Index(None, "project", "id"),
     Index(None, "state", "device"),
     Index(None, "replay_of"),
+    Index(None, "session"),
 )
 
 attempts = Table(
@@ -112,6 +114,8 @@ attempts = Table(
     integer("absent_after", null=True),
     integer("recoveries", server_default="0"),
     text("charge", server_default="{}"),
+    text("session", null=True),
+    text("session_mode", null=True),
     UniqueConstraint("job", "number"),
     Index(None, "state", "lease_until"),
     Index(None, "device", "ended"),

@@ -21,6 +21,7 @@ __all__ = [
     "payloads_are_repeatable",
     "same_tag_same_submission",
     "secret_stays_inside",
+    "sessions_hold_what_they_say",
     "submissions_name_their_pubs",
     "tags_find_submissions",
     "wrong_secret_is_refused",
@@ -63,11 +64,16 @@ def tags_find_submissions(bench: Bench) -> str | None:
         raise AssertionError("an opaque vendor cannot know what it has")
     assert bench.vendor.find(tag) is None
     run = bench.run("run", marked(1, 1))
-    until = time.monotonic() + bench.vendor.indexing_s + 1
-    while (found := bench.vendor.find(run.tags[0])) is None and time.monotonic() < until:
-        time.sleep(0.2)
-    assert found == run.handles[0]
+    assert _found(bench, run.tags[0]) == run.handles[0]
     return None
+
+
+def _found(bench: Bench, tag: str) -> str | None:
+    """The handle under this tag, as soon as the vendor lists it."""
+    until = time.monotonic() + bench.vendor.indexing_s + 1
+    while (found := bench.vendor.find(tag)) is None and time.monotonic() < until:
+        time.sleep(0.2)
+    return found
 
 
 def same_tag_same_submission(bench: Bench) -> str | None:
@@ -79,6 +85,42 @@ def same_tag_same_submission(bench: Bench) -> str | None:
     tag = bench.tag()
     assert len({bench.submit(tag, payload) for _ in range(3)}) == 1
     return None
+
+
+def sessions_hold_what_they_say(bench: Bench) -> str | None:
+    """In each kind of session that the device claims, a submission runs and keeps its tag. Two names are two sessions.
+    One that has ended takes nothing more, ending it again is harmless, and what it refused runs outside of it."""
+    if not bench.device.sessions:
+        return "its vendor has no sessions, or they are off"
+    _, order = bench.prepare("run", marked(1, 1), shots=bench.shots)
+    (payload,) = bench.encode(order)
+    for mode in sorted(set(bench.device.sessions.values())):
+        _session_holds(bench, mode, payload)
+    assert _kind(lambda: bench.vendor.submit_in_session(_ABSENT, bench.tag(), payload)) is VendorRefused
+    return None
+
+
+def _session_holds(bench: Bench, mode: str, payload: bytes) -> None:
+    vendor, name, most_s = bench.vendor, bench.tag(), bench.spec.session_s or 0.0
+    handle = vendor.open_session(name, mode, most_s)
+    if vendor.same_session:
+        assert vendor.open_session(name, mode, most_s) == handle
+    other = vendor.open_session(bench.tag(), mode, most_s)
+    assert other != handle
+    assert vendor.session(handle).open
+    inside, outside = bench.tag(), bench.tag()
+    assert bench.wait(vendor.submit_in_session(handle, inside, payload)).state is Submission.DONE
+    if bench.device.recovery != "opaque":
+        assert _found(bench, inside) is not None
+    assert not vendor.end_session(handle).open
+    assert not vendor.end_session(handle).open
+    assert not vendor.session(handle).open
+    assert vendor.session(other).open
+    vendor.end_session(other)
+    assert _kind(lambda: vendor.submit_in_session(handle, outside, payload)) is VendorRefused
+    if bench.device.recovery != "opaque":
+        assert vendor.find(outside) is None
+    assert bench.wait(bench.submit(outside, payload)).state is Submission.DONE
 
 
 def ended_submissions_stay(bench: Bench) -> str | None:

@@ -5,7 +5,8 @@
     {"name": "m1", "adapter": "memory", "url": "http://127.0.0.1:9000", "secret": "memory", "recovery": "searchable"}
 
 The secret is ``{"key": "…"}``. ``recovery`` says how its vendor tells submissions apart: *idempotent* (a token makes
-the second submission the first one), *searchable* (they are listed by tag), *opaque* (neither).
+the second submission the first one), *searchable* (they are listed by tag), *opaque* (neither). It has batches, and
+dedicated sessions where ``sessions`` says so; an idempotent one gives the same session under the same name.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from jupyter_quantum.fabric.adapters.remote import Counted, RemoteDevice
 from jupyter_quantum.fabric.adapters.vendor import (
     Answer,
     Calibration,
+    SessionStatus,
     Status,
     Submission,
     Vendor,
@@ -35,6 +37,7 @@ from jupyter_quantum.fabric.adapters.vendor import (
     VendorUnsure,
 )
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
+from jupyter_quantum.wire.sessions import SessionMode
 
 __all__ = ["MemoryDevice", "MemoryVendor"]
 
@@ -58,6 +61,10 @@ class MemoryDevice(RemoteDevice):
         self.max_batch = own.max_batch
         super().__init__(spec, threads, found)
 
+    def session_modes(self) -> tuple[SessionMode, ...]:
+        """Both."""
+        return ("batch", "dedicated")
+
     @classmethod
     def connect(cls, spec: DeviceSpec, secret: Mapping[str, str]) -> Vendor:
         """The way to the server."""
@@ -80,6 +87,7 @@ class MemoryVendor(Vendor):
     def __init__(self, own: _Settings, key: str) -> None:
         self.submit_s = own.submit_s
         self.indexing_s = own.indexing_s
+        self.same_session = own.recovery == "idempotent"
         self._own = own
         self._key = key
 
@@ -90,6 +98,13 @@ class MemoryVendor(Vendor):
 
     def submit(self, tag: str, payload: bytes) -> str:
         """A job with the tag, as token too where the vendor is idempotent."""
+        return self._post(tag, payload, {})
+
+    def submit_in_session(self, session: str, tag: str, payload: bytes) -> str:
+        """The same, in a session."""
+        return self._post(tag, payload, {"session": session})
+
+    def _post(self, tag: str, payload: bytes, more: dict[str, str]) -> str:
         try:
             said = json.loads(payload)
             body = {"tag": tag, "shots": int(said["shots"]), "circuits": str(said["circuits"])}
@@ -97,7 +112,24 @@ class MemoryVendor(Vendor):
             raise VendorRefused("the payload is none of ours") from None
         if self._own.recovery == "idempotent":
             body["token"] = tag
-        return str(self._ask("POST", "/v1/jobs", body)["id"])
+        return str(self._ask("POST", "/v1/jobs", body | more)["id"])
+
+    def open_session(self, name: str, mode: str, most_s: float) -> str:
+        """One with this name; the same one where the vendor is idempotent."""
+        body: dict[str, Any] = {"name": name, "mode": mode, "most_s": most_s}
+        if self.same_session:
+            body["token"] = name
+        return str(self._ask("POST", "/v1/sessions", body)["id"])
+
+    def session(self, handle: str) -> SessionStatus:
+        """As the vendor says."""
+        found = self._ask("GET", f"/v1/sessions/{handle}")
+        return SessionStatus(found["open"], found["usage_s"])
+
+    def end_session(self, handle: str) -> SessionStatus:
+        """It takes no more jobs."""
+        found = self._ask("POST", f"/v1/sessions/{handle}/end", {})
+        return SessionStatus(found["open"], found["usage_s"])
 
     def find(self, tag: str) -> str | None:
         """By its tag, where jobs can be listed."""
@@ -131,7 +163,7 @@ class MemoryVendor(Vendor):
             answer = connection.getresponse()
             status, said = answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
-            kind = VendorUnsure if sent and path == "/v1/jobs" else VendorUnavailable
+            kind = VendorUnsure if sent and path in ("/v1/jobs", "/v1/sessions") else VendorUnavailable
             raise kind(f"{method} {path.partition('?')[0]}: {type(error).__name__}") from error
         finally:
             connection.close()

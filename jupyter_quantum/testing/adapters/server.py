@@ -3,17 +3,21 @@
 API (JSON; ``Authorization: Bearer <key>``; without the key 401, an unknown job 404)::
 
     GET  /v1/device                 {"target": …, "at": "2026-01-01T00:00:00+00:00"}
-    POST /v1/jobs                   {"tag", "token"?, "shots", "circuits": base64 of QPY} → {"id"}
-                                    the same token gives the same job
+    POST /v1/jobs                   {"tag", "token"?, "session"?, "shots", "circuits": base64 of QPY} → {"id"}
+                                    the same token gives the same job; 409 where the session takes none
     GET  /v1/jobs?tag=…             {"jobs": [{"id"}]}, once the indexing delay is over
     GET  /v1/jobs/<id>              {"state", "error", "position", "retry", "usage_s"}
     GET  /v1/jobs/<id>/result       {"results": [{"counts": … | null, "error"?}], "usage_s", "api"}; before its end 409
     POST /v1/jobs/<id>/cancel       {"cancelled"}
+    POST /v1/sessions               {"name", "mode", "most_s", "token"?} → {"id"}; the same token gives the same one
+    GET  /v1/sessions/<id>          {"open", "usage_s"}
+    POST /v1/sessions/<id>/end      the same; {"cancel": true}: what waits in it is cancelled too
 
 What a test decides, without a key::
 
     POST /control                   changes of :class:`Behaviour`
-    GET  /control                   {"runs": {tag: times}, "jobs": {tag: [ids]}, "requests": n}
+    GET  /control                   {"runs": {tag: times}, "jobs": {tag: [ids]}, "requests": n,
+                                     "sessions": {id: {"name", "mode", "most_s", "open", "tags"}}}
 
 ``python -m jupyter_quantum.testing.adapters.server`` reads the behaviour as one JSON line on standard input, writes its
 port as one line, and ends when standard input does. :class:`VendorServer` starts one.
@@ -62,6 +66,8 @@ class Behaviour(BaseModel):
     """The connection breaks, and the request was not acted on."""
     lose_after: float = 0.0
     """The connection breaks after the request was acted on."""
+    lose_opening: float = 0.0
+    """The same, only where a session is opened."""
     delay_s: float = 0.0
     """Each answer waits for up to so many seconds."""
     repeat: float = 0.0
@@ -78,6 +84,10 @@ class Behaviour(BaseModel):
     """A circuit of a job fails while the others do not."""
     epoch: int = 1
     """Another one is another calibration."""
+    session_s: float = 0.0
+    """A session ends by itself after so long, and what waits in it is cancelled; 0: as it was opened."""
+    sessions: bool = True
+    """Whether it opens any."""
     echo: bool = False
     """Errors repeat the key that came with the request, as careless vendors do."""
 
@@ -113,6 +123,25 @@ class _Job:
         return round(0.001 * int(self.body["shots"]), 6)
 
 
+class _Session:
+    """One session: open until it is ended, or its time is up."""
+
+    def __init__(self, body: dict[str, Any], behaviour: Behaviour) -> None:
+        limits = [limit for limit in (float(body["most_s"]), behaviour.session_s) if limit > 0]
+        self.body = body
+        self.began = time.monotonic()
+        self.ends = self.began + min(limits, default=1e9)
+        self.tags: list[str] = []
+
+    @property
+    def open(self) -> bool:
+        return time.monotonic() < self.ends
+
+    def told(self) -> dict[str, Any]:
+        usage = round(min(time.monotonic(), self.ends) - self.began, 6)
+        return {"open": self.open, "usage_s": usage if self.body["mode"] == "dedicated" else None}
+
+
 class _Answer(Exception):
     """An answer that is no success."""
 
@@ -128,6 +157,7 @@ class _Service:
         self.behaviour = behaviour
         self.lock = threading.RLock()
         self.jobs: dict[str, _Job] = {}
+        self.sessions: dict[str, _Session] = {}
         self.runs: Counter[str] = Counter()
         self.requests = 0
         self.last: dict[str, tuple[int, dict[str, Any]]] = {}
@@ -148,7 +178,11 @@ class _Service:
         for name, job in self.jobs.items():
             self._settle(job)
             jobs.setdefault(job.tag, []).append(name)
-        return {"runs": dict(self.runs), "jobs": jobs, "requests": self.requests}
+        sessions = {
+            name: {key: one.body[key] for key in ("name", "mode", "most_s")} | {"open": one.open, "tags": one.tags}
+            for name, one in self.sessions.items()
+        }
+        return {"runs": dict(self.runs), "jobs": jobs, "requests": self.requests, "sessions": sessions}
 
     def act(self, method: str, path: str, query: dict[str, list[str]], body: dict[str, Any]) -> dict[str, Any]:
         parts = path.strip("/").split("/")[1:]
@@ -156,6 +190,8 @@ class _Service:
             return self._device()
         if parts == ["jobs"]:
             return self._submit(body) if method == "POST" else self._listed(query["tag"][0])
+        if parts[:1] == ["sessions"]:
+            return self._session(parts[1:], body)
         job = self.jobs.get(parts[1]) if len(parts) > 1 else None
         if job is None:
             raise _Answer(404, "no such job")
@@ -178,18 +214,56 @@ class _Service:
             return {"id": self._tokens[token]}
         if not {"tag", "shots", "circuits"} <= set(body):
             raise _Answer(400, "tag, shots and circuits are wanted")
+        session = None if body.get("session") is None else self.sessions.get(body["session"])
+        if body.get("session") is not None and (session is None or not session.open):
+            raise _Answer(409, "this session takes no jobs")
         name = f"v{next(self._numbers):06d}"
+        if session is not None:
+            session.tags.append(str(body["tag"]))
         self.jobs[name] = _Job(body, self.behaviour, self.drawn(self.behaviour.fail))
         if token is not None:
             self._tokens[token] = name
         return {"id": name}
+
+    def _session(self, parts: list[str], body: dict[str, Any]) -> dict[str, Any]:
+        if not parts:
+            return self._open(body)
+        session = self.sessions.get(parts[0])
+        if session is None:
+            raise _Answer(404, "no such session")
+        if parts[1:] == ["end"]:
+            session.ends = min(session.ends, time.monotonic())
+            if body.get("cancel"):
+                self._drop(parts[0])
+        return session.told()
+
+    def _open(self, body: dict[str, Any]) -> dict[str, Any]:
+        if not self.behaviour.sessions:
+            raise _Answer(403, "your plan has no sessions")
+        token = None if body.get("token") is None else f"session {body['token']}"
+        if token in self._tokens:
+            return {"id": self._tokens[token]}
+        name = f"s{next(self._numbers):06d}"
+        self.sessions[name] = _Session(body, self.behaviour)
+        if token is not None:
+            self._tokens[token] = name
+        return {"id": name}
+
+    def _drop(self, session: str) -> None:
+        """What waits in a session that is over is cancelled."""
+        for job in self.jobs.values():
+            if job.body.get("session") == session and job.state == "queued":
+                job.cancelled = True
 
     def _listed(self, tag: str) -> dict[str, Any]:
         now = time.monotonic()
         return {"jobs": [{"id": name} for name, job in self.jobs.items() if job.tag == tag and now >= job.listed]}
 
     def _settle(self, job: _Job) -> None:
-        """A job has run from the moment at which its turn came."""
+        """A job has run from the moment at which its turn came, unless its session was over by then."""
+        session = self.sessions.get(str(job.body.get("session")))
+        if session is not None and not job.ran and session.ends <= min(job.begins, time.monotonic()):
+            job.cancelled = job.cancelled or self.behaviour.session_s > 0
         if not job.ran and job.state in ("running", "done", "failed"):
             job.ran = True
             self.runs[job.tag] += 1
@@ -247,6 +321,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         with service.lock:
             status, said = self._acted(where.path, parse_qs(where.query), body)
+            opening = self.command == "POST" and where.path == "/v1/sessions"
+            after = after or (opening and service.drawn(behaviour.lose_opening))
         if after:
             self._break()
             return
@@ -351,6 +427,21 @@ class VendorServer:
         """Ids of the submissions under each tag."""
         found: dict[str, list[str]] = self._ask(None)["jobs"]
         return found
+
+    def sessions(self) -> dict[str, dict[str, Any]]:
+        """Sessions by id: ``name``, ``mode``, ``most_s``, ``open``, and the ``tags`` of their jobs."""
+        found: dict[str, dict[str, Any]] = self._ask(None)["sessions"]
+        return found
+
+    def end_session(self, session: str, *, key: str = "memory-key", cancel: bool = False) -> None:
+        """End one as the vendor might; ``cancel``: what waits in it goes too."""
+        asked = urllib.request.Request(  # noqa: S310  our own address
+            f"{self.url}/v1/sessions/{session}/end",
+            json.dumps({"cancel": cancel}).encode(),
+            {"Authorization": f"Bearer {key}"},
+        )
+        with urllib.request.urlopen(asked, timeout=30):  # noqa: S310
+            pass
 
     def _ask(self, changes: dict[str, Any] | None) -> Any:
         data = None if changes is None else json.dumps(changes).encode()

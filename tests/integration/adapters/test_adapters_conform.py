@@ -20,6 +20,7 @@ def _ibm(stack: ExitStack) -> Bench:
     fake = stack.enter_context(ibm.Ibm())
     wrong = fake.secret | {"token": "another-ibm-api-key-0000"}
     spec = {"name": "manila", "adapter": f"{_HERE}ibm:IbmDevice", **fake.settings}
+    spec |= {"sessions": "dedicated", "session_s": 600}
     return Bench(spec, fake.secret, wrong_secret=wrong, unreachable={"proxy": "http://127.0.0.1:9"})
 
 
@@ -37,6 +38,8 @@ def _ionq(backend: str, gateset: str) -> Callable[[ExitStack], Bench]:
     def make(stack: ExitStack) -> Bench:
         fake = stack.enter_context(ionq.Ionq(offers_shots=gateset == "native"))
         spec = {"name": "ions", "adapter": f"{_HERE}ionq:IonqDevice", **fake.settings(backend, gateset)}
+        if backend != "simulator":
+            spec |= {"sessions": "dedicated", "session_s": 600}
         wrong, nobody = {"token": "another-ionq-key-0000"}, {"url": "http://127.0.0.1:9/v0.4"}
         return Bench(spec, {"token": ionq.TOKEN}, wrong_secret=wrong, unreachable=nobody)
 

@@ -93,6 +93,9 @@ class Standin:
         self.reports.append((name, report))
         if self.refuse_reports:
             return web.json_response({}, status=409)
+        if report.state == "session":
+            assert report.session is not None
+            return _json(Reported(session=None if report.session.why else report.session.handle))
         following = self._then.pop(name, None) if report.state == "done" else None
         if report.state not in {"started", "part"} and name in self._ends:
             self._ends[name].set_result(report.model_copy(update={"prepared": self._rows(name)}))

@@ -106,7 +106,8 @@ async def test_others_learn_nothing_of_what_waits(house: House) -> None:
 
 
 async def test_a_device_that_changes_is_looked_at_again(house: House) -> None:
-    """Another kind, region, size, runner or recovery: offline, pending with what has changed, until it is admitted."""
+    """Another kind, region, size, runner or recovery, or dedicated sessions: offline, pending with what has changed,
+    until it is admitted."""
     async with far(house):
         await house.pipeline.admissions.decide(OTTO, "far_emu", ADMIT)
     for changed, words in (
@@ -117,6 +118,11 @@ async def test_a_device_that_changes_is_looked_at_again(house: House) -> None:
             FAR.model_copy(update={"kind": DeviceKind.QPU}),
             "changed: kind emulator → qpu, after a crash opaque → repeatable",
         ),
+        (
+            FAR.model_copy(update={"kind": DeviceKind.QPU, "sessions": {"session": "dedicated"}}),
+            "changed: sessions – → dedicated",
+        ),
+        (FAR.model_copy(update={"kind": DeviceKind.QPU}), "changed: sessions dedicated → –"),
     ):
         async with far(house, changed):
             assert [one.why for one in await pending(house)] == [words]

@@ -28,6 +28,7 @@ from jupyter_quantum.wire.devices import CalibrationRef, DeviceView, PriceView, 
 from jupyter_quantum.wire.jobs import EventView, JobRequest, JobView, Me, Meter, Pub, QuotaView
 from jupyter_quantum.wire.reports import ReportLine, ReportRequest, ReportRow, ReportView, Resources
 from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult, ResultView
+from jupyter_quantum.wire.sessions import SessionView
 
 TOKEN = "sesame-0123456789"
 NOW = datetime(2026, 5, 12, 12, 0, tzinfo=UTC)
@@ -57,6 +58,8 @@ class Service:
         self.bundles: dict[str, tuple[CircuitBundle, list[Pub]]] = {}
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.keys: dict[str, str] = {}
+        self.sessions: dict[str, SessionView] = {}
+        self.said: list[JobRequest] = []
         self.before: list[Callable[[_Handler], bool]] = []
         self.hold_back = False
         self.resources: Resources | None = None
@@ -286,6 +289,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._submit(JobRequest.model_validate_json(self.raw))
             case "GET", "jobs":
                 return {"jobs": [one.model_dump(mode="json") for one in reversed(service.jobs.values())]}
+            case _, "sessions", name, *rest if rest in ([], ["close"]):
+                return self._session(name, closes=bool(rest))
             case _, "jobs", job_id, *rest if job_id in service.jobs:
                 return self._job(job_id, rest)
         raise NotFound("No such job, or it is not visible to you.")
@@ -296,12 +301,27 @@ class _Handler(BaseHTTPRequestHandler):
         if key in service.keys:
             return service.jobs[service.keys[key]]
         view = service.add(request)
+        service.said.append(request)
+        if (said := request.session) is not None:
+            begun = SessionView(
+                id=said.id, kind=said.kind, state="open", created=NOW, max_s=said.max_s, open_jobs=1, devices=[]
+            )
+            service.sessions.setdefault(said.id, begun)
         service.keys[key] = view.id
         if service.hold_back:
             return view
         service.run(view.id)
         result = service.results[view.id].model_dump(mode="json")
         return service.jobs[view.id].model_copy(update={"result": result})
+
+    def _session(self, name: str, *, closes: bool) -> SessionView:
+        """A session that jobs were submitted into."""
+        found = self.service.sessions.get(name)
+        if found is None:
+            raise NotFound("No such session, or it is not visible to you.")
+        if closes:
+            found = self.service.sessions[name] = found.model_copy(update={"state": "closed"})
+        return found
 
     def _job(self, job_id: str, rest: list[str]) -> Any:
         service = self.service

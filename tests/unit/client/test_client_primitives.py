@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
@@ -198,6 +200,35 @@ def test_session_and_batch_group_jobs(hub: Hub, bell: QuantumCircuit) -> None:
         SamplerV2(mode=session).run([bell])
     with pytest.raises(InputError, match="No device"):
         SamplerV2()
+
+
+def test_a_session_is_known_to_the_service(service: Service, hub: Hub, bell: QuantumCircuit) -> None:
+    """Its jobs say which one, what it is and how long it may be open; closing it is told once; nothing before a job."""
+    device = service.devices["aer"]
+    service.devices["aer"] = device.model_copy(update={"sessions": {"session": "batch"}})
+    with Session(backend=hub.backend("aer"), max_time="1h 30m") as session:
+        with pytest.raises(Conflict, match="no job yet"):
+            session.details()
+        SamplerV2().run([bell])
+        assert (session.at_vendor, session.details().state) == ("batch", "open")
+    session.close()
+    said = service.said[-1].session
+    assert said is not None
+    assert (said.id, said.kind, said.max_s) == (session.session_id, "session", 5400.0)
+    assert session.details().state == "closed"
+    closings = [path for method, path, _ in service.seen if method == "POST" and path.endswith("/close")]
+    assert closings == [f"/services/quantum/api/v1/sessions/{session.session_id}/close"]
+    with Batch(backend=hub.backend("aer")) as empty:
+        assert empty.at_vendor is None
+    assert len([path for _, path, _ in service.seen if "/sessions/" in path and path.endswith("/close")]) == 1
+
+
+@pytest.mark.parametrize("given", [0, -5, True, 1.5, "", "soon", "2 fortnights", 40 * 86_400])
+def test_a_time_that_is_none_is_refused(hub: Hub, given: Any) -> None:
+    """``max_time`` is seconds or words such as 2h 30m, and nothing else."""
+    with pytest.raises(InputError) as refused:
+        Session(backend=hub.backend("aer"), max_time=given)
+    assert refused.value.code == "session.max_time"
 
 
 def test_batch_cancels_what_waits(service: Service, hub: Hub, bell: QuantumCircuit) -> None:
