@@ -205,7 +205,7 @@ async def test_quota_refuses_with_what_is_left(store: Store) -> None:
         job = tx.add_job(a_job(), actor=ADA)
         with pytest.raises(QuotaExceeded) as caught:
             tx.hold(job.id, claims(6 * CREDIT + 600_000))
-        return caught.value, tx.move(job.id, S.REJECTED, actor="service", error="{}")
+        return caught.value, tx.move(job.id, S.REJECTED, actor="service", error='{"code": "quota.exceeded"}')
 
     error, job = await store.write(work)
     assert error.code == "quota.exceeded"

@@ -36,7 +36,7 @@ def cells(monkeypatch: pytest.MonkeyPatch) -> Cells:
     """A notebook, in its user's folder."""
     made = Cells()
     monkeypatch.setattr("IPython.get_ipython", lambda: made)
-    monkeypatch.setenv("JPY_SESSION_NAME", "/home/ada/thesis/bell.ipynb")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/users/ada/thesis/bell.ipynb")
     return made
 
 
@@ -59,7 +59,7 @@ def test_a_cell_is_named_without_its_folder(cells: Cells) -> None:
     ("name", "shown"),
     [
         ("C:\\Users\\ada\\bell.ipynb", "bell.ipynb"),
-        ("/home/ada/Console 1", None),
+        ("/users/ada/Console 1", None),
         ("", None),
         ("/x/\u202eevil\x07.ipynb", "evil.ipynb"),
         ("/x/" + "n" * 300 + ".ipynb", "n" * 193 + "….ipynb"),
