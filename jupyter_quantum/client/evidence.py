@@ -1,5 +1,5 @@
-"""What stands beside an estimate, in words: what it rests on, mirror circuits, how good such estimates have been, and
-what the device offers against errors."""
+"""What stands beside an estimate, in words: what it rests on, what may go wrong, mirror circuits, how good such
+estimates have been, and what the device offers against errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ SCORED = {"success": "Chance of success", "seconds": "Time", "price": "Price", "
 
 def evidence(row: ReportRow) -> list[tuple[str, str]]:
     """Name and sentence of each; nothing where nothing is known."""
-    found = [("Estimate from", row.rests_on)] if row.rests_on else []
+    told = (("Warning", row.warning), ("Estimate from", row.rests_on), ("Time from", row.seconds_rest_on))
+    found = [(name, said) for name, said in told if said]
     if row.mirror is not None:
         one = row.mirror
         size = f"{words.plural(one.qubits, 'qubit')}, depth {words.number(one.depth)}"

@@ -54,9 +54,11 @@ def assemble(device: Device, order: Order, found: Sequence[Piece], counted: Sequ
     if all(one.found is None for one in read):
         why = next((one.why for one in read if one.why), "it did not say why")
         raise JobFailed(f"{device.name} gave no result: {why.rstrip('.')}.", code="job.no_shots")
-    shots = [(piece.circuit, piece.shots) for piece, one in zip(found, read, strict=True) if one.found is not None]
+    shots = [(piece.circuit, 1, piece.shots) for piece, one in zip(found, read, strict=True) if one.found is not None]
     view = {JobKind.RUN: _run, JobKind.SAMPLER: _sampler, JobKind.ESTIMATOR: _estimator}[order.kind]
-    return view(device, order, found, read).model_copy(update={"seconds": device.seconds(shots).value})
+    return view(device, order, found, read).model_copy(
+        update={"seconds": device.seconds(shots, order.options).seconds.value}
+    )
 
 
 def _read(device: Device, order: Order, piece: Piece, one: Counted) -> _Read:

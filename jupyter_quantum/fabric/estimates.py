@@ -7,15 +7,14 @@ circuits*, 2019, and the noise model of Qiskit Aer count likewise). The range ta
 larger, which is how far they move between calibrations of a day. Where one error is unknown, success is unknown.
 
 *Time* is shots times (duration of the circuit as soon as possible + repetition delay) plus a fixed overhead per
-circuit; its range is 0.8 to 1.5 times the value. Simulators use a model of their cost instead, with a range of 0.3
-to 3 times.
+circuit; its range is 0.8 to 1.5 times the value. What a simulator takes is told by :mod:`.simulation`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeVar
 
@@ -27,13 +26,13 @@ from jupyter_quantum.fabric.isa import NOTHING, Known, Step, known_of, steps
 from jupyter_quantum.wire.devices import Interval
 
 __all__ = [
+    "Load",
     "Survey",
     "depth",
     "device_seconds",
     "errors_of",
     "known_errors",
     "mitigation_overhead",
-    "simulator_seconds",
     "success",
     "survey",
 ]
@@ -43,14 +42,33 @@ Found = TypeVar("Found")
 _DRIFT: Final = 0.3
 _REPETITION_S: Final = 250e-6
 _CIRCUIT_S: Final = 0.05
-_AMPLITUDE_S: Final = 2e-9
-_GATE_S: Final = 2e-6
-_SHOT_S: Final = 1e-6
 _MOST_S: Final = 1e9
 """No run takes so long; what the model says beyond it is no number to work with."""
 _REMEMBERED: Final = 128
-_CLIFFORD_NAMES: Final = "id x y z h s sdg sx sxdg cx cy cz swap ecr iswap dcx measure reset delay"
-_CLIFFORD: Final = frozenset(_CLIFFORD_NAMES.split())
+_CLIFFORD_NAMES: Final = "id x y z h s sdg sx sxdg cx cy cz swap ecr pauli measure reset delay barrier"
+_FLOW_NAMES: Final = "if_else for_loop while_loop switch_case break_loop continue_loop store"
+_CLIFFORD: Final = frozenset(f"{_CLIFFORD_NAMES} {_FLOW_NAMES}".split())
+"""What Aer's stabilizer simulator takes; ``rz`` is one of these where its angle is a multiple of π/2."""
+_ANGLE: Final = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a simulator is asked to do for one execution of a circuit, loops multiplied out."""
+
+    qubits: int
+    """That something is done to."""
+    gates: int
+    noisy: int
+    """Those that are known to go wrong now and then; measurements are none of them."""
+    pairs: int
+    """Gates on two or more qubits."""
+    measured: int
+    """Measurements."""
+    repeated: bool
+    """Whether something follows a measurement, so that the shots cannot be drawn from one state at the end."""
+    clifford: bool | None
+    """Whether all is Clifford; None: it depends on the values of parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,7 @@ class Survey:
     """Of one execution, started as soon as possible."""
     overhead: float | None
     """See :func:`mitigation_overhead`."""
+    load: Load
 
 
 def survey(circuit: QuantumCircuit, target: Target) -> Survey:
@@ -82,6 +101,7 @@ def _survey(circuit: QuantumCircuit, target: Target) -> Survey:
             _success([(_error(step, errors_of(target)), step.times) for step in steps(circuit)]),
             _duration(circuit, known_of(target)),
             _overhead((step.qubits for step in steps(circuit) if step.name == "measure"), errors_of(target)),
+            _load(circuit, errors_of(target)),
         )
     return _flat(circuit, errors_of(target))
 
@@ -89,7 +109,8 @@ def _survey(circuit: QuantumCircuit, target: Target) -> Survey:
 def _flat(circuit: QuantumCircuit, known: Known) -> Survey:
     where = {bit: at for at, bit in enumerate((*circuit.qubits, *circuit.clbits))}
     levels, ends = [0] * len(where), [0.0] * circuit.num_qubits
-    pairs, errors, read = 0, list[tuple[float | None, int]](), list[tuple[int, ...]]()
+    pairs, noisy, repeated, used, seen = 0, 0, False, set[int](), set[int]()
+    errors, read = list[tuple[float | None, int]](), list[tuple[int, ...]]()
     for found in circuit.data:
         on = tuple([where[bit] for bit in found.qubits])
         bits = (*on, *[where[bit] for bit in found.clbits])
@@ -104,14 +125,62 @@ def _flat(circuit: QuantumCircuit, known: Known) -> Survey:
         for qubit in on:
             ends[qubit] = until
         pairs += len(on) > 1
+        used.update(on)
+        repeated = repeated or name == "reset" or not seen.isdisjoint(on)
         if name == "measure":
             read.append(on)
-        elif name in _STEERING:
+            seen.update(on)
+        elif error or duration:
+            noisy += 1
+        if name in _STEERING:
             error = 0.0
         elif name == "reset" and error is None:
             error = known.get("measure", NOTHING).get(on, _UNKNOWN)[0]
         errors.append((error, 1))
-    return Survey(max(levels, default=0), pairs, _success(errors), max(ends, default=0.0), _overhead(read, known))
+    load = Load(len(used), len(errors), noisy, pairs, len(read), repeated, _clifford([circuit]))
+    return Survey(max(levels, default=0), pairs, _success(errors), max(ends, default=0.0), _overhead(read, known), load)
+
+
+def _load(circuit: QuantumCircuit, known: Known) -> Load:
+    """The same of a circuit in which something is repeated or chosen: each shot is gone through by itself."""
+    found = [step for step in steps(circuit) if not step.flow]
+    wrong = [step for step in found if any(known.get(step.name, NOTHING).get(step.qubits, _UNKNOWN))]
+    return Load(
+        len({qubit for step in found for qubit in step.qubits}),
+        sum(step.times for step in found),
+        sum(step.times for step in wrong if step.name != "measure"),
+        sum(step.times for step in found if len(step.qubits) > 1),
+        sum(step.times for step in found if step.name == "measure"),
+        True,
+        _clifford(_parts(circuit)),
+    )
+
+
+def _parts(circuit: QuantumCircuit) -> Iterator[QuantumCircuit]:
+    """The circuit and every block in it."""
+    yield circuit
+    for found in circuit.data:
+        if found.is_control_flow():
+            for block in found.operation.blocks:
+                yield from _parts(block)
+
+
+def _clifford(parts: Iterable[QuantumCircuit]) -> bool | None:
+    """Names decide, and the angles of ``rz``."""
+    certain: bool | None = True
+    for part in parts:
+        names = set(part.count_ops()) - _CLIFFORD
+        if names - {"rz"}:
+            return False
+        for found in part.data if names else ():
+            if found.name != "rz":
+                continue
+            (angle,) = found.params
+            if not isinstance(angle, float | int):
+                certain = None
+            elif abs(math.remainder(angle, math.pi / 2)) > _ANGLE:
+                return False
+    return certain
 
 
 _UNKNOWN: Final = (None, None)
@@ -269,31 +338,4 @@ class _Remembered(Generic[Found]):
         return held[2]
 
 
-def simulator_seconds(circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
-    """Seconds that a simulator takes for circuits with the executions of each."""
-    value = min(sum(_simulation(circuit, shots) for circuit, shots in circuits), _MOST_S)
-    return Interval(value=value, low=0.3 * value, high=3 * value)
-
-
-def _simulation(circuit: QuantumCircuit, shots: int) -> float:
-    gates, width, clifford, repeated = _SIZES(circuit)
-    amplitudes = width**2 if clifford else 2.0 ** min(width, 60)
-    return 1e-3 + gates * (_GATE_S + amplitudes * _AMPLITUDE_S) * (shots if repeated else 1) + shots * _SHOT_S
-
-
-def _size(circuit: QuantumCircuit, _: object) -> tuple[int, int, bool, bool]:
-    """Gates, qubits in use, whether all is Clifford, whether every shot must be simulated by itself."""
-    gates, width, clifford, repeated = 0, set[int](), True, False
-    measured: set[int] = set()
-    for step in steps(circuit):
-        gates += step.times
-        width.update(step.qubits)
-        clifford = clifford and step.name in _CLIFFORD
-        repeated = repeated or step.flow or bool(measured.intersection(step.qubits))
-        if step.name == "measure":
-            measured.update(step.qubits)
-    return gates, len(width), clifford, repeated
-
-
 _SURVEYS: Final = _Remembered(_survey)
-_SIZES: Final = _Remembered(_size)

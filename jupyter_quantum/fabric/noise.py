@@ -20,8 +20,8 @@ __all__ = ["noise_of", "widest"]
 _AMPLITUDE: Final = 16
 """Bytes of a complex number."""
 _STATES: Final = {"automatic": 1, "statevector": 1, "density_matrix": 2}
-"""Method → how often the number of qubits stands in the exponent of what it keeps. Relaxation is no Clifford noise, so
-Aer's automatic choice is one of the other two, whether or not there is room."""
+"""Method → how often the number of qubits stands in the exponent of what it keeps. Where not all is Clifford, Aer's
+automatic choice is one of the other two, whether or not there is room."""
 
 
 def noise_of(target: Target, done: frozenset[tuple[str, tuple[int, ...]]]) -> NoiseModel:
@@ -31,14 +31,9 @@ def noise_of(target: Target, done: frozenset[tuple[str, tuple[int, ...]]]) -> No
         return NoiseModel.from_backend(_Snapshot(restricted(target, done)))
 
 
-def widest(target: Target, method: str, memory_mb: int) -> int | None:
-    """The most qubits in use whose state, with the Target's noise, has room in ``memory_mb`` MiB.
-
-    None where that cannot be said beforehand: ``method`` keeps no whole state, or the Target knows no relaxation, and
-    a Clifford circuit of any width may run.
-    """
-    relaxes = any(getattr(one, "t1", None) for one in target.qubit_properties or ())
-    if method not in _STATES or not relaxes:
+def widest(method: str, memory_mb: int) -> int | None:
+    """The most qubits in use whose state has room in ``memory_mb`` MiB; None where ``method`` keeps no whole state."""
+    if method not in _STATES:
         return None
     amplitudes = (memory_mb << 20) // _AMPLITUDE
     return (amplitudes.bit_length() - 1) // _STATES[method]

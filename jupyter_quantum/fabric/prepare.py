@@ -295,14 +295,14 @@ def _describe(
     shapes: Shapes,
 ) -> Prepared:
     used = sorted({at for at, _, _ in planned})
-    executions = [(compiled.circuits[at], count * shots) for at, count, shots in planned]
     kind = kind_of(device)
     facts = [
         shapes.once([circuit], ("facts", kind, limits), partial(_facts, device, circuit, limits))
         for circuit in compiled.circuits
     ]
     operations = sum(one.operations for one in facts)
-    _check_work(operations, executions, limits)
+    _check_work(operations, sum(count * shots for _, count, shots in planned), len(planned), limits)
+    took = device.seconds([(compiled.circuits[at], count, shots) for at, count, shots in planned], options)
     return Prepared(
         device=device.name,
         num_circuits=len(sources),
@@ -318,7 +318,8 @@ def _describe(
         noise_free=device.device_kind is DeviceKind.SIMULATOR,
         basis=device.basis,
         mitigation_overhead=_most([facts[at].overhead for at in used]),
-        seconds=device.seconds(executions),
+        seconds=took.seconds,
+        simulation=took.simulation,
         calibration=device.calibration,
         digest=executable.digest,
         executable=executable.data,
@@ -339,13 +340,11 @@ def _facts(device: Device, circuit: QuantumCircuit, limits: Limits) -> _Facts:
     )
 
 
-def _check_work(operations: int, executions: Sequence[tuple[QuantumCircuit, int]], limits: Limits) -> None:
-    if operations > limits.operations or operations * sum(times for _, times in executions) > limits.work * len(
-        executions
-    ):
+def _check_work(operations: int, executions: int, units: int, limits: Limits) -> None:
+    if operations > limits.operations or operations * executions > limits.work * units:
         raise refusal(
             "too_large",
-            f"{operations:,} gates times {sum(times for _, times in executions):,} executions are more than may run.",
+            f"{operations:,} gates times {executions:,} executions are more than may run.",
             "Use fewer shots, or a smaller circuit.",
         )
 

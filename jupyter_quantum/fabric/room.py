@@ -9,7 +9,6 @@ from qiskit import QuantumCircuit
 
 from jupyter_quantum.exceptions import CircuitRejected
 from jupyter_quantum.fabric.adapters.base import Device
-from jupyter_quantum.fabric.isa import active_qubits
 
 __all__ = ["no_room"]
 
@@ -23,22 +22,28 @@ def no_room(
     most = device.widest(method, memory_mb)
     if most is None:
         return None
-    width = max((len(active_qubits([circuit])) for circuit in circuits), default=0)
+    loads = [device.load(circuit) for circuit in circuits]
+    noise = device.known_noise
+    if method == "automatic" and (noise.clifford or not noise.any):  # what is Clifford needs no whole state
+        loads = [one for one in loads if one.clifford is False]
+    width = max((one.qubits for one in loads), default=0)
     if width > most:
         return _too_wide(device, width, most, method)
     dense = device.widest("density_matrix", memory_mb)
-    if method == "automatic" and dense is not None and width > dense and shots > 1 << width:
+    if noise.any and method == "automatic" and dense is not None and width > dense and shots > 1 << width:
         return _too_often(device, width, dense, shots)
     return None
 
 
 def _too_wide(device: Device, width: int, most: int, method: str) -> CircuitRejected:
     way = "" if method == "automatic" else f' with method="{method}"'
+    noisy = device.known_noise.any
+    few, other = (", with few shots,", "; or try a simulator without noise") if noisy else ("", "")
+    what = "its noise is simulated" if noisy else "there is room for the state of such a circuit"
     return _refusal(
-        f"As laid out for {device.name}, the circuit uses {width} qubits; its noise is simulated on at most {most}"
-        f"{way}.",
-        "Use fewer qubits. A circuit that entangles weakly may run wider, with few shots, by "
-        'method="matrix_product_state"; or try a simulator without noise.',
+        f"As laid out for {device.name}, the circuit uses {width} qubits; {what} on at most {most}{way}.",
+        f"Use fewer qubits. A circuit that entangles weakly may run wider{few} by "
+        f'method="matrix_product_state"{other}.',
         num_qubits=width,
         most_qubits=most,
     )

@@ -30,6 +30,7 @@ from jupyter_quantum.fabric.parse import QPY_VERSIONS
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.sandbox import die_with_parent, survey
 from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.fabric.simulation import measured
 from jupyter_quantum.fabric.worker import Worker
 
 __all__ = ["CONTROL", "FORK", "main", "packages"]
@@ -170,7 +171,9 @@ def main() -> None:
         devices = {spec.name: build(spec, setup.threads) for spec in setup.devices if spec.name not in remote}
     except ValueError as error:  # words for the operator
         sys.exit(str(error))
+    pace = measured()
     for device in devices.values():
+        device.pace = pace
         device.warm()
     for spec in setup.devices:
         if spec.name in remote and spec.name in setup.calibrations:

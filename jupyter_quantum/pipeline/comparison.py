@@ -13,7 +13,7 @@ from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.core.tenancy import Principal, ProjectSpec
 from jupyter_quantum.core.words import moment
 from jupyter_quantum.exceptions import Conflict, InputError, QuantumError, Unavailable
-from jupyter_quantum.pipeline import sentences
+from jupyter_quantum.pipeline import duration, sentences
 from jupyter_quantum.pipeline.board import Ticket
 from jupyter_quantum.pipeline.context import Context
 from jupyter_quantum.pipeline.decide import Deciding
@@ -280,6 +280,8 @@ class Comparison:
             scores=list(known.scores),
             mitigation=self._mitigation(device, prepared),
             seconds=prepared.seconds,
+            seconds_rest_on=duration.rests_on(prepared),
+            warning=duration.warning(device, prepared),
             wait=parts.queues.outlook(device, self.project, self._asker.principal, prepared),
             price=cost.estimate,
             price_at_most=cost.at_most,

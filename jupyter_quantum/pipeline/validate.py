@@ -15,6 +15,7 @@ from jupyter_quantum.core.jobs import JobKind
 from jupyter_quantum.exceptions import CircuitRejected, InputError, QuantumError, Unavailable
 from jupyter_quantum.pipeline.board import LeaseLost, Ticket
 from jupyter_quantum.pipeline.context import Context
+from jupyter_quantum.pipeline.duration import check_time
 from jupyter_quantum.pipeline.registry import Device
 from jupyter_quantum.pipeline.views import error_of
 from jupyter_quantum.store.rows import JobRow, ReportRow
@@ -97,7 +98,8 @@ class Validating:
             )
 
     def check_found(self, device: Device, parcel: Parcel, prepared: Prepared) -> None:
-        """Raise InputError where what the worker found is more than the device or the service takes.
+        """Raise InputError where what the worker found is more than the device or the service takes, CircuitRejected
+        where a simulation would not end in time.
 
         Raises QuantumError ``runner.garbage`` where it is less than was asked for: the worker parsed what a user sent,
         so that it does not name the price alone.
@@ -110,6 +112,7 @@ class Validating:
             raise QuantumError("The worker gave an answer that makes no sense.", code="runner.garbage")
         limits = self._context.settings.limits
         device.check_shots(prepared.shots, limits.shots)
+        check_time(device, parcel.kind, prepared)
         most = min(device.words.max_circuits, limits.circuits)
         if prepared.num_circuits > most:
             raise InputError(

@@ -56,6 +56,7 @@ CODES: Final[tuple[str, ...]] = (
     "circuit.rejected",
     "circuit.time",
     "circuit.too_large",
+    "circuit.too_long_to_simulate",
     "circuit.too_wide_to_simulate",
     "circuits.limit",
     "conflict",

@@ -56,6 +56,8 @@ class ReportRow(Answer):
     scores: list[Score] = Field(default_factory=list, description="how good such estimates have been here")
     mitigation: list[Mitigation] = Field(default_factory=list, description="what the device offers beside plain runs")
     seconds: Interval | None = None
+    seconds_rest_on: str | None = Field(default=None, description="what the seconds are taken from, in words")
+    warning: str | None = Field(default=None, description="what may go wrong though it is let in, in words")
     wait: Wait | None = None
     price: Credits | None = None
     price_at_most: Credits | None = None

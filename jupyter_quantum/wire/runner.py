@@ -39,6 +39,7 @@ __all__ = [
     "ExecuteTask",
     "LeaseRequest",
     "Leased",
+    "Method",
     "PartReport",
     "PrepareTask",
     "Prepared",
@@ -47,6 +48,7 @@ __all__ = [
     "SessionReport",
     "SessionTask",
     "Share",
+    "Simulation",
     "Task",
     "TaskReport",
     "Welcome",
@@ -325,6 +327,20 @@ class Share(Answer):
     executions: Count
 
 
+Method = Literal["statevector", "trajectories", "density_matrix", "stabilizer", "matrix_product_state", "other"]
+"""How circuits are simulated. *trajectories*: a state for each shot; *other*: a simulator that does not say."""
+
+
+class Simulation(Answer):
+    """How circuits are simulated in the worker, which is what their seconds rest on."""
+
+    method: Method
+    qubits: Count = Field(description="in use, of the circuit that takes longest")
+    fixed: Annotated[float, Field(ge=0, le=_MOST_S, allow_inf_nan=False)] = Field(
+        description="seconds that are the same however many shots there are"
+    )
+
+
 class Prepared(Answer):
     """What a sandboxed worker found out about the circuits on one device. Numbers are None where unknown."""
 
@@ -354,6 +370,9 @@ class Prepared(Answer):
         default=None, description="so many times the executions, for the same precision after readout mitigation"
     )
     seconds: Annotated[Interval | None, AfterValidator(_sensible)] = None
+    simulation: Simulation | None = Field(
+        default=None, description="what the seconds rest on where a simulator takes them; None: durations of gates"
+    )
     calibration: CalibrationRef | None = None
     digest: Digest | None = None
     executable: Blob | None = Field(default=None, description="QPY; absent in reports")

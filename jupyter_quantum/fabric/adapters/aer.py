@@ -16,8 +16,8 @@ from qiskit_aer.noise import NoiseModel
 
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.fabric.adapters.base import Device
-from jupyter_quantum.fabric.estimates import simulator_seconds
 from jupyter_quantum.fabric.isa import Misfit, active_qubits, steps
+from jupyter_quantum.fabric.noise import widest
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.wire.devices import Interval
 
@@ -65,9 +65,9 @@ class AerDevice(Device):
         """There is none."""
         return None
 
-    def seconds(self, circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
-        """A model of the simulator's cost."""
-        return simulator_seconds(circuits)
+    def widest(self, method: str, memory_mb: int) -> int | None:
+        """By the state that Aer keeps."""
+        return widest(method, memory_mb)
 
     def success(self, circuit: QuantumCircuit) -> Interval | None:
         """Nothing can go wrong, so there is nothing to estimate."""

@@ -28,8 +28,10 @@ from jupyter_quantum.fabric.adapters.backend import BackendDevice
 from jupyter_quantum.fabric.adapters.base import Order
 from jupyter_quantum.fabric.adapters.remote import Counted, RemoteDevice
 from jupyter_quantum.fabric.adapters.vendor import Calibration, Vendor
+from jupyter_quantum.fabric.estimates import Load
 from jupyter_quantum.fabric.isa import Misfit
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
+from jupyter_quantum.fabric.simulation import Cost
 from jupyter_quantum.fabric.terminal import flat, measured, squeezed, unfinished
 from jupyter_quantum.targets import CLASSES
 from jupyter_quantum.wire.sessions import SessionMode
@@ -116,6 +118,13 @@ class QsharpDevice(BackendDevice):
             if name in standard or name in CLASSES:
                 target.add_instruction(standard.get(name) or CLASSES[name], name=name)
         return QSharpBackend(target=target, skip_transpilation=True)
+
+    def cost(self, load: Load, shots: int, method: str) -> Cost:
+        """Shot by shot, and each gate on those amplitudes alone that are not zero: how many, nobody knows before."""
+        size = 2.0 ** min(load.qubits, 60)
+        once, least, most = 0.1 + 0.2e-3 * load.gates, 1e-6 * load.gates, (2.5e-6 + 3e-9 * size) * load.gates
+        low = 0.3 * (once + shots * least) / (once + shots * most)
+        return Cost("other", once, 10e-6 + most, low, 6.0)
 
     def ready(self, circuits: Sequence[QuantumCircuit]) -> list[QuantumCircuit]:
         """Without their layouts: Q# is given OpenQASM, and reads no hardware qubits, as a circuit with one has."""

@@ -28,14 +28,16 @@ from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.exceptions import JobFailed, QuantumError
 from jupyter_quantum.fabric.adapters.base import Device, RunOptions
 from jupyter_quantum.fabric.counts import experiment, mixed
-from jupyter_quantum.fabric.estimates import device_seconds, simulator_seconds, success
-from jupyter_quantum.fabric.isa import copied, steps
+from jupyter_quantum.fabric.estimates import Load, success
+from jupyter_quantum.fabric.isa import copied
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
+from jupyter_quantum.fabric.simulation import Cost, before, local
 from jupyter_quantum.wire.devices import Interval
 
 __all__ = ["BackendDevice", "found_at"]
 
+_NOISE_S: Final = 0.02
 _OPTIONAL: Final = ("seed_simulator", "memory")
 _STAGES: Final = ("translation", "scheduling")
 _FLOW: Final = ("if_else", "for_loop", "while_loop", "switch_case")
@@ -123,17 +125,13 @@ class BackendDevice(Device):
         """None for Aer to know of: what noise there is, the backend brings itself."""
         return None
 
-    def seconds(self, circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
-        """From the Target's durations where all are known, else a simulator's cost."""
-        timed = all(self._timed(circuit) for circuit, _ in circuits)
-        return device_seconds(circuits, self.target) if timed else simulator_seconds(circuits)
+    def cost(self, load: Load, shots: int, method: str) -> Cost:
+        """How it simulates is not known: from the best way that there is to what the Target's errors would take."""
+        return local(load, shots, self.known_noise)
 
-    def _timed(self, circuit: QuantumCircuit) -> bool:
-        return all(
-            step.flow or getattr(self.target[step.name].get(step.qubits), "duration", None) is not None
-            for step in steps(circuit)
-            if step.name in self.target
-        )
+    def preparing(self, qubits: int) -> Cost:
+        """What noise there is, of the whole device, is made when the backend is made, or with each run."""
+        return before(_NOISE_S * self.num_qubits if self.basis else 0.0, 0.01)
 
     def success(self, circuit: QuantumCircuit) -> Interval | None:
         """From the Target's errors; None where one of them is unknown."""

@@ -15,10 +15,10 @@ import contextlib
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from qiskit import QuantumCircuit
 from qiskit.primitives import BackendEstimatorV2
@@ -32,11 +32,12 @@ from qiskit_aer.noise import NoiseModel
 from jupyter_quantum.core.jobs import DeviceKind, JobKind
 from jupyter_quantum.fabric.adapters.vendor import Vendor
 from jupyter_quantum.fabric.counts import mixed
-from jupyter_quantum.fabric.estimates import errors_of, known_errors
+from jupyter_quantum.fabric.estimates import Load, errors_of, known_errors, survey
 from jupyter_quantum.fabric.isa import Misfit, first_misfit, without_dead_parts
 from jupyter_quantum.fabric.methods import methods
 from jupyter_quantum.fabric.options import schemas
 from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.fabric.simulation import Cost, Noise, Timed, Work, aer, before, timed
 from jupyter_quantum.targets import canonical, target_to_json
 from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.devices import CalibrationRef, Interval
@@ -45,8 +46,13 @@ from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import DeviceAnnouncement
 from jupyter_quantum.wire.sessions import SessionKind, SessionMode
 
-__all__ = ["Device", "Facade", "Order", "RunOptions"]
+__all__ = ["Device", "Facade", "Order", "Planned", "RunOptions"]
 
+Planned = tuple[QuantumCircuit, int, int]
+"""A circuit as laid out for the device, how many circuits it comes to once bound and grouped, shots of each."""
+
+_NOISE_S: Final = 0.012
+"""Of one qubit: it is read from the Target, and written for Aer."""
 _LABELS = {DeviceKind.SIMULATOR: "simulator", DeviceKind.EMULATOR: "emulator", DeviceKind.QPU: "QPU"}
 
 
@@ -102,6 +108,9 @@ class Device(ABC):
             own=self.own_options(),
             without=self.lacks(),
         )
+        self.threads = threads
+        self.pace = 1.0
+        """How much slower simulations are here than where their figures were measured; set where a runner starts."""
         self._simulator = AerSimulator(max_parallel_threads=threads)
         self._document = target_to_json(target)
         self.calibration = CalibrationRef(digest=digest_of(canonical(self._document)), at=calibrated)
@@ -219,13 +228,37 @@ class Device(ABC):
         """The noise of these circuits; None: none."""
 
     def widest(self, method: str, memory_mb: int) -> int | None:
-        """The most qubits in use that :meth:`run` has room for with noise, in ``memory_mb`` MiB; None: no such bound
-        is known beforehand."""
+        """The most qubits in use that :meth:`run` has room for, in ``memory_mb`` MiB, of circuits that are not
+        Clifford; None: no such bound is known beforehand."""
         return None
 
-    @abstractmethod
-    def seconds(self, circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
-        """Estimated seconds for circuits with the executions of each."""
+    def seconds(self, planned: Sequence[Planned], options: Mapping[str, Any]) -> Timed:
+        """Estimated seconds of a run: what is planned, with the options filled in. Here, by what a simulation takes."""
+        loads = [Work(self.load(circuit), count, shots) for circuit, count, shots in planned]
+        method = options.get("method", "automatic")
+        costs = [self.cost(one.load, one.shots, method) for one in loads]
+        more = self.preparing(max((one.load.qubits for one in loads), default=0))
+        return timed(loads, costs, more, self.pace, self.threads)
+
+    def load(self, circuit: QuantumCircuit) -> Load:
+        """What a circuit asks of a simulator; where there is noise of which no errors are known, every gate has it."""
+        found = survey(circuit, self.target).load
+        return replace(found, noisy=found.gates) if self.known_noise.any and "gates" not in self.basis else found
+
+    def cost(self, load: Load, shots: int, method: str) -> Cost:
+        """What :meth:`run` takes for a circuit; where it is not Aer that runs it, say so here."""
+        return aer(load, shots, method, self.known_noise)
+
+    def preparing(self, qubits: int) -> Cost:
+        """What a run on so many qubits takes before its first circuit: for its noise."""
+        return before(_NOISE_S * qubits if self.known_noise.any else 0.0)
+
+    @cached_property
+    def known_noise(self) -> Noise:
+        """What there is to be simulated, whatever an operator calls the device. Relaxation is no Clifford noise."""
+        properties = self.target.qubit_properties or ()
+        relaxes = any(getattr(one, "t1", None) for one in properties)
+        return Noise(any=self.kind is not DeviceKind.SIMULATOR, clifford=not relaxes)
 
     @abstractmethod
     def success(self, circuit: QuantumCircuit) -> Interval | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from braket.circuits.serialization import IRType, OpenQASMSerializationProperties, QubitReferenceType
 from braket.devices import LocalSimulator
@@ -27,8 +27,10 @@ from jupyter_quantum.fabric.adapters.base import Order
 from jupyter_quantum.fabric.adapters.remote import Counted, RemoteDevice
 from jupyter_quantum.fabric.adapters.vendor import Calibration, Vendor
 from jupyter_quantum.fabric.counts import rounded
+from jupyter_quantum.fabric.estimates import Load
 from jupyter_quantum.fabric.isa import Misfit
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
+from jupyter_quantum.fabric.simulation import Cost, before
 from jupyter_quantum.fabric.terminal import measured, unfinished
 from jupyter_quantum.targets import target_from_json, target_to_json
 
@@ -105,6 +107,10 @@ def _outcome(columns: Sequence[tuple[int, int]], shot: Sequence[Any]) -> str:
     return hex(sum(int(shot[column]) << clbit for column, clbit in columns))
 
 
+_RANGE: Final = (0.15, 8.0)
+"""What it takes depends on which gates they are, more than with Aer."""
+
+
 class _LocalSettings(OwnSettings):
     simulator: Literal["braket_sv", "braket_dm"] = "braket_sv"
 
@@ -121,6 +127,17 @@ class LocalBraketDevice(BackendDevice):
         simulator = LocalSimulator(spec.own(_LocalSettings).simulator)
         target = target_from_json(target_to_json(local_simulator_to_target(simulator)))
         return BraketLocalBackend(device=simulator, target=target)
+
+    def cost(self, load: Load, shots: int, method: str) -> Cost:
+        """NumPy, gate by gate; the shots are drawn at the end."""
+        mixed = self.spec.own(_LocalSettings).simulator == "braket_dm"
+        size = 2.0 ** min(2 * load.qubits if mixed else load.qubits, 60)
+        once = 0.02 + (load.gates + 5) * (0.6e-3 + (12e-9 if mixed else 10e-9) * size)
+        return Cost("other", once, 5e-6 + 0.5e-6 * load.measured, *_RANGE)
+
+    def preparing(self, qubits: int) -> Cost:
+        """Some of it is compiled when it is first needed."""
+        return before(0.3, 0.01, 10.0)
 
     def honours(self, spec: DeviceSpec) -> frozenset[str]:
         """Each shot always comes back; a seed cannot be given."""

@@ -17,7 +17,7 @@ from qiskit_ibm_runtime import fake_provider
 
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.fabric.adapters.base import Device
-from jupyter_quantum.fabric.estimates import device_seconds, success
+from jupyter_quantum.fabric.estimates import success
 from jupyter_quantum.fabric.isa import DEAD, used
 from jupyter_quantum.fabric.noise import noise_of, widest
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
@@ -52,12 +52,8 @@ class FakeDevice(Device):
         return None if model.is_ideal() else model
 
     def widest(self, method: str, memory_mb: int) -> int | None:
-        """By the state that Aer keeps for such noise."""
-        return widest(self.target, method, memory_mb)
-
-    def seconds(self, circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
-        """From the snapshot's durations."""
-        return device_seconds(circuits, self.target)
+        """By the state that Aer keeps."""
+        return widest(method, memory_mb)
 
     def success(self, circuit: QuantumCircuit) -> Interval | None:
         """From the snapshot's errors."""

@@ -15,13 +15,14 @@ from qiskit.providers import BackendV2
 from qiskit.transpiler import PassManager, Target
 
 from jupyter_quantum.fabric.adapters.backend import BackendDevice
+from jupyter_quantum.fabric.estimates import Load
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
-from jupyter_quantum.wire.devices import Interval
+from jupyter_quantum.fabric.simulation import Cost, aer, before
 
 __all__ = ["IqmDevice"]
 
 
-_NOISE_S: Final = 0.05
+_NOISE_S: Final = 0.03
 
 
 class _Settings(OwnSettings):
@@ -42,10 +43,13 @@ class IqmDevice(BackendDevice):
         """Qubits alone: given IQM's own class, its scheduling stage would put resonators into the circuit."""
         return self.live
 
-    def seconds(self, circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
-        """A simulator's cost, and that of the noise of every qubit of the device, which each run carries."""
-        ran, noise = super().seconds(circuits), _NOISE_S * self.num_qubits
-        return Interval(value=ran.value + noise, low=ran.low + 0.3 * noise, high=ran.high + 3 * noise)
+    def cost(self, load: Load, shots: int, method: str) -> Cost:
+        """Aer runs it."""
+        return aer(load, shots, method, self.known_noise)
+
+    def preparing(self, qubits: int) -> Cost:
+        """For the noise of every qubit of the device, which each run carries."""
+        return before(_NOISE_S * self.num_qubits)
 
     def ready(self, circuits: Sequence[QuantumCircuit]) -> list[QuantumCircuit]:
         """With MOVE gates where qubits meet in a resonator."""

@@ -13,16 +13,16 @@ Names and metadata of circuits stay here: they are made up anew by Qiskit now an
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from qiskit import QuantumCircuit
 from qiskit_aer.noise import NoiseModel
 
 from jupyter_quantum.core.jobs import DeviceKind
 from jupyter_quantum.exceptions import JobFailed
-from jupyter_quantum.fabric.adapters.base import Device, Order
+from jupyter_quantum.fabric.adapters.base import Device, Order, Planned
 from jupyter_quantum.fabric.adapters.vendor import Calibration
 from jupyter_quantum.fabric.assemble import Counted, assemble, counts_of_piece
 from jupyter_quantum.fabric.estimates import device_seconds, success
@@ -31,6 +31,7 @@ from jupyter_quantum.fabric.mitigation import mitigated, own_pieces
 from jupyter_quantum.fabric.noise import noise_of
 from jupyter_quantum.fabric.plan import Piece, packed, pieces
 from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.fabric.simulation import Timed
 from jupyter_quantum.targets import canonical, target_from_json
 from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.devices import CalibrationRef, Interval
@@ -112,9 +113,9 @@ class RemoteDevice(Device):
         model = self._noise_of(used(circuits))
         return None if model.is_ideal() else model
 
-    def seconds(self, circuits: Sequence[tuple[QuantumCircuit, int]]) -> Interval:
+    def seconds(self, planned: Sequence[Planned], options: Mapping[str, Any]) -> Timed:
         """From the Target's durations, where it has them."""
-        return device_seconds(circuits, self.target)
+        return Timed(device_seconds([(circuit, count * shots) for circuit, count, shots in planned], self.target))
 
     def success(self, circuit: QuantumCircuit) -> Interval | None:
         """From the Target's errors; None where one of them is unknown."""

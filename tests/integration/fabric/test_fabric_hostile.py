@@ -115,20 +115,24 @@ async def test_what_noise_has_no_room_for_is_refused_before_it_runs(fabric: Fabr
 
 
 async def test_states_too_large_for_memory_fail_clearly(fabric: Fabric) -> None:
-    """Thirty entangled qubits need 16 GB: the run fails at once and says so; the worker's limit holds."""
-    wide = QuantumCircuit(30)
-    for qubit in range(30):
+    """Twenty-six entangled qubits need 1 GB: where a run may take half, they are refused before it; the worker's own
+    limit holds as well, and the run that hits it fails at once and says so."""
+    wide = QuantumCircuit(26)
+    for qubit in range(26):
         wide.ry(0.3 + qubit, qubit)
         wide.rz(0.1 + qubit, qubit)
-    for qubit in range(29):
+    for qubit in range(25):
         wide.cx(qubit, qubit + 1)
         wide.ry(0.2, qubit)
     wide.measure_all()
     work = work_of(wide, shots=10, method="statevector")
-    prepared = await fabric.prepare("aer", work, memory_mb=512)
+    prepared = await fabric.prepare("aer", work, memory_mb=2048)
     assert prepared.error is None
     report = await fabric.execute(work, prepared, memory_mb=512)
     assert report.state == "failed"
     assert report.error is not None
     assert (report.error.error, report.error.code) == ("JobFailed", "job.memory")
     assert not report.charged
+    refused = await fabric.prepare("aer", work, memory_mb=512)
+    assert refused.error is not None
+    assert refused.error.code == "circuit.too_wide_to_simulate"

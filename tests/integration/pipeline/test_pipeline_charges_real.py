@@ -29,6 +29,7 @@ from .conftest import ADA, COURSE, OTHER, House, request, running, until
 from .test_pipeline_charges import used
 from .test_pipeline_recovery import seen
 
+PRODUCT = {"shots": 1000, "method": "matrix_product_state"}
 QUOTAS = (QuotaSpec("user", 10**6, "shots"), QuotaSpec("user", 10**9, "simulator_seconds"))
 
 
@@ -109,14 +110,14 @@ async def test_a_part_of_a_vendors_result_costs_that_part(settings: Settings, tm
 async def test_a_simulation_that_is_killed_at_its_limit_costs_no_credits(settings: Settings) -> None:
     """A locked worker is killed when its time is over: no credits, no shots, its seconds count, and the job says so."""
     limited = replace(settings, max_seconds={"fake_torino": 1.0})
-    wide = QuantumCircuit(24)
-    for _ in range(40):
+    wide = QuantumCircuit(24)  # how far it entangles nobody knows beforehand: any other way it would be refused
+    for layer in range(40):
         for qubit in range(23):
-            wide.ry(0.3, qubit)
+            wide.ry(0.3 + layer + qubit, qubit)
             wide.cx(qubit, qubit + 1)
     wide.measure_all()
     async with real(limited, {"adapter": "aer"}) as house:
-        job = await done(house, request("fake_torino", 1000, data=written(wide)))
+        job = await done(house, request("fake_torino", data=written(wide), options=PRODUCT))
         assert (job.state, job.cost, job.on_hold) == (JobState.FAILED, 0, 0), job.error
         assert job.error is not None
         assert job.error["code"] == "job.time"

@@ -82,9 +82,6 @@ class Here(Device):
     def noise(self, circuits: Any) -> None:
         return None
 
-    def seconds(self, circuits: Any) -> Any:
-        raise NotImplementedError
-
     def success(self, circuit: Any) -> None:
         return None
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from qiskit import QuantumCircuit
-from qiskit.transpiler import QubitProperties, Target
+from qiskit.circuit import Parameter
 
 from jupyter_quantum.fabric.adapters import Device, build
 from jupyter_quantum.fabric.adapters.base import RunOptions
 from jupyter_quantum.fabric.noise import widest
 from jupyter_quantum.fabric.room import no_room
 from jupyter_quantum.fabric.settings import DeviceSpec
+from jupyter_quantum.fabric.simulation import Noise
 from jupyter_quantum.wire.codes import CODES
 
 
@@ -34,9 +35,11 @@ def ghz(width: int) -> QuantumCircuit:
     return circuit
 
 
-def relaxing(t1: float | None) -> Target:
-    """One qubit that relaxes so fast."""
-    return Target(num_qubits=1, qubit_properties=[QubitProperties(t1=t1)])
+def turned(width: int) -> QuantumCircuit:
+    """The same, by a little more than Clifford gates can."""
+    circuit = QuantumCircuit(width)
+    circuit.ry(0.3, range(width))
+    return circuit.compose(ghz(width))
 
 
 @pytest.mark.parametrize(
@@ -53,12 +56,24 @@ def relaxing(t1: float | None) -> Target:
 )
 def test_room_is_the_state_that_is_kept(method: str, memory_mb: int, most: int | None) -> None:
     """Sixteen bytes an amplitude, by the method; a method that keeps no whole state has no such bound."""
-    assert widest(relaxing(1e-4), method, memory_mb) == most
+    assert widest(method, memory_mb) == most
 
 
-def test_no_bound_where_nothing_relaxes() -> None:
-    """Errors that are no relaxation leave Clifford circuits to a simulator that takes hundreds of qubits."""
-    assert widest(relaxing(None), "automatic", 4096) is None
+def test_clifford_circuits_of_any_width_where_nothing_relaxes(devices: dict[str, Device]) -> None:
+    """Without noise what is Clifford needs no state, also where parameters may make it so; anything else does."""
+    aer = devices["aer"]
+    assert no_room(aer, [ghz(500)], {"method": "automatic"}, 1000, 4096) is None
+    open_ = QuantumCircuit(29)
+    open_.rz(Parameter("a"), 0)
+    assert no_room(aer, [open_.compose(ghz(29))], {"method": "automatic"}, 1000, 4096) is None
+    assert no_room(aer, [turned(28)], {"method": "automatic"}, 1000, 4096) is None
+    for circuit, method in ((turned(29), "automatic"), (ghz(29), "statevector")):
+        refused = no_room(aer, [circuit], {"method": method}, 1000, 4096)
+        assert refused is not None
+        assert refused.code == "circuit.too_wide_to_simulate"
+        assert "uses 29 qubits; there is room for the state of such a circuit on at most 28" in refused.message
+        assert 'method="matrix_product_state"' in (refused.hint or "")
+    assert devices["torino"].known_noise == Noise(any=True, clifford=False)
 
 
 def test_ghz_on_a_hundred_qubits_is_refused_in_words(devices: dict[str, Device]) -> None:
@@ -78,6 +93,15 @@ def test_ghz_on_a_hundred_qubits_is_refused_in_words(devices: dict[str, Device])
     assert no_room(torino, [narrow], {"method": "automatic"}, 1000, 4096) is None
     assert no_room(torino, [wide], {"method": "matrix_product_state"}, 1000, 4096) is None
     assert no_room(devices["aer"], [ghz(29)], {"method": "automatic"}, 1000, 4096) is None
+
+
+@pytest.mark.parametrize("method", ["automatic", "statevector", "density_matrix"])
+def test_the_bound_without_noise_is_aers_own(devices: dict[str, Device], method: str) -> None:
+    """The same of a simulator without noise."""
+    width = 8 if method == "density_matrix" else 16
+    for circuit, fits in ((turned(width), True), (turned(width + 1), False)):
+        assert (no_room(devices["aer"], [circuit], {"method": method}, 1, 1) is None) is fits
+        assert devices["aer"].run([circuit], RunOptions(1, 7, method=method, memory_mb=1)).success is fits
 
 
 @pytest.mark.parametrize(("method", "width", "shots"), [("statevector", 16, 1), ("automatic", 8, 300)])
