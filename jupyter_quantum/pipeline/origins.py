@@ -25,6 +25,8 @@ _DEVICE: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _WORDS_MOST: Final = 500
 _DEVICES_MOST: Final = 200
 _QUBITS_MOST: Final = 1_000_000
+_GATES_MOST: Final = 500
+_GATE_MOST: Final = 100
 _RUNNERS_MOST: Final = 64
 """Of one service at a time: each is kept in memory with its Targets."""
 
@@ -122,5 +124,7 @@ def _sensible(device: DeviceAnnouncement) -> bool:
         and 0 < device.num_qubits <= _QUBITS_MOST
         and all(0 < number <= 10**9 for number in numbers)
         and device.slots <= 64
+        and len(device.basis_gates) <= _GATES_MOST
+        and all(0 < len(gate) <= _GATE_MOST and gate.isprintable() for gate in device.basis_gates)
         and not bad_target(device.target)
     )

@@ -151,6 +151,8 @@ async def test_a_runner_announces_what_it_was_allowed(tmp_path: Path, trusted: A
             "us": announcement("far_qpu", DeviceKind.QPU, region="us"),
             "bounds": announcement("far_qpu", DeviceKind.QPU, region="eu", num_qubits=0),
             "words": announcement("far_qpu", DeviceKind.QPU, region="eu", label="\u202eUPQ"),
+            "gates": announcement("far_qpu", DeviceKind.QPU, region="eu", basis_gates=["x" * 100_000]),
+            "many gates": announcement("far_qpu", DeviceKind.QPU, region="eu", basis_gates=["x"] * 1000),
         }
         for told in wrong.values():
             status, answer = await here.post("runner/v1/announce", announce(told), token)
