@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from qiskit import QuantumCircuit, transpile
+from qiskit.circuit import ForLoopOp
 
 from jupyter_quantum.wire.reports import QubitModel, Resources
 
@@ -33,6 +34,8 @@ _MODELS: Final = (
     ("qubit_maj_ns_e4", "Majorana, errors of 1 in 10 000", "floquet_code"),
 )
 _COUNTED: Final = "Gates were counted; this runner has no resource estimator (qdk), so nothing is said of hardware."
+_NOTHING: Final = "It has Clifford gates alone and measures nothing, so there is nothing to estimate beyond its gates."
+_FLOW: Final = "Of branches all are counted, of loops without a number of rounds one round."
 _SYNTHESIS: Final = (0.53, 5.3)
 """T gates of a rotation with error ε: 0.53 log2(1/ε) + 5.3 (Beverland et al., appendix D)."""
 _TOFFOLI: Final = 4
@@ -41,11 +44,20 @@ _TOFFOLI: Final = 4
 
 @dataclass(slots=True)
 class _Counts:
+    gates: int = 0
+    depth: int = 0
     t: int = 0
     rotations: int = 0
     layers: int = 0
     toffoli: int = 0
     measurements: int = 0
+    open: bool = False
+    """Whether something is chosen or repeated as the run goes."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is neither a magic state nor a measurement."""
+        return not (self.t or self.rotations or self.toffoli or self.measurements)
 
 
 def resources(circuit: QuantumCircuit) -> Resources:
@@ -62,29 +74,66 @@ def resources(circuit: QuantumCircuit) -> Resources:
         rotations=counts.rotations,
         toffoli=counts.toffoli,
         measurements=counts.measurements,
-        depth=plain.depth(),
-        gates=plain.size(),
+        depth=counts.depth,
+        gates=counts.gates,
         t_states=_t_states(counts),
         error_budget=_BUDGET,
         models=models,
-        note="" if models else _COUNTED,
+        note=" ".join(_notes(counts, bool(models))),
     )
 
 
+def _notes(counts: _Counts, estimated: bool) -> Iterator[str]:
+    if not estimated:
+        yield _NOTHING if counts.nothing else _COUNTED
+    if counts.open:
+        yield _FLOW
+
+
 def _counted(circuit: QuantumCircuit) -> _Counts:
-    """Rotations in one layer are those that may be done at once."""
+    """Rotations in one layer are those that may be done at once; what a loop repeats counts as often."""
     counts = _Counts()
-    layers: dict[object, int] = {}
-    for found in circuit.data:
-        turns = found.name == "rz" and _turn(found.params[0])
-        level = max([layers.get(bit, 0) for bit in found.qubits], default=0) + (turns == "rotation")
-        layers.update(dict.fromkeys(found.qubits, level))
-        counts.layers = max(counts.layers, level)
-        counts.rotations += turns == "rotation"
-        counts.t += found.name in {"t", "tdg"} or turns == "t"
-        counts.toffoli += found.name == "ccx"
-        counts.measurements += found.name == "measure"
+    _count(circuit, range(circuit.num_qubits), 1, counts, ({}, {}))
+    if not any(found.is_control_flow() for found in circuit.data):
+        counts.depth = circuit.depth()
     return counts
+
+
+_Levels = dict[int, int]
+"""Qubit → how much was done one after the other until now."""
+
+
+def _count(
+    circuit: QuantumCircuit, where: Sequence[int], times: int, counts: _Counts, levels: tuple[_Levels, _Levels]
+) -> None:
+    """Add what ``circuit`` does so many times to the counts; ``levels`` are those of all gates, and of rotations."""
+    ends, layers = levels
+    places = dict(zip(circuit.qubits, where, strict=True))
+    for found in circuit.data:
+        on = [places[bit] for bit in found.qubits]
+        if found.is_control_flow():
+            operation = found.operation
+            rounds = max(len(operation.params[0]), 1) if isinstance(operation, ForLoopOp) else 1
+            counts.open = counts.open or not isinstance(operation, ForLoopOp)
+            for block in operation.blocks:
+                _count(block, on, times * rounds, counts, levels)
+            continue
+        more = 0 if found.is_directive() else times
+        turns = found.name == "rz" and _turn(found.params[0])
+        counts.gates += more
+        counts.depth = max(counts.depth, _on(ends, on, more))
+        counts.layers = max(counts.layers, _on(layers, on, more * (turns == "rotation")))
+        counts.rotations += more * (turns == "rotation")
+        counts.t += more * (found.name in {"t", "tdg"} or turns == "t")
+        counts.toffoli += more * (found.name == "ccx")
+        counts.measurements += more * (found.name == "measure")
+
+
+def _on(levels: _Levels, qubits: Sequence[int], more: int) -> int:
+    """The level that these qubits have after something on all of them."""
+    level = max([levels.get(qubit, 0) for qubit in qubits], default=0) + more
+    levels.update(dict.fromkeys(qubits, level))
+    return level
 
 
 def _turn(angle: Any) -> str:
@@ -106,7 +155,9 @@ def _t_states(counts: _Counts) -> int:
 
 
 def _by_qdk(num_qubits: int, counts: _Counts) -> tuple[list[QubitModel], int | None]:
-    """Models, and logical qubits with room to move them; nothing where the QDK is not installed."""
+    """Models, and logical qubits with room to move them; nothing where the QDK is not installed or has no answer."""
+    if counts.nothing:
+        return [], None
     try:
         from qdk.estimator import LogicalCounts
     except ImportError:

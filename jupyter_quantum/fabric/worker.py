@@ -177,9 +177,7 @@ class Worker:
         counted = source.circuits[0] if task.resources and source.circuits else None
         return Outcome(
             dry_run=self._tried(*tried, memory_mb) if tried else None,
-            resources=None
-            if counted is None
-            else self._shapes.once([counted], "resources", lambda: resources(counted)),
+            resources=None if counted is None else self._counted(counted),
             drawing="" if drawn is None else self._shapes.once([drawn], "drawing", lambda: draw(drawn)),
         )
 

@@ -276,6 +276,19 @@ async def test_wide_circuits_are_looked_at_in_the_locked_worker(fabric: Fabric) 
     assert len(report.resources.models) == 4
 
 
+async def test_resources_that_cannot_be_told_cost_no_row(fabric: Fabric) -> None:
+    """An estimator's circuit of Clifford gates: every device has its row, and the resources say what they know."""
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    work = work_of(circuit, "estimator", [Pub(circuit=0, observables={"ZZ": 1.0})])
+    report = await fabric.standin.do(ReportTask(work=work, devices=["fake_torino", "fake_fez"], resources=True))
+    assert report.error is None
+    assert {row.device: row.error for row in report.prepared} == {"fake_torino": None, "fake_fez": None}
+    assert report.resources is not None
+    assert report.resources.gates == 2
+
+
 async def test_the_same_shape_again_costs_next_to_nothing(fabric: Fabric) -> None:
     """A user's second report on a circuit with another name is many times quicker; another user's is not."""
     circuit = QuantumCircuit(30, name="first")
