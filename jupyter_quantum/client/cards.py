@@ -1,9 +1,9 @@
-"""What the service answers, as a person reads it: quota, devices, jobs, provenance. HTML and complete plain text."""
+"""What the service answers, as a person reads it: quota, devices, jobs. HTML and complete plain text."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,13 +24,13 @@ from jupyter_quantum.core import words
 from jupyter_quantum.core.jobs import FINAL
 from jupyter_quantum.core.money import CREDIT
 from jupyter_quantum.wire.devices import DeviceView
-from jupyter_quantum.wire.jobs import JobView, Me, Meter, Provenance, QuotaView
+from jupyter_quantum.wire.jobs import JobView, Me, Meter, QuotaView
 
 __all__ = [
     "MeCard",
-    "ProvenanceCard",
     "QuotaCard",
     "UsageCard",
+    "cost",
     "credits",
     "device_rows",
     "devices_html",
@@ -132,77 +132,6 @@ class UsageCard:
 _USAGE_HEAD = ("Device", "Jobs", "Cost")
 
 
-class ProvenanceCard(Provenance):
-    """How a result came to be. Unknown is ``–``."""
-
-    def rows(self) -> list[tuple[str, str]]:
-        """The record as pairs of words."""
-        compiler = ", ".join(f"{k} {v}" for k, v in self.compiler.items() if not isinstance(v, dict | list))
-        found = [
-            ("Job", self.id),
-            ("Ran on", f"{self.job.device} ({self.job.device_label})"),
-            ("By", f"{self.user}, {self.job.project}"),
-            ("Source", self.source),
-            ("Ran as", self.executable or "–"),
-            ("Compiler", compiler or "–"),
-            ("Transpiled", ", ".join(f"{k} {v}" for k, v in self.transpile.items() if v is not None) or "–"),
-            ("Versions", ", ".join(f"{k} {v}" for k, v in self.versions.items()) or "–"),
-            ("Calibration", self.calibration.digest if self.calibration else "–"),
-            ("Policy", self.policy.words if self.policy else "–"),
-            ("Approved by", self.approver or "–"),
-            ("Attempts", str(len(self.attempts))),
-            ("Device's ids", ", ".join(str(one) for done in self.attempts for one in done.get("handles") or []) or "–"),
-            ("Session there", ", ".join(_sessions(self.attempts)) or "–"),
-            ("Waited", words.seconds(self.times.get("queue_seconds"))),
-            ("Success", _expected(self.estimate)),
-            ("Seconds", _against(self.estimate.get("seconds"), self.actual.get("seconds"))),
-            ("Mitigation", _mitigation(self.mitigation)),
-            ("Replay of", self.job.replay_of or "–"),
-            ("Marks", " ".join(words.MARKS.get(mark, mark) for mark in self.marks) or "–"),
-            ("Submitted", when(self.job.submitted)),
-            ("Ended", when(self.job.ended)),
-            ("Cost", _cost(self.job)),
-        ]
-        return [(name, clean(text)) for name, text in found]
-
-    def __repr__(self) -> str:
-        return columns(self.rows())
-
-    __str__ = __repr__
-
-    def _repr_html_(self) -> str:
-        moves = [(one.get("type", "–"), one.get("time", "–"), one.get("hash", "–")) for one in self.events]
-        return table((), self.rows(), f"Provenance of {self.job.name}") + (
-            details(words.plural(len(moves), "move"), table(("Move", "At", "Hash"), moves)) if moves else ""
-        )
-
-
-def _sessions(attempts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The vendor's sessions that attempts ran in, each once, and what they are there."""
-    found = [f"{one['session']} ({one.get('session_mode')})" for one in attempts if one.get("session")]
-    return list(dict.fromkeys(found))
-
-
-def _expected(estimate: Mapping[str, Any]) -> str:
-    """The chance of success that was expected; ``–`` where it was not known."""
-    found = estimate.get("success")
-    if found is None:
-        return "noise-free" if estimate.get("noise_free") else "–"
-    return f"{words.with_range(found['value'], found['low'], found['high'])} expected"
-
-
-def _against(expected: Mapping[str, float] | None, actual: float | None) -> str:
-    said = "–" if actual is None else f"{actual:.3g} s"
-    return said if expected is None else f"{said}; {expected['value']:.3g} s expected"
-
-
-def _mitigation(told: Mapping[str, Any]) -> str:
-    if not told.get("method"):
-        return str(told.get("why") or "–")
-    qubits = ", ".join(map(str, told.get("qubits", [])))
-    return f"{told['method']} by {told.get('library')} {told.get('version')}, qubits {qubits}"
-
-
 def device_rows(devices: Iterable[DeviceView]) -> list[tuple[str, ...]]:
     """Devices as words: name, what it is, qubits, state, start, price of 1000 shots."""
     return [(d.name, d.label, _qubits(d), _state(d), _start(d), _thousand(d)) for d in devices]
@@ -234,7 +163,7 @@ def job_html(job: JobView) -> Html:
     """A job's card: what runs where, the way so far, the money."""
     head = f"{GLYPHS[job.state]} {clean(job.name)} → {clean(job.device)} ({job.device_label})"
     way = [(word, time_tag(at)) for word, at in _way(job)]
-    facts: list[tuple[object, object]] = [("State", _word(job)), *way, ("Cost", _cost(job))]
+    facts: list[tuple[object, object]] = [("State", _word(job)), *way, ("Cost", cost(job))]
     if said := _said(job):
         facts.append(("Why", said))
     return table((), [*facts, ("Job", job.id)], head)
@@ -244,7 +173,7 @@ def job_text(job: JobView) -> str:
     """A job in a line or two; ``hub.job(id)`` finds it again."""
     head = f"{GLYPHS[job.state]} {clean(job.name)} → {clean(job.device)} ({clean(job.device_label)})"
     way = " · ".join(f"{word} {when(at)}" for word, at in _way(job))
-    lines = [f"{head}  {_word(job)}  {job.id}", f"  {way} · {_cost(job)}"]
+    lines = [f"{head}  {_word(job)}  {job.id}", f"  {way} · {cost(job)}"]
     if said := _said(job):
         lines.append(f"  {clean(said)}")
     return "\n".join(lines)
@@ -260,7 +189,7 @@ def _job_rows(jobs: Iterable[JobView]) -> list[tuple[str, ...]]:
             j.device,
             f"{GLYPHS[j.state]} {_word(j)}",
             when(j.submitted or j.created),
-            _cost(j),
+            cost(j),
             j.id,
         )
         for j in jobs
@@ -341,7 +270,8 @@ def _way(job: JobView) -> list[tuple[str, datetime]]:
     return [(word, at) for word, at in steps if at is not None]
 
 
-def _cost(job: JobView) -> str:
+def cost(job: JobView) -> str:
+    """What a job cost, holds, or would cost, in words."""
     if job.cost is not None:
         return _amount(job.cost)
     if job.on_hold:

@@ -26,6 +26,7 @@ from jupyter_quantum.client.circuits import load_circuits
 from jupyter_quantum.client.compare import Verdict
 from jupyter_quantum.client.http import Connection
 from jupyter_quantum.client.intervals import IntervalTable, intervals
+from jupyter_quantum.client.provenance import ProvenanceCard
 from jupyter_quantum.client.replay import compared, original, replay, waited
 from jupyter_quantum.client.results import Metadata, check_whole, primitive_result, run_result
 from jupyter_quantum.client.submit import ended
@@ -124,9 +125,9 @@ class HubJob:
         return target_from_json(self._connection.get(f"jobs/{self._seen.id}/calibration", TargetView).target)
 
     @property
-    def provenance(self) -> cards.ProvenanceCard:
+    def provenance(self) -> ProvenanceCard:
         """The record of this run: digests, compiler, versions, calibration, policy, times."""
-        return self._connection.get(f"jobs/{self._seen.id}/provenance", cards.ProvenanceCard)
+        return self._connection.get(f"jobs/{self._seen.id}/provenance", ProvenanceCard)
 
     def replay(
         self, device: str | None = None, *, max_price: float | None = None, reason: str | None = None

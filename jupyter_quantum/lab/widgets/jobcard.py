@@ -197,8 +197,19 @@ def _details(job: JobView) -> list[list[str]]:
     if job.decision is not None and job.decision.policies:
         pairs.append(["Decided by", ", ".join(job.decision.policies)])
     if job.options:
-        pairs.append(["Options", ", ".join(f"{name} {value}" for name, value in sorted(job.options.items()))])
+        pairs.append(["Options", ", ".join(_option(*one) for one in sorted(job.options.items()) if one[1] is not None)])
+    if job.origin is not None:
+        pairs.append(["Sent from", ", ".join(filter(None, (job.origin.notebook, _cell(job.origin.cell))))])
     return pairs
+
+
+def _option(name: str, value: object) -> str:
+    said = value if not isinstance(value, bool) else "on" if value else "off"
+    return f"{name} {said}"
+
+
+def _cell(cell: str | None) -> str:
+    return f"cell {cell}" if cell else ""
 
 
 def _folded(job: JobView) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from qiskit import QuantumCircuit
@@ -11,11 +12,13 @@ from qiskit import QuantumCircuit
 from jupyter_quantum.client import cards
 from jupyter_quantum.client.html import Html, clean, esc, table
 from jupyter_quantum.client.hub import Hub
+from jupyter_quantum.client.provenance import ProvenanceCard
 from jupyter_quantum.client.report import Report
 from jupyter_quantum.core.jobs import DeviceKind, JobState
+from jupyter_quantum.lab.widgets import jobcard
 from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.devices import Interval, MirrorResult, Score, Wait
-from jupyter_quantum.wire.jobs import DecisionView, JobRequest, Provenance
+from jupyter_quantum.wire.jobs import DecisionView, JobRequest, Origin, Provenance
 from jupyter_quantum.wire.reports import ReportRow
 from tests.unit.client.conftest import NOW, Service
 
@@ -164,11 +167,57 @@ def test_provenance_card(service: Service) -> None:
         policy=None, approver=None, attempts=[{}], times={}, summary={},
         events=[{"seq": 1, "type": "job.moved", "hash": "ab", "time": "12:00"}],
     )  # fmt: skip
-    card = cards.ProvenanceCard.model_validate(record.model_dump())
+    card = ProvenanceCard.model_validate(record.model_dump())
     assert re.search(r"Calibration\s+–", repr(card))
-    assert "name qiskit, level 1" in repr(card)
+    assert re.search(r"Transpiled\s+–", repr(card))
     assert "layout" not in repr(card)
-    assert "1 move" in _plain(card._repr_html_())
+    assert "1 entry of the record" in _plain(card._repr_html_())
+
+
+_SEEN = {"name": "qiskit", "version": "2.6.2", "altered": True, "level": 1, "seed": 7, "layout": [[0, 1]]}
+
+
+@pytest.mark.parametrize(
+    ("told", "compiler", "said"),
+    [
+        ({"mode": "auto", "altered": True, "level": 1, "seed": 7}, _SEEN, "by qiskit 2.6.2, level 1, seed 7"),
+        (
+            {"mode": "auto", "altered": True, "level": 1, "seed": 7},
+            _SEEN | {"circuits": [1]},
+            "by qiskit 2.6.2, level 1, seed 7 (1 of 2 circuits)",
+        ),
+        ({"mode": "auto", "altered": False, "level": 1}, {}, "no, they fitted the device as they were sent"),
+        ({"mode": "never", "altered": False}, {}, "no, as was asked"),
+        ({}, {}, "–"),
+    ],
+    ids=["whole", "some", "fits", "never", "unknown"],
+)
+def test_a_record_is_written_as_a_person_would(
+    service: Service, told: dict[str, Any], compiler: dict[str, Any], said: str
+) -> None:
+    """No names of fields and no ``True``: sentences; entries by what happened, at the reader's time."""
+    origin = Origin(notebook="bell.ipynb", cell="a-1")
+    view = service.add(JobRequest(device="aer", name="bell", origin=origin)).model_copy(update={"num_circuits": 2})
+    entries = [
+        {"type": "job.moved", "hash": "ab" * 32, "time": "2026-05-12T12:00:00+00:00", "data": {"to": "draft"}},
+        {"type": "approval.changed", "hash": "cd" * 32, "time": "2026-05-12T12:00:01+00:00", "data": {"state": "open"}},
+        {"type": "job.moved", "hash": "ef" * 32, "time": "2026-05-12T12:00:02+00:00", "data": {"to": "completed"}},
+    ]
+    record = Provenance(
+        id=view.id, job=view, tenant="campus", user="ada", source=view.source, executable=view.source,
+        compiler=compiler, versions={"qiskit": "2.6.2", "runner": "0.1"}, calibration=None, policy=None, approver=None,
+        attempts=[], times={"queue_seconds": 3.0}, summary={}, transpile=told, events=entries,
+    )  # fmt: skip
+    card = ProvenanceCard.model_validate(record.model_dump())
+    rows = dict(card.rows())
+    assert rows["Transpiled"] == said
+    assert (rows["Sent from"], rows["Circuits run"]) == ("bell.ipynb, cell a-1", "the same")
+    assert (rows["Mitigation"], rows["Waited"]) == ("none", "3 s")
+    shown = _plain(card._repr_html_())
+    assert "True" not in shown + repr(card)
+    assert "altered" not in shown + repr(card)
+    assert re.search(r"3 entries of the record.*sent.*approval asked for.*done", shown, re.DOTALL)
+    assert "ab" * 8 + "…" in shown
 
 
 def test_me_card(hub: Hub) -> None:
@@ -194,3 +243,14 @@ def test_lists_show_as_tables(hub: Hub, bell: QuantumCircuit) -> None:
     assert "aer" in _plain(hub.backend("aer")._repr_html_())
     assert "bell" in _plain(hub.jobs()[0]._repr_html_())
     assert "22" not in _plain(hub.usage()._repr_html_())
+
+
+def test_a_job_cards_details_say_only_what_is_set(service: Service) -> None:
+    """Options that nobody set are left out, switches are on or off, and the cell is named."""
+    options = {"shots": 100, "memory": False, "seed_simulator": None}
+    origin = Origin(notebook="bell.ipynb", cell="a-1")
+    view = service.add(JobRequest(device="aer", name="bell", options=options, origin=origin))
+    told = dict(jobcard.card(view, NOW)["details"])
+    assert told["Options"] == "memory off, shots 100"
+    assert told["Sent from"] == "bell.ipynb, cell a-1"
+    assert "Sent from" not in dict(jobcard.card(view.model_copy(update={"origin": None}), NOW)["details"])
