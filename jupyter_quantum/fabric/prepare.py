@@ -29,6 +29,7 @@ from jupyter_quantum.fabric.options import fill
 from jupyter_quantum.fabric.parse import QPY_VERSIONS
 from jupyter_quantum.fabric.pubs import Unit, check_pubs, laid_out, units
 from jupyter_quantum.fabric.refusals import clean, error_body, refusal
+from jupyter_quantum.fabric.registers import with_registers_of
 from jupyter_quantum.fabric.shapes import Shapes, Source, kind_of
 from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.devices import Interval
@@ -243,6 +244,10 @@ def _transpile(device: Device, circuit: QuantumCircuit, options: Mapping[str, An
     left = device.misfit(compiled)
     if left is not None:
         raise refusal("gate", f"{device.name} has {left.words()}, and it cannot be built from what it has.")
+    try:
+        compiled = with_registers_of(circuit, compiled)
+    except ValueError as error:
+        raise refusal("register", f"The circuit cannot be transpiled for {device.name}: {error}.") from None
     compiled.name, compiled.metadata = "", {}  # Qiskit gives one without a name a number of its own
     return compiled
 

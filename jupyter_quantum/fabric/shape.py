@@ -13,7 +13,7 @@ from jupyter_quantum.exceptions import JobFailed
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.wire.results import Array, Bits, Experiment, PubResult
 
-__all__ = ["array", "by_value", "estimated", "experiment", "memory_of", "origin_of", "plain", "sampled"]
+__all__ = ["array", "by_value", "estimated", "experiment", "memory_of", "origin_of", "plain", "registers_of", "sampled"]
 
 
 def experiment(found: Any) -> Experiment:
@@ -59,12 +59,16 @@ def sampled(circuit: QuantumCircuit, memories: Sequence[list[str]], shape: tuple
     shots_as_bytes = np.frombuffer(
         b"".join(int(shot, 16).to_bytes(width, "big") for memory in memories for shot in memory), dtype=np.uint8
     ).reshape((*shape, shots, width))
-    registers = {register.name: _bits(circuit, register, shots_as_bytes) for register in circuit.cregs}
     return PubResult(
         shape=list(shape),
-        registers=registers,
+        registers=registers_of(circuit, shots_as_bytes),
         metadata={"shots": shots, "circuit_metadata": plain(circuit.metadata or {})},
     )
+
+
+def registers_of(circuit: QuantumCircuit, shots: NDArray[np.uint8]) -> dict[str, Bits]:
+    """Each register with its own bits, out of shots of all bits: ``(*shape, shots, bytes)``, big endian."""
+    return {register.name: _bits(circuit, register, shots) for register in circuit.cregs}
 
 
 def _bits(circuit: QuantumCircuit, register: Any, shots: NDArray[np.uint8]) -> Bits:

@@ -31,6 +31,7 @@ from jupyter_quantum.fabric.counts import experiment, mixed
 from jupyter_quantum.fabric.estimates import Load, success
 from jupyter_quantum.fabric.isa import copied
 from jupyter_quantum.fabric.refusals import clean
+from jupyter_quantum.fabric.registers import compacted, spread
 from jupyter_quantum.fabric.settings import DeviceSpec, OwnSettings
 from jupyter_quantum.fabric.simulation import Cost, before, local
 from jupyter_quantum.wire.devices import Interval
@@ -145,14 +146,14 @@ class BackendDevice(Device):
         metadata: dict[str, Any] = {}
         for number, batch in enumerate(self._batches(circuits)):
             seed = None if options.seed is None else (options.seed + number) % 2**31
-            answer = self._ask(batch, options, seed)
+            sent = [compacted(circuit) for circuit in batch]
+            answer = self._ask([circuit for circuit, _ in sent], options, seed)
             if not answer.success:
                 return Result(success=False, status=_status(answer), results=[])
             metadata |= getattr(answer, "metadata", None) or {}
-            found += [
-                experiment(self.name, circuit, one, options.shots, memory=options.memory, seed=seed)
-                for circuit, one in zip(batch, answer.results, strict=True)
-            ]
+            for circuit, (asked, bits), one in zip(batch, sent, answer.results, strict=True):
+                read = experiment(self.name, asked, one, options.shots, memory=options.memory, seed=seed)
+                found.append(read if asked is circuit else spread(circuit, read, bits))
         return Result(backend_name=self.name, success=True, status="COMPLETED", results=found, metadata=metadata)
 
     def _batches(self, circuits: Sequence[QuantumCircuit]) -> Iterator[list[QuantumCircuit]]:

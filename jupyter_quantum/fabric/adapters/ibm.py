@@ -27,8 +27,9 @@ from jupyter_quantum.fabric.adapters.remote import Counted, RemoteDevice
 from jupyter_quantum.fabric.adapters.vendor import Vendor
 from jupyter_quantum.fabric.pubs import estimator_pub, precision_of, sampler_pub
 from jupyter_quantum.fabric.refusals import clean
+from jupyter_quantum.fabric.registers import are_plain, plainly
 from jupyter_quantum.fabric.settings import DeviceSpec
-from jupyter_quantum.fabric.shape import estimated, plain
+from jupyter_quantum.fabric.shape import estimated, plain, registers_of
 from jupyter_quantum.wire.results import Array, Bits, PubResult, ResultView
 from jupyter_quantum.wire.sessions import SessionMode
 
@@ -121,11 +122,13 @@ class IbmDevice(RemoteDevice):
         if answer is None:
             raise JobFailed(f"{self.name} gave no result.", code="job.no_shots")
         found = self._read(answer, len(order.pubs))
-        read = estimated if order.kind is JobKind.ESTIMATOR else self._sampled
         return ResultView(
             kind=order.kind,
             backend=self.name,
-            pubs=[read(one) for one in found],
+            pubs=[
+                estimated(one) if order.kind is JobKind.ESTIMATOR else self._sampled(order.circuits[pub.circuit], one)
+                for pub, one in zip(order.pubs, found, strict=True)
+            ],
             metadata=_metadata(found.metadata),
             seconds=0.0,
         )
@@ -158,8 +161,10 @@ class IbmDevice(RemoteDevice):
             raise JobFailed(f"{self.name} answered something else than a result of {expected} PUBs.", code="job.device")
         return found
 
-    def _sampled(self, found: Any) -> PubResult:
-        registers = {name: _bits(self.name, value) for name, value in found.data.items()}
+    def _sampled(self, circuit: QuantumCircuit, found: Any) -> PubResult:
+        told = {name: _bits(self.name, value) for name, value in found.data.items()}
+        sent = plainly(circuit)
+        registers = told if sent is circuit else registers_of(circuit, found.data[sent.cregs[0].name].array)
         return PubResult(shape=list(found.data.shape), registers=registers, metadata=_metadata(found.metadata))
 
 
@@ -167,7 +172,7 @@ def _pubs(order: Order) -> list[Any]:
     if order.kind is JobKind.ESTIMATOR:
         return [estimator_pub(pub, order.circuits[pub.circuit], precision_of(pub, order.options)) for pub in order.pubs]
     default = order.options["shots"] or order.options["default_shots"]
-    return [sampler_pub(pub, order.circuits[pub.circuit], pub.shots or default) for pub in order.pubs]
+    return [sampler_pub(pub, plainly(order.circuits[pub.circuit]), pub.shots or default) for pub in order.pubs]
 
 
 def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,28 +198,22 @@ def _check_registers(device: str, circuit: QuantumCircuit) -> None:
                 code="circuit.register",
                 hint="Name it as a Python variable, such as “c”.",
             )
-    if sum(register.size for register in circuit.cregs) != circuit.num_clbits:
+    if not are_plain(circuit):
         raise InputError(
-            f"{device} returns classical bits by register, and here a bit is in none, or in two.",
+            f"{device} returns classical bits by register; with control flow, registers must hold each bit once, one "
+            "after the other.",
             code="circuit.register",
-            hint="Use QuantumCircuit(n, m) or measure_all().",
+            hint="Use QuantumCircuit(n, m), or registers of their own bits.",
         )
 
 
 def _shots(circuit: QuantumCircuit, data: DataBin) -> list[str]:
     values: list[int] | None = None
     for register in circuit.cregs:
-        places = [circuit.find_bit(bit).index for bit in register]
-        here = [_placed(int(shot, 2), places) for shot in data[register.name].get_bitstrings()]
+        start = circuit.find_bit(register[0]).index
+        here = [int(shot, 2) << start for shot in data[register.name].get_bitstrings()]
         values = here if values is None else [a | b for a, b in zip(values, here, strict=True)]
     return [hex(value) for value in values or []]
-
-
-def _placed(value: int, places: Sequence[int]) -> int:
-    """The bits of a register where they stand in the circuit."""
-    if places[-1] - places[0] == len(places) - 1:
-        return value << places[0]
-    return sum((value >> at & 1) << place for at, place in enumerate(places))
 
 
 def _bits(device: str, found: Any) -> Bits:

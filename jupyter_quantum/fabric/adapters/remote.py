@@ -30,6 +30,7 @@ from jupyter_quantum.fabric.isa import used
 from jupyter_quantum.fabric.mitigation import mitigated, own_pieces
 from jupyter_quantum.fabric.noise import noise_of
 from jupyter_quantum.fabric.plan import Piece, packed, pieces
+from jupyter_quantum.fabric.registers import plainly
 from jupyter_quantum.fabric.settings import DeviceSpec
 from jupyter_quantum.fabric.simulation import Timed
 from jupyter_quantum.targets import canonical, target_from_json
@@ -60,7 +61,10 @@ class RemoteDevice(Device):
     @abstractmethod
     def payload(self, circuits: Sequence[QuantumCircuit], shots: Sequence[int], order: Order) -> bytes:
         """One submission: circuits in the device's own gates, how often each is to run (all alike unless
-        :attr:`mixed_shots`), and the order whose ``options`` they belong to."""
+        :attr:`mixed_shots`), and the order whose ``options`` they belong to.
+
+        Classical registers follow each other and hold every bit once, unless there is control flow.
+        """
 
     @abstractmethod
     def counted(self, circuits: Sequence[QuantumCircuit], answer: bytes) -> Sequence[Counted]:
@@ -85,7 +89,7 @@ class RemoteDevice(Device):
         counted = [Counted()] * len(found)
         for group, answer in zip(self._packed(found), answers, strict=True):
             if answer is not None:
-                read = self.counted([found[at].circuit for at in group], answer)
+                read = self.counted([plainly(found[at].circuit) for at in group], answer)
                 if len(read) != len(group):
                     raise JobFailed(
                         f"{self.name} answered for {len(read)} circuits of {len(group)}.", code="job.no_shots"
@@ -123,6 +127,6 @@ class RemoteDevice(Device):
 
 
 def _nameless(piece: Piece, at: int) -> QuantumCircuit:
-    circuit: QuantumCircuit = piece.circuit.copy(name=f"circuit-{at}")
+    circuit: QuantumCircuit = plainly(piece.circuit).copy(name=f"circuit-{at}")
     circuit.metadata = {}
     return circuit

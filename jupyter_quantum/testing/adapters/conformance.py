@@ -32,6 +32,10 @@ from pathlib import Path
 from typing import Final
 
 from jupyter_quantum.testing.adapters.bench import Bench
+from jupyter_quantum.testing.adapters.checks_bits import (
+    odd_registers_keep_their_bits,
+    odd_registers_of_a_sampler_keep_theirs,
+)
 from jupyter_quantum.testing.adapters.checks_device import (
     announcement_is_complete,
     calibration_is_stable,
@@ -85,6 +89,8 @@ CHECKS: Final[list[Check]] = [
     circuits_keep_their_order,
     memory_holds_each_shot,
     sampler_keeps_registers,
+    odd_registers_keep_their_bits,
+    odd_registers_of_a_sampler_keep_theirs,
     sampler_binds_parameters,
     pubs_have_their_own_shots,
     estimator_agrees_with_theory,
