@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
 
 from pydantic import ValidationError
 
+from jupyter_quantum.fabric import logs
 from jupyter_quantum.fabric.runner import Runner
 from jupyter_quantum.fabric.sandbox import die_with_parent
 from jupyter_quantum.fabric.settings import Settings
@@ -43,7 +43,7 @@ async def _serve(settings: Settings) -> None:
 def main() -> int:
     """Run; returns the exit status."""
     die_with_parent(signal.SIGTERM)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    logs.set_up()
     line = sys.stdin.buffer.readline()
     try:
         settings = Settings.model_validate_json(line)

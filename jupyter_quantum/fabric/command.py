@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from jupyter_quantum.exceptions import InputError, QuantumError
+from jupyter_quantum.fabric import logs
 from jupyter_quantum.fabric.config import load
 from jupyter_quantum.fabric.frames import Hello
 from jupyter_quantum.fabric.pool import Pool
@@ -39,7 +38,7 @@ def runner(
     Exit codes: 0 drained, or checked; 1 the file cannot be used, or the service refuses this runner.
     """
     keep_to_oneself()  # its environment may hold every secret; a vendor's SDK runs under the same unix user
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    logs.set_up()
     try:
         settings = load(config)
         if check:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -248,7 +249,7 @@ class Pool:
 
     def _spawn(self, work: object) -> None:
         assert asyncio.iscoroutine(work)
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(work, context=Context())  # it is of no task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -18,6 +18,7 @@ from typing import Final
 
 from jupyter_quantum.fabric.failures import failure, refused
 from jupyter_quantum.fabric.frames import Hello, Outcome
+from jupyter_quantum.fabric.logs import ABOUT, subject
 from jupyter_quantum.fabric.metrics import METRICS, serve
 from jupyter_quantum.fabric.minding import Minding
 from jupyter_quantum.fabric.parts import Parts
@@ -221,6 +222,7 @@ class Runner:
     async def _do(self, running: Running) -> None:
         """One task, and those that follow it in the same worker."""
         first = running.task
+        ABOUT.set(subject(first))
         try:
             if isinstance(first.do, EndSessionTask):  # no circuit, so no worker
                 await self._last(running, await end_session(first.do, self._fleet.of(first.do.device)))
@@ -231,6 +233,7 @@ class Runner:
             while following is not None:
                 self._running.pop(running.task.id, None)
                 running.task = following
+                ABOUT.set(subject(following))
                 self._running[following.id] = running
                 following = await self._one(running, running.session)
             if running.session is not None:  # otherwise a vendor had it, and the worker is somebody else's

@@ -95,6 +95,7 @@ class Ticket:
             affinity=self.affinity,
             timeout_s=self.timeout_s,
             memory_mb=self.memory_mb,
+            job=self.job,
             do=self.do,
         )
 

@@ -265,7 +265,7 @@ class Exports:
             place = f"{row.project}/{row.id}.zip"
             await store.in_thread(lambda: _write(target.url or "", place, raw))
         except Exception as error:  # whatever the target's file system raises
-            log.exception("The export %s could not be written", row.id)
+            log.exception("The export %s of %s could not be written", row.id, row.job)
             said = error.message if isinstance(error, QuantumError) else "The target could not be written to."
             return await self._moved(row, "failed", error=said)
         return await self._moved(row, "written", place=place, digest=digest_of(raw), size=len(raw))
@@ -281,7 +281,7 @@ class Exports:
             try:
                 await self.send(row)
             except QuantumError as error:  # another process was quicker, or the store does not answer
-                log.warning("The export %s was not sent again: %s", row.id, error)
+                log.warning("The export %s of %s was not sent again: %s", row.id, row.job, error)
 
     async def _still_allowed(self, row: ExportRow) -> None:
         """Policy and membership as they are now, with the review that it had."""

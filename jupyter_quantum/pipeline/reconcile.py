@@ -144,7 +144,7 @@ class Reconciling:
     async def _resume(self, row: JobRow) -> None:
         """A draft of before the restart goes through the door again; its sender asks for it with the same key."""
         try:
-            run = await self._patiently(lambda: self._run(row))
+            run = await self._patiently(row.id, lambda: self._run(row))
         except QuantumError as error:
             await self._reject(row, error)
             return
@@ -185,13 +185,13 @@ class Reconciling:
             return tx.move(job_id, JobState.VALIDATED, actor=SERVICE, event={"code": "promise.stale"})
 
         try:
-            row = await self._patiently(lambda: self._context.store.write(back))
+            row = await self._patiently(job_id, lambda: self._context.store.write(back))
         except Conflict:
             return
         self._live.moved(row)
         await self.revalidate(job_id)
 
-    async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(self, job: str, act: Callable[[], Awaitable[T]]) -> T:
         """The act's answer, once the hub, the store and the runner all answer: a job is not refused for their sake.
 
         Raises Unavailable ``device.offline`` where the device itself is away: that may take long.
@@ -202,7 +202,7 @@ class Reconciling:
             except Unavailable as error:
                 if error.code == _DOWN:
                     raise
-                log.warning("%s Trying again in %.0f s.", error.message, _PATIENCE_S)
+                log.warning("%s: %s Trying again in %.0f s.", job, error.message, _PATIENCE_S)
                 await asyncio.sleep(_PATIENCE_S)
 
     async def revalidate(self, job_id: str) -> None:
@@ -213,7 +213,7 @@ class Reconciling:
         """
         row = await self._context.store.read(lambda view: view.job(job_id))
         try:
-            row = await self._patiently(lambda: self._prepare_again(row))
+            row = await self._patiently(row.id, lambda: self._prepare_again(row))
         except Unavailable:
             await self._wait_for_device(row)
             return
@@ -249,7 +249,7 @@ class Reconciling:
             return tx.move(row.id, JobState.QUEUED, actor=SERVICE, event={"code": _DOWN}, queued=row.queued)
 
         try:
-            after = await self._patiently(lambda: self._context.store.write(back))
+            after = await self._patiently(row.id, lambda: self._context.store.write(back))
         except Conflict:  # cancelled meanwhile
             return
         self._live.moved(after)

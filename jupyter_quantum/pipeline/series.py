@@ -222,7 +222,7 @@ class Measuring:
         )
 
     async def _fail(self, run: SeriesRunRow, code: str, job: str | None = None) -> None:
-        log.warning("The benchmark of %s failed (%s)", run.device, code)
+        log.warning("The benchmark %s of %s failed (%s): %s", run.id, run.device, code, job or run.job or "no job")
 
         def write(tx: Tx) -> None:
             if job is not None:

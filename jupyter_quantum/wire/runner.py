@@ -295,6 +295,7 @@ class Task(Answer):
     affinity: str = Field(description="opaque: tasks with the same value belong to one user and may share a worker")
     timeout_s: float
     memory_mb: int
+    job: str | None = Field(default=None, description="id of the job that it is of, for logs; none for reports")
     do: Annotated[ReportTask | PrepareTask | ExecuteTask | EndSessionTask, Field(discriminator="task")]
 
 

@@ -67,7 +67,7 @@ class Host:
             return getattr(self, f"_{call.verb}")(call)  # type: ignore[no-any-return]
         except Exception as error:
             if not isinstance(error, VendorError):
-                _log(self._scrubber, f"{call.verb} broke off", error)
+                _log(self._scrubber, f"{_called(call)} broke off", error)
             return Reply(id=call.id, error=_kind(call, error), words=self._words(error))
 
     def _words(self, error: Exception) -> str:
@@ -161,15 +161,20 @@ def _log(scrubber: Scrubber, what: str, error: Exception) -> None:
     sys.stderr.write(scrubber.text(f"{what}\n{''.join(traceback.format_exception(error))}"))
 
 
+def _called(call: Call) -> str:
+    """A call as the log names it: the verb, and the run that it is for."""
+    return f"{call.verb} for {call.about}" if call.about else call.verb
+
+
 class _Said(logging.Handler):
-    """Log records of SDKs, scrubbed."""
+    """Log records of SDKs, scrubbed; the thread is called as what it was asked for."""
 
     def __init__(self, scrubber: Scrubber) -> None:
         super().__init__(logging.WARNING)
         self._scrubber = scrubber
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(self._scrubber.text(f"{record.name}: {self.format(record)}") + "\n")
+        sys.stderr.write(self._scrubber.text(f"{record.threadName}: {record.name}: {self.format(record)}") + "\n")
 
 
 def _serve(channel: socket.socket, host: Host) -> None:
@@ -184,7 +189,7 @@ def _serve(channel: socket.socket, host: Host) -> None:
 
     while (message := read_frame(channel.fileno())) is not None:
         call = Call.model_validate_json(message)
-        threading.Thread(target=act, args=(call,), name=call.verb, daemon=True).start()
+        threading.Thread(target=act, args=(call,), name=_called(call), daemon=True).start()
 
 
 def main() -> None:

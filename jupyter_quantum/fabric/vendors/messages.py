@@ -64,6 +64,8 @@ class Call(_Message):
     """Of *submit*: the handle of the session that it goes into, where it goes into one."""
     mode: str = ""
     most_s: float = 0.0
+    about: str = ""
+    """The run's tag, for the log."""
 
 
 class Reading(_Message):

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextvars import Context
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ from jupyter_quantum.fabric.adapters.vendor import (
     VendorUnsure,
 )
 from jupyter_quantum.fabric.frames import HEAD
+from jupyter_quantum.fabric.logs import ABOUT
 from jupyter_quantum.fabric.metrics import METRICS
 from jupyter_quantum.fabric.refusals import clean
 from jupyter_quantum.fabric.secrets import Secrets
@@ -193,7 +195,14 @@ class VendorProcess:
         limit_s: float = 0.0,
     ) -> Reply:
         call = Call(
-            id=next(self._numbers), verb=verb, name=name, payload=payload, session=session, mode=mode, most_s=limit_s
+            id=next(self._numbers),
+            verb=verb,
+            name=name,
+            payload=payload,
+            session=session,
+            mode=mode,
+            most_s=limit_s,
+            about=ABOUT.get(),
         )
         with METRICS.asking(self.spec.name, verb):
             return await self._ask(call, most_s)
@@ -297,7 +306,7 @@ class VendorProcess:
 
     def _spawn(self, work: object) -> None:
         assert asyncio.iscoroutine(work)
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(work, context=Context())  # it is of no run
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

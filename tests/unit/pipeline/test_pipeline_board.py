@@ -191,3 +191,11 @@ async def test_a_task_for_a_runner_that_cannot_take_it_is_lost() -> None:
     made.announce(made.runners["run_b"].words, ("fake_fez",))
     assert made.expired() == offered[1:2]
     assert made.expired() == []
+
+
+async def test_a_task_names_its_job_for_the_runners_log() -> None:
+    """What is leased says of which job it is."""
+    made = board("run_a")
+    made.put(ticket())
+    leased = await made.lease(asks("run_a"))
+    assert [task.job for task in leased.tasks] == ["job_1"]
