@@ -26,7 +26,7 @@ BOUND = frozenset(
     {"id", "name", "kind", "state", "project", "device", "device_kind", "device_label", "report", "source"}
     | {"executable", "num_circuits", "num_qubits", "shots", "executions", "price", "price_at_most", "on_hold", "cost"}
     | {"attempts", "approval", "envelope", "fallback", "moved_from", "marks", "seconds", "vendor_seconds", "version"}
-    | {"replay_of", "origin", *_MOMENTS}
+    | {"replay_of", "origin", "session", *_MOMENTS}
 )
 """Fields of ``job.json`` that the digest ``facts`` of the last entry covers, and the code of its error; no person's
 name is among them, as the record must be able to forget people."""

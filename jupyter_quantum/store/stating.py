@@ -20,7 +20,7 @@ EXPECTED: Final = ("success", "seconds", "noise_free")
 _PLAIN: Final = (
     *("id", "name", "project", "device", "device_label", "report", "source", "executable", "num_circuits"),
     *("num_qubits", "shots", "executions", "price", "price_at_most", "on_hold", "cost", "attempts", "approval"),
-    *("envelope", "version", "replay_of"),
+    *("envelope", "version", "replay_of", "session"),
 )
 _WORDS: Final = ("kind", "state", "device_kind")
 _JSON: Final = ("fallback", "moved_from", "marks")
