@@ -111,6 +111,10 @@ def _prepare(
     pubs = work.pubs if whole else []
     moved = [laid_out(pub, circuits[pub.circuit], compiled.circuits[pub.circuit]) for pub in pubs]
     found = _describe(device, circuits, compiled, executable, planned, options, moved, limits, shapes)
+    if work.kind is JobKind.ESTIMATOR:  # what it measures is not in its circuits, so that nothing is said of readout
+        found = found.model_copy(
+            update={"basis": [one for one in found.basis if one != "readout"], "mitigation_overhead": None}
+        )
     if not whole:
         return found, executable
     order = order_digest(device.name, work.kind, executable.digest, moved, options, device.calibration.digest)

@@ -236,3 +236,17 @@ def test_where_a_method_fails_the_raw_result_is_there(device: Device, monkeypatc
     assert view.pubs[0].registers == bare.pubs[0].registers
     assert view.pubs[0].mitigated is None
     assert view.mitigation["why"].startswith("the method f")
+
+
+def test_what_an_estimator_will_measure_is_not_in_its_estimate(device: Device) -> None:
+    """Its circuits measure nothing, so that the estimate rests on gates, and mitigation is not said to cost nothing."""
+    pub = Pub(circuit=0, observables={"ZZZ": 1.0})
+    plan, view = ran(device, JobKind.ESTIMATOR, [ghz(measured=False)], [pub], mitigation="readout", precision=0.02)
+    assert (plan.basis, plan.mitigation_overhead) == (["gates"], None)
+    found = view.pubs[0].mitigated
+    assert found is not None
+    assert found.overhead[0] > 1.1
+    counted, _ = ran(device, JobKind.SAMPLER, [ghz()], [Pub(circuit=0, shots=10)])
+    assert counted.basis == ["gates", "readout"]
+    assert counted.mitigation_overhead is not None
+    assert counted.mitigation_overhead > 1.1
