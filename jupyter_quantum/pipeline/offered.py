@@ -72,10 +72,13 @@ def _fits(word: str, said: Any) -> bool:
     return word == "default" or isinstance(said, str)
 
 
-def bad_target(target: Mapping[str, Any]) -> bool:
-    """Whether the service could not even find the gates in a Target's JSON."""
+def bad_target(target: Mapping[str, Any], num_qubits: int) -> bool:
+    """Whether a Target's JSON is of another width than the device, or has gates that the service could not even find.
+
+    Notebooks make a Target of it, of as many qubits as it says.
+    """
     try:
         two_qubit_error(target)
     except (AttributeError, IndexError, KeyError, TypeError):
         return True
-    return False
+    return target.get("num_qubits") not in (None, num_qubits)

@@ -126,5 +126,5 @@ def _sensible(device: DeviceAnnouncement) -> bool:
         and device.slots <= 64
         and len(device.basis_gates) <= _GATES_MOST
         and all(0 < len(gate) <= _GATE_MOST and gate.isprintable() for gate in device.basis_gates)
-        and not bad_target(device.target)
+        and not bad_target(device.target, device.num_qubits)
     )

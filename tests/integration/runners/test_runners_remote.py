@@ -214,7 +214,8 @@ async def test_options_are_no_errand_for_the_service(tmp_path: Path, trusted: Au
             told = announcement("far_qpu", DeviceKind.QPU, region="eu", options=options)
             status, answer = await here.post("runner/v1/announce", announce(told), token)
             assert (status, answer["code"]) == (422, "runner.device"), (options, answer)
-        for target in ({"operations": 7}, {"operations": [7]}, {"operations": [{"num_qubits": 2, "props": [[]]}]}):
+        torn: list[dict[str, Any]] = [{"operations": 7}, {"operations": [7]}, {"num_qubits": 10**9}]
+        for target in (*torn, {"operations": [{"num_qubits": 2, "props": [[]]}]}):
             told = announcement("far_qpu", DeviceKind.QPU, region="eu", target=target)
             status, answer = await here.post("runner/v1/announce", announce(told), token)
             assert (status, answer["code"]) == (422, "runner.device"), (target, answer)
