@@ -113,7 +113,10 @@ class Mode:
             self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} on {self._backend.name}: {self.status()}, {len(self.jobs)} jobs>"
+        there = {"dedicated": ", dedicated at the vendor", "batch": ", a batch at the vendor"}.get(
+            self.at_vendor or "", ""
+        )
+        return f"<{type(self).__name__} on {self._backend.name}: {self.status()}, {len(self.jobs)} jobs{there}>"
 
 
 class Session(Mode):

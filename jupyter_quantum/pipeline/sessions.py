@@ -100,14 +100,18 @@ class Sessions:
             self._telling.discard(row.id)
 
     async def _tell(self, row: SessionRow) -> None:
-        """Have the vendor told, once somebody serves the device."""
-        report = await self._told(row) if self._context.board.serving(row.device) is not None else None
+        """Have the vendor told, once somebody serves the device who knows of sessions: an older runner does not."""
+        report = await self._told(row) if self._serves(row.device) else None
         if report is not None and (report.state == "done" or not report.retry):
             await self._ended(row, row.why or "closed", report.vendor_s)
         elif self._context.clock() - row.used > _GIVE_UP:
             await self._ended(row, "lost", None)
         else:
             self._not_before[row.id] = time.monotonic() + _PAUSE_S
+
+    def _serves(self, name: str) -> bool:
+        device = self._context.registry.get(name)
+        return device is not None and bool(device.words.sessions) and self._context.board.serving(name) is not None
 
     async def _told(self, row: SessionRow) -> TaskReport | None:
         board = self._context.board

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jupyter_quantum.client.backend import HubBackend
+from jupyter_quantum.client.modes import Session
+from jupyter_quantum.client.primitives import SamplerV2
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.store import Store, Tx
 from jupyter_quantum.store.codec import LOANS
@@ -50,6 +53,7 @@ class Own:
         self.ids: dict[str, str] = {
             "/api/v1/jobs/{id}": done.job_id(),
             "/api/v1/attempts/{tag}": f"{done.job_id()}-1",
+            "/api/v1/sessions/{id}": self._session(ada.backend("aer")),
             "/api/v1/approvals/{id}": waiting.approval or "",
             "/api/v1/reports/{id}": ada.report(bell(), shots=100).id,
             "/api/v1/envelopes/{id}": self._envelope(),
@@ -65,6 +69,13 @@ class Own:
         answer = self.lab.request(user, "post", path, body=body, scopes=scopes)
         answer.raise_for_status()
         return str(answer.json()["id"])
+
+    @staticmethod
+    def _session(backend: HubBackend) -> str:
+        """A session with a job in it."""
+        session = Session(backend)
+        SamplerV2(mode=session).run([bell()], shots=10).result()
+        return session.session_id
 
     def _envelope(self) -> str:
         """What grace's approval of a job of ada's binds."""

@@ -211,6 +211,7 @@ def test_a_session_is_known_to_the_service(service: Service, hub: Hub, bell: Qua
             session.details()
         SamplerV2().run([bell])
         assert (session.at_vendor, session.details().state) == ("batch", "open")
+        assert repr(session) == "<Session on aer: open, 1 jobs, a batch at the vendor>"
     session.close()
     said = service.said[-1].session
     assert said is not None
