@@ -429,8 +429,9 @@ class _Verbs:
     async def _do(self, name: str, *given: Any) -> Any:
         return await self._steps.around(f"vendor {name}", asyncio.to_thread(getattr(self._vendor, name), *given))
 
-    async def submit(self, tag: str, payload: bytes, most_s: float) -> str:
-        """Hand over."""
+    async def submit(self, tag: str, payload: bytes, most_s: float, session: str | None = None) -> str:
+        """Hand over; the proof's job belongs into no session."""
+        assert session is None
         return str(await self._do("submit", tag, payload))
 
     async def find(self, tag: str) -> str | None:
