@@ -87,7 +87,7 @@ def _bits(circuit: QuantumCircuit, register: Any, shots: NDArray[np.uint8]) -> B
 def estimated(found: Any) -> PubResult:
     """One PUB of an estimator from Qiskit's own ``PubResult``."""
     return PubResult(
-        shape=list(found.data.shape),
+        shape=list(np.shape(found.data.evs)),
         evs=array(found.data.evs),
         stds=array(found.data.stds),
         metadata=plain(found.metadata),

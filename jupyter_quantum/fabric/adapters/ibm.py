@@ -165,7 +165,8 @@ class IbmDevice(RemoteDevice):
         told = {name: _bits(self.name, value) for name, value in found.data.items()}
         sent = plainly(circuit)
         registers = told if sent is circuit else registers_of(circuit, found.data[sent.cregs[0].name].array)
-        return PubResult(shape=list(found.data.shape), registers=registers, metadata=_metadata(found.metadata))
+        shape = next((bits.array.shape[:-2] for bits in registers.values()), [])
+        return PubResult(shape=shape, registers=registers, metadata=_metadata(found.metadata))
 
 
 def _pubs(order: Order) -> list[Any]:
