@@ -14,6 +14,7 @@ import psutil
 from qiskit import QuantumCircuit
 
 from jupyter_quantum.core.ids import new_id
+from jupyter_quantum.pipeline.answers import shape_problem
 from jupyter_quantum.testing.adapters.server import VendorServer
 from jupyter_quantum.wire.runner import ExecuteTask, Prepared, Task, TaskReport, Work
 from tests.integration.fabric.asking import Fabric, execute_task, work_of
@@ -50,8 +51,11 @@ class Far:
         return await self.standin.give(task)
 
     async def do(self, task: Task) -> TaskReport:
-        """Have it done."""
-        return await asyncio.wait_for(await self.give(task), 90)
+        """Have it done; a result is one that the service takes."""
+        report: TaskReport = await asyncio.wait_for(await self.give(task), 90)
+        if report.result is not None and isinstance(task.do, ExecuteTask):
+            assert shape_problem(report.result, task.do, len(report.result.experiments)) is None
+        return report
 
     def started(self, task: Task) -> list[TaskReport]:
         """Reports of the task that do not end it."""
