@@ -14,6 +14,8 @@ entangles) is what the range is for.
 from __future__ import annotations
 
 import os
+import select
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -213,6 +215,8 @@ _REFERENCE_S: Final = 0.034
 """Seconds of one processor that :func:`_benchmark` took where the constants above were measured."""
 _TRIES: Final = 4
 """The least of so many is the one that others disturbed least."""
+_PATIENCE_S: Final = 20.0
+"""What takes longer than this says nothing; a runner starts without it."""
 _PACES: Final = (0.1, 20.0)
 """A measurement beyond these is a disturbed one."""
 
@@ -233,13 +237,16 @@ def measured() -> float:
         finally:
             os._exit(code)
     os.close(theirs)
-    said = os.read(ours, 100)
+    ready, _, _ = select.select([ours], [], [], _PATIENCE_S)
+    if not ready:
+        os.kill(pid, signal.SIGKILL)
+    said = os.read(ours, 100) if ready else b""
     os.close(ours)
     os.waitpid(pid, 0)
     try:
         return min(max(float(said) / _REFERENCE_S, _PACES[0]), _PACES[1])
     except ValueError:
-        return 1.0  # it broke off: jobs will say why
+        return 1.0  # it broke off, or was too late
 
 
 def _benchmark() -> float:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 
 import psutil
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
+from jupyter_quantum.fabric import simulation
 from jupyter_quantum.fabric.adapters import Device, build
 from jupyter_quantum.fabric.adapters.base import RunOptions
 from jupyter_quantum.fabric.settings import DeviceSpec
@@ -116,6 +119,17 @@ def test_a_slower_machine_takes_longer(devices: dict[str, Device]) -> None:
     assert slower.simulation is not None
     assert usual.simulation is not None
     assert slower.simulation.fixed == pytest.approx(3 * usual.simulation.fixed)
+
+
+@pytest.mark.parametrize("goes", [lambda: time.sleep(60), lambda: 1 / 0])
+def test_a_measurement_that_fails_keeps_no_runner_from_starting(
+    monkeypatch: pytest.MonkeyPatch, goes: Callable[[], object]
+) -> None:
+    """One that hangs is ended, one that breaks off is done without; the usual figures hold then."""
+    monkeypatch.setattr(simulation, "_benchmark", goes)
+    monkeypatch.setattr(simulation, "_PATIENCE_S", 0.2)
+    assert measured() == 1.0
+    assert psutil.Process().children() == []
 
 
 def test_the_measurement_leaves_nothing_behind() -> None:
