@@ -202,8 +202,14 @@ class Submitting:
     async def _through(self, run: Run) -> JobRow:
         """Validate, then decide; not ended by a client that goes away."""
         self._validating.check_size(run.parcel)  # what is too large to be kept is not recorded
+        closed = None
+        if run.row.session is not None:
+            closed = await self._closed(run.row)
+            if (same := self._joined(run)) is not None:  # it came meanwhile
+                return await same
         try:
-            await self._context.store.read(lambda view: view.check_open(run.row))
+            if closed is not None:
+                raise closed
             self._admit(run)
         except (Unavailable, TooBusy, SessionClosed):  # a repeated request has its first answer all the same
             first = await self._first(run.row)
@@ -219,6 +225,14 @@ class Submitting:
             self._coming[key] = (run.row.body, work)
             work.add_done_callback(lambda _: self._coming.pop(key))
         return await asyncio.shield(work)
+
+    async def _closed(self, row: JobRow) -> SessionClosed | None:
+        """Why the job's session takes it no more; None where it does."""
+        try:
+            await self._context.store.read(lambda view: view.check_open(row))
+        except SessionClosed as error:
+            return error
+        return None
 
     async def _first(self, row: JobRow) -> JobRow | None:
         """The job that this key made before; None where there is none. Raises Conflict where the body is another."""

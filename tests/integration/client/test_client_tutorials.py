@@ -67,6 +67,6 @@ def test_promotion(demo: DemoHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "Needs a lead's approval because the estimate" in said
     assert "awaiting_approval" in said
     assert "It goes on; ask again later" in said
-    assert re.search(r"Source\s+sha256:", said)
+    assert re.search(r"Circuits sent\s+sha256:", said)
     waiting = Hub(url=demo.service, token=demo.token("ben")).jobs(state="awaiting_approval")
     assert [job.view.device for job in waiting] == ["campus_qpu"]

@@ -112,7 +112,10 @@ async def test_a_device_that_changes_is_looked_at_again(house: House) -> None:
         await house.pipeline.admissions.decide(OTTO, "far_emu", ADMIT)
     for changed, words in (
         (FAR.model_copy(update={"region": "us"}), "changed: region eu → us"),
-        (FAR.model_copy(update={"num_qubits": 5}), "changed: region us → eu, qubits 30 → 5"),
+        (
+            FAR.model_copy(update={"num_qubits": 5, "target": {"num_qubits": 5}}),
+            "changed: region us → eu, qubits 30 → 5",
+        ),
         (FAR.model_copy(update={"recovery": "opaque"}), "changed: qubits 5 → 30, after a crash repeatable → opaque"),
         (
             FAR.model_copy(update={"kind": DeviceKind.QPU}),

@@ -31,8 +31,9 @@ from jupyter_quantum.wire.jobs import JobRequest, Pub
 from jupyter_quantum.wire.reports import ReportRequest
 from jupyter_quantum.wire.results import ResultView
 from jupyter_quantum.wire.runner import DeviceAnnouncement, Prepared, TaskReport, Work
+from jupyter_quantum.wire.sessions import SessionRef
 
-from .conftest import ADA, BEN, EVE, GRACE, LISE, OTTO, House, request, running, until
+from .conftest import ADA, BEN, DEVICES, EVE, GRACE, LISE, OTTO, House, request, running, until
 
 SPACE = "\u202f"
 
@@ -272,19 +273,41 @@ async def test_a_quick_validation_is_written_with_its_decision(settings: Setting
         assert len({event["time"] for event in events}) == 1
 
 
-async def test_the_same_key_joins_a_job_that_is_not_written_yet(settings: Settings) -> None:
+@pytest.mark.parametrize("session", [None, SessionRef(id=f"ses_{7:032x}")], ids=["alone", "in a session"])
+async def test_the_same_key_joins_a_job_that_is_not_written_yet(settings: Settings, session: SessionRef | None) -> None:
     """While the first waits for its validation: the same body joins it, another is a conflict, and nobody sees it."""
     async with running(settings, held_back_s=0.5) as house:
-        await _join(house)
+        await _join(house, session)
 
 
-async def _join(house: House) -> None:
+class _Counting(MemoryRunner):
+    """Counts what it was asked to validate."""
+
+    asked = 0
+
+    def _prepare(self, work: Work, device: DeviceAnnouncement, *, keep: bool) -> Prepared:
+        self.asked += 1
+        return super()._prepare(work, device, keep=keep)
+
+
+@pytest.mark.parametrize("session", [None, SessionRef(id=f"ses_{7:032x}")], ids=["alone", "in a session"])
+async def test_two_requests_at_once_with_one_key_are_one(house: House, session: SessionRef | None) -> None:
+    """They go through the door once, whatever has to be read on the way, and get the same job."""
+    async with _Counting(house.pipeline, DEVICES) as runner:
+        both = [house.pipeline.submit(ADA, request(session=session), key="k", wait_s=5) for _ in range(2)]
+        one, other = await asyncio.gather(*both)
+        assert one.id == other.id
+        assert runner.asked == 1
+        assert runner.executed == [f"{one.id}-1"]
+
+
+async def _join(house: House, session: SessionRef | None) -> None:
     async with house.runner(slots=0):
-        first = asyncio.create_task(house.pipeline.submit(ADA, request(), key="k", wait_s=5))
-        await asyncio.sleep(0)
-        second = asyncio.create_task(house.pipeline.submit(ADA, request(), key="k", wait_s=5))
+        first = asyncio.create_task(house.pipeline.submit(ADA, request(session=session), key="k", wait_s=5))
+        await until(lambda: house.pipeline._submitting._coming)
+        second = asyncio.create_task(house.pipeline.submit(ADA, request(session=session), key="k", wait_s=5))
         with pytest.raises(Conflict) as caught:
-            await house.pipeline.submit(ADA, request(shots=7), key="k", wait_s=5)
+            await house.pipeline.submit(ADA, request(shots=7, session=session), key="k", wait_s=5)
         assert caught.value.code == "idempotency.mismatch"
         assert (await house.pipeline.jobs(ADA)).jobs == []
         first.cancel()

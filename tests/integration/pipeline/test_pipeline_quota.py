@@ -27,9 +27,11 @@ async def _both(house: House) -> tuple[QuotaView, QuotaView]:
 async def test_every_booking_is_seen_at_once(house: House, runner: MemoryRunner) -> None:
     """A hold, a settlement and a colleague's job change what is left; between them nothing is read."""
     for who in (ADA, BEN, ADA):
+        runner.hold()
         job = await house.pipeline.submit(who, request("fake_torino"), key=None, wait_s=0.0)
         held, stored = await _both(house)
         assert held == stored
+        runner.go()
         assert await until(partial(_done, house, who, job.id))
         said, stored = await _both(house)
         assert said == stored
