@@ -12,11 +12,12 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from pydantic import BaseModel, ValidationError
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from jupyter_quantum.exceptions import QuantumError, TooBusy, Unauthenticated, Unavailable, error_from
@@ -41,6 +42,37 @@ class _Headers(dict[str, str]):
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
+
+
+class _Whole:
+    """A connection that sends a request in one piece; otherwise head and body wake the service one after the other."""
+
+    _pieces: list[bytes] | None = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Collect what is sent, then send it."""
+        self._pieces = []
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]
+            whole = b"".join(self._pieces)
+        finally:
+            self._pieces = None
+        self.send(whole)
+
+    def send(self, data: Any) -> None:
+        """Called by :mod:`http.client` with each piece."""
+        if self._pieces is None:
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._pieces.append(data)
+
+
+class _Http(_Whole, HTTPConnection):
+    pass
+
+
+class _Https(_Whole, HTTPSConnection):
+    pass
 
 
 class Connection:
@@ -249,6 +281,7 @@ class Connection:
         """The pool of this process: sockets are never shared with a forked child."""
         if self._pool is None or self._owner != os.getpid():
             self._pool = urllib3.connection_from_url(self.url, maxsize=8, block=False)
+            self._pool.ConnectionCls = _Https if self._pool.scheme == "https" else _Http
             self._owner = os.getpid()
         return self._pool
 

@@ -7,8 +7,9 @@ more than the ledger holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import lru_cache
 
 from jupyter_quantum.core.jobs import JobState
 from jupyter_quantum.core.money import CREDIT
@@ -137,9 +138,16 @@ def moment(when: datetime, now: datetime) -> str:
 
     Both must carry the reader's time zone.
     """
-    clock = f"{when:%H:%M} {when.tzname()}"
-    if when.date() == now.date():
+    long_ago = abs((when - now).days) > 180 and when.year != now.year
+    return _moment(when, when.tzname(), now.date(), long_ago)
+
+
+@lru_cache(maxsize=1024)
+def _moment(when: datetime, zone: str | None, today: date, long_ago: bool) -> str:
+    """A calibration stands in every row of every report. The same moment elsewhere is equal to it: hence the zone."""
+    clock = f"{when:%H:%M} {zone}"
+    if when.date() == today:
         return clock
-    if abs((when - now).days) > 180 and when.year != now.year:
+    if long_ago:
         return f"{when.day} {when:%b} {when.year} {clock}"
     return f"{when:%a} {when.day} {when:%b} {clock}"

@@ -58,7 +58,7 @@ _News = list[Prepared] | TaskReport | _Failed | None
 
 
 class Comparison:
-    """Devices side by side. ``rows`` has one for each at any time; those to be checked are *pending* at first."""
+    """Devices side by side: a row for each, at any time; those to be checked are *pending* at first."""
 
     def __init__(
         self, parts: Parts, who: Principal, project: ProjectSpec, parcel: Parcel, devices: Sequence[Device]
@@ -78,10 +78,14 @@ class Comparison:
         self._key = key_of(parcel, parts.context.settings.limits.caps())
         self._devices = {device.name: device for device in devices}
         self._news: asyncio.Queue[_News] = asyncio.Queue()
-        self.rows: dict[str, ReportRow] = {}
-        for device in devices:
-            problem = self._problem(device)
-            self.rows[device.name] = self._blank(device, problem)
+        problems = {device.name: self._problem(device) for device in devices}
+        self._open = {name for name, problem in problems.items() if problem is None}
+        """Devices that are still to be checked."""
+        self._rows = {name: self._blank(self._devices[name], why) for name, why in problems.items() if why is not None}
+
+    def rows(self) -> list[ReportRow]:
+        """Of every device, in the order in which they were asked for."""
+        return [self._rows.get(name) or self._blank(device, None) for name, device in self._devices.items()]
 
     async def changes(self, dry_run: str | None, *, resources: bool = False) -> AsyncGenerator[list[ReportRow], None]:
         """Ask every runner, and yield rows as they are known; before the first of them, all as they stand.
@@ -96,9 +100,9 @@ class Comparison:
         try:
             self.recalled = not asking
             if asking:
-                yield list(self.rows.values())
+                yield self.rows()
             quota = await self._parts.deciding.budgets.quota(self.who, self.project)
-            if (rows := await self._rows(known, quota)) and asking:
+            if (rows := await self._take(known, quota)) and asking:
                 yield rows
             open_, failures = len(asking), list[_Failed]()
             while open_:
@@ -109,7 +113,7 @@ class Comparison:
                     elif isinstance(news, _Failed):
                         failures.append(news)
                     else:
-                        rows += await self._rows(news, quota)
+                        rows += await self._take(news, quota)
                 if rows and open_:  # the last ones come with the whole report
                     yield rows
             if failures and not self.found:
@@ -134,14 +138,15 @@ class Comparison:
             one.prepared if one.source == self.parcel.source else one.prepared.model_copy(update={"digest": None})
             for name, one in recalled.rows.items()
             if name not in asked
-            and (row := self.rows.get(name)) is not None
-            and row.pending
+            and name in self._open
             and self._serving(name) is one.runner
             and one.prepared.calibration == self._devices[name].words.calibration
         ]
 
     def _remember(self) -> None:
         """Keep what was found out for the same person's next report on this circuit; refusals are not kept."""
+        if self.recalled:
+            return
         rows = {
             name: Said(runner, self.parcel.source, prepared)
             for name, prepared in self.found.items()
@@ -158,8 +163,8 @@ class Comparison:
         """One task for each runner that serves some of the devices that are not known."""
         by_runner: dict[str, list[str]] = {}
         done = {prepared.device for prepared in known}
-        for name, row in self.rows.items():
-            runner = self._parts.context.board.serving(name) if row.pending and name not in done else None
+        for name in self._devices:
+            runner = self._parts.context.board.serving(name) if name in self._open and name not in done else None
             if runner is not None:
                 by_runner.setdefault(runner.words.runner, []).append(name)
         offer = self._parts.validating.offer_report
@@ -194,25 +199,26 @@ class Comparison:
             heard.append(self._news.get_nowait())
         return heard
 
-    async def _rows(self, news: list[Prepared] | TaskReport, quota: QuotaView) -> list[ReportRow]:
+    async def _take(self, news: list[Prepared] | TaskReport, quota: QuotaView) -> list[ReportRow]:
         """Rows of devices that were asked about and are still open; a row that comes twice counts once."""
         if isinstance(news, TaskReport):
             self.dry_run = self.dry_run or news.dry_run
             self.resources = _better(self.resources, news.resources)
             self.drawing = self.drawing or news.drawing
             news = news.prepared
-        fresh = [one for one in news if (row := self.rows.get(one.device)) is not None and row.pending]
+        fresh = [one for one in news if one.device in self._open]
         for prepared in fresh:
             self.found[prepared.device] = prepared
-            self.rows[prepared.device] = await self._row(self._devices[prepared.device], prepared, quota)
-        return [self.rows[prepared.device] for prepared in fresh]
+            self._rows[prepared.device] = await self._row(self._devices[prepared.device], prepared, quota)
+            self._open.discard(prepared.device)
+        return [self._rows[prepared.device] for prepared in fresh]
 
     def _fail(self, failures: Sequence[_Failed]) -> None:
         """Give devices that nobody answered for a row with the reason."""
         reasons = {name: failed.error for failed in failures for name in failed.devices}
         silent = Unavailable("No answer from the worker.", code="runner.answer")
-        for name in [name for name, row in self.rows.items() if row.pending]:
-            self.rows[name] = self._blank(self._devices[name], reasons.get(name, silent))
+        for name in self._open:
+            self._rows[name] = self._blank(self._devices[name], reasons.get(name, silent))
 
     # Rows
 

@@ -143,7 +143,7 @@ class Reports:
             executions=first.executions,
             shots=first.shots,
             policy=self._context.policies.version,
-            rows=list(comparison.rows.values()),
+            rows=comparison.rows(),
             dry_run=comparison.dry_run,
             resources=comparison.resources,
             text=comparison.drawing,
@@ -151,25 +151,9 @@ class Reports:
 
     async def _keep(self, who: Principal, request: ReportRequest, parcel: Parcel, view: ReportView) -> None:
         await self._context.keep(view.project, parcel.circuits.data)
-        row = StoredReport(
-            id=view.id,
-            principal=who.id,
-            owner=who.name,
-            project=view.project,
-            created=view.created,
-            kind=request.kind,
-            name=view.name,
-            source=parcel.source,
-            source_format=parcel.circuits.format,
-            num_circuits=view.num_circuits,
-            transpile=parcel.transpile,
-            pubs=PUBS.dump_json(list(parcel.pubs)).decode(),
-            options=json.dumps(dict(parcel.options)),
-            policy=view.policy,
-            body=view.model_dump_json(),
-        )
 
         def write(tx: Tx) -> None:
+            row = _row(who, request, parcel, view)
             self._context.refer(tx, view.project, parcel.circuits.data, parcel.source)
             tx.add_report(row, actor=who.id)
 
@@ -185,6 +169,26 @@ class Reports:
         del self._coming[report_id]
         if not storing.cancelled() and (error := storing.exception()) is not None:
             log.error("report %s could not be stored: %s", report_id, error)
+
+
+def _row(who: Principal, request: ReportRequest, parcel: Parcel, view: ReportView) -> StoredReport:
+    return StoredReport(
+        id=view.id,
+        principal=who.id,
+        owner=who.name,
+        project=view.project,
+        created=view.created,
+        kind=request.kind,
+        name=view.name,
+        source=parcel.source,
+        source_format=parcel.circuits.format,
+        num_circuits=view.num_circuits,
+        transpile=parcel.transpile,
+        pubs=PUBS.dump_json(list(parcel.pubs)).decode(),
+        options=json.dumps(dict(parcel.options)),
+        policy=view.policy,
+        body=view.model_dump_json(),
+    )
 
 
 def _name(request: ReportRequest) -> str:

@@ -44,17 +44,26 @@ async def report(api: Api) -> ReportView | File:
     if not api.wants(NDJSON):
         return await api.pipeline.report(api.who, request)
     lines = await api.pipeline.report_lines(api.who, request)
-    return File(_lines(lines), media=NDJSON)
+    first = await anext(lines)
+    if first.report is not None:  # the only one: no need to send it in pieces
+        await lines.aclose()
+        return File(_line(first), media=NDJSON)
+    return File(_lines(first, lines), media=NDJSON)
 
 
-async def _lines(found: AsyncGenerator[ReportLine, None]) -> AsyncGenerator[bytes, None]:
-    """Each on a line of its own; an error ends them, since the status was sent with the first."""
+async def _lines(first: ReportLine, more: AsyncGenerator[ReportLine, None]) -> AsyncGenerator[bytes, None]:
+    """Each as it comes; an error ends them, since the status was sent with the first."""
     try:
-        async with contextlib.aclosing(found):
-            async for line in found:
-                yield line.model_dump_json(exclude_none=True).encode() + b"\n"
+        async with contextlib.aclosing(more):
+            yield _line(first)
+            async for line in more:
+                yield _line(line)
     except QuantumError as error:
-        yield ReportLine(error=body_of(error)).model_dump_json(exclude_none=True).encode() + b"\n"
+        yield _line(ReportLine(error=body_of(error)))
+
+
+def _line(line: ReportLine) -> bytes:
+    return line.model_dump_json(exclude_none=True).encode() + b"\n"
 
 
 async def get_report(api: Api, id: str) -> ReportView:  # noqa: A002 (the path's own name)

@@ -7,6 +7,7 @@ import pickle
 import threading
 import time
 import traceback
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -137,3 +138,15 @@ def test_tells_a_terminal_that_it_waits(
     service.before = list(drops)
     hub.me()
     assert "waiting up to 60 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_request_leaves_in_one_piece(scheme: str) -> None:
+    """Head and body are one write: the service wakes once."""
+    own = Connection(f"{scheme}://127.0.0.1:9/services/quantum", TOKEN)._open()._new_conn()
+    sent: list[bytes] = []
+    own.sock = SimpleNamespace(sendall=sent.append, settimeout=lambda _: None)
+    own.request("POST", "/", body=b"body", headers={"A": "b"})
+    (whole,) = sent
+    assert whole.startswith(b"POST / HTTP/1.1\r\n")
+    assert whole.endswith(b"A: b\r\n\r\nbody")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -57,6 +57,8 @@ def test_moment_names_the_day_only_when_it_is_another() -> None:
     assert words.moment(now.replace(hour=14, minute=32), now) == "14:32 CEST"
     assert words.moment(now.replace(day=12, hour=14, minute=32), now) == "Tue 12 May 14:32 CEST"
     assert words.moment(now.replace(year=2025, month=2, day=26), now) == "26 Feb 2025 09:00 CEST"
+    there = now.astimezone(UTC)
+    assert words.moment(there, there) == f"{there:%H:%M} UTC"
 
 
 def test_counted_things() -> None:
