@@ -187,8 +187,12 @@ async def test_what_is_shredded_is_gone_and_says_so(house: House, runner: Memory
     assert (await house.pipeline.source(LISE, other.id))[0].data == SECRET
     assert not [path for path in (house.settings.data_dir / "artefacts").rglob("*") if path.is_file()]
     assert await house.store.read(verify) == []
-    types = [event.type for event in await house.store.read(lambda view: view.events(0))]
-    assert types.count("data.shredded") == 1
+
+    async def said() -> bool:
+        types = [event.type for event in await house.store.read(lambda view: view.events(0))]
+        return types.count("data.shredded") == 1
+
+    assert await until(said)  # once it has its number
     again = await completed(house, data=padded(INLINE + 1))
     assert (await house.pipeline.source(ADA, again.id))[0].data == padded(INLINE + 1)
 
