@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-__all__ = ["free_port", "free_ports"]
+__all__ = ["free_port", "free_ports", "is_free"]
 
 _LOWEST: Final = 10240
 _RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -28,7 +28,7 @@ def free_ports(count: int) -> list[int]:
         for port in random.sample(range(_LOWEST, below), min(_TRIES, below - _LOWEST)):
             if len(found) == count:
                 break
-            if _is_free(port):
+            if is_free(port):
                 found.append(port)
     while len(found) < count:
         port = _any_port()
@@ -49,7 +49,8 @@ def _first_of_connections() -> int:
         return _USUAL
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a server could listen at a port on loopback now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that closes just now is free
         try:

@@ -256,6 +256,12 @@ class Board:
         if ticket.id in self._leased and holder is not None:
             holder.bell.ring()
 
+    def close(self, ticket: Ticket) -> None:
+        """Nothing follows: let the runner's report be answered, or take the task back."""
+        self.stop(ticket)
+        if not ticket.follow.done():
+            ticket.follow.set_result(None)
+
     def of_job(self, job_id: str) -> list[Ticket]:
         """Tickets of a job, waiting or leased."""
         both = itertools.chain(self._waiting.values(), self._leased.values())

@@ -123,9 +123,7 @@ class Sessions:
         except (LeaseLost, TimeoutError):
             return None
         finally:
-            board.stop(ticket)
-            if not ticket.follow.done():
-                ticket.follow.set_result(None)
+            board.close(ticket)
 
     async def _ended(self, row: SessionRow, why: str, usage_s: float | None) -> None:
         await self._context.store.write(lambda tx: tx.end_session(row.id, why, usage_s))
@@ -140,12 +138,7 @@ def _view(view: View, rows: Sequence[SessionRow]) -> SessionView:
         raise absent("session")
     first = rows[0]
     at: list[dict[str, Any]] = [
-        {
-            name: getattr(row, name)
-            for name in ("device", "project", "state", "mode", "opened", "ended", "why", "usage_s")
-        }
-        | {"vendor_session": row.handle}
-        for row in rows
+        {name: getattr(row, name) for name in _SHOWN} | {"vendor_session": row.handle} for row in rows
     ]
     return SessionView(
         id=first.name,

@@ -205,9 +205,7 @@ class Validating:
 
     def close(self, ticket: Ticket) -> None:
         """Nothing follows: let the runner's report be answered, or take the task back."""
-        self._context.board.stop(ticket)
-        if not ticket.follow.done():
-            ticket.follow.set_result(None)
+        self._context.board.close(ticket)
 
     def _work(self, parcel: Parcel) -> Work:
         return Work(

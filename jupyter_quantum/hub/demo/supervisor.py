@@ -6,7 +6,6 @@ import contextlib
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 from jupyter_quantum.exceptions import Unavailable
 from jupyter_quantum.hub import leash
 from jupyter_quantum.hub.demo.config import Settings
-from jupyter_quantum.hub.ports import free_port
+from jupyter_quantum.hub.ports import free_port, is_free
 
 __all__ = ["Demo", "choose_port", "data_directory"]
 
@@ -42,12 +41,8 @@ def choose_port(wanted: int, say: Say) -> int:
     if wanted == 0:
         return free_port()
     for port in range(wanted, min(wanted + 100, 65536)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if not is_free(port):
+            continue
         if port != wanted:
             say(f"Port {wanted} is taken; using {port}.")
         return port
