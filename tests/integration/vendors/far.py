@@ -15,12 +15,14 @@ from qiskit import QuantumCircuit
 
 from jupyter_quantum.core.ids import new_id
 from jupyter_quantum.pipeline.answers import shape_problem
-from jupyter_quantum.testing.adapters.server import VendorServer
+from jupyter_quantum.testing.adapters.server import Behaviour, VendorServer
 from jupyter_quantum.wire.runner import ExecuteTask, Prepared, Task, TaskReport, Work
 from tests.integration.fabric.asking import Fabric, execute_task, work_of
 from tests.integration.fabric.standin import RunnerProcess, Standin, running, task_of
 
 KINDS = ("idempotent", "searchable", "opaque")
+CALM = Behaviour()
+"""A vendor that does what it is asked to."""
 
 
 def bell(name: str = "bell") -> QuantumCircuit:

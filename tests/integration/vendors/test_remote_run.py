@@ -5,28 +5,20 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 from qiskit import QuantumCircuit
 
-from jupyter_quantum.testing.adapters.server import Behaviour, VendorServer
+from jupyter_quantum.testing.adapters.server import VendorServer
 from jupyter_quantum.wire.base import digest_of
 from jupyter_quantum.wire.jobs import Pub
 from jupyter_quantum.wire.runner import ExecuteTask, Task
 from tests.integration.fabric.asking import work_of
-from tests.integration.vendors.far import KINDS, Far, bell, far_away
+from tests.integration.vendors.far import CALM, KINDS, Far, bell, far_away
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-CALM = Behaviour()
-
-
-@pytest.fixture(scope="module")
-def vendor() -> Iterator[VendorServer]:
-    with VendorServer(CALM) as server:
-        yield server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -34,14 +26,6 @@ async def runner(vendor: VendorServer, tmp_path_factory: pytest.TempPathFactory)
     """One runner for the module, with a device of each kind."""
     async with far_away(tmp_path_factory.mktemp("far"), vendor) as far:
         yield far
-
-
-@pytest.fixture
-def far(runner: Far, vendor: VendorServer) -> Iterator[Far]:
-    """The vendor behaves well at the beginning of each test."""
-    vendor.behave(**CALM.model_dump())
-    yield runner
-    vendor.behave(**CALM.model_dump())
 
 
 def tag_of(task: Task) -> str:

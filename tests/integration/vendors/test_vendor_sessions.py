@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from jupyter_quantum.core.ids import new_id
-from jupyter_quantum.testing.adapters.server import Behaviour, VendorServer
+from jupyter_quantum.testing.adapters.server import VendorServer
 from jupyter_quantum.wire.runner import EndSessionTask, ExecuteTask, SessionReport, SessionTask, Task, TaskReport
 from tests.integration.fabric.standin import task_of
 from tests.integration.vendors.far import KINDS, Far, far_away
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-CALM = Behaviour()
-
-
-@pytest.fixture(scope="module")
-def vendor() -> Iterator[VendorServer]:
-    with VendorServer(CALM) as server:
-        yield server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -34,14 +26,6 @@ async def runner(vendor: VendorServer, tmp_path_factory: pytest.TempPathFactory)
     devices.append({"name": "paid", "recovery": "searchable", "sessions": "dedicated", "session_s": 600} | common)
     async with far_away(tmp_path_factory.mktemp("far"), vendor, devices) as far:
         yield far
-
-
-@pytest.fixture
-def far(runner: Far, vendor: VendorServer) -> Iterator[Far]:
-    """The vendor behaves well at the beginning of each test."""
-    vendor.behave(**CALM.model_dump())
-    yield runner
-    vendor.behave(**CALM.model_dump())
 
 
 def asked(**changes: Any) -> SessionTask:
